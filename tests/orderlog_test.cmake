@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+# Registers a test with ctest.
+#
+#   orderlog_test(NAME name (SOURCES file... [LIBS target...] | COMMAND command...)
+#                 LABEL unit|stream|store|http|system
+#                 [NEEDS kafka postgres registry] [TIMEOUT seconds] [LONG])
+#
+# SOURCES builds a cmocka program of that name; COMMAND runs something else, such as a script.
+# NEEDS names the real servers it talks to, found through ORDERLOG_KAFKA_BOOTSTRAP,
+# ORDERLOG_POSTGRES and ORDERLOG_REGISTRY: tests/run starts them once for all tests, and a test run
+# alone with ctest starts its own. LONG keeps it for `tests/run long`.
+function(orderlog_test)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "LONG" "NAME;LABEL;TIMEOUT"
+    "SOURCES;LIBS;COMMAND;NEEDS")
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "orderlog_test: unknown arguments: ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+
+  set(timeout_unit 120)
+  set(timeout_stream 240)
+  set(timeout_store 120)
+  set(timeout_http 180)
+  set(timeout_system 600)
+  if(NOT DEFINED timeout_${arg_LABEL})
+    message(FATAL_ERROR "orderlog_test(${arg_NAME}): LABEL must be unit, stream, store, http or system")
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT ${timeout_${arg_LABEL}})
+  endif()
+
+  if(arg_SOURCES)
+    add_executable(${arg_NAME} ${arg_SOURCES})
+    target_include_directories(${arg_NAME} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+    target_link_libraries(${arg_NAME} PRIVATE orderlog_flags ${arg_LIBS} dep::cmocka)
+    set(arg_COMMAND $<TARGET_FILE:${arg_NAME}>)
+  endif()
+  if(arg_NEEDS)
+    set(arg_COMMAND ${CMAKE_SOURCE_DIR}/tests/support/services run ${arg_NEEDS} -- ${arg_COMMAND})
+  endif()
+
+  set(labels ${arg_LABEL})
+  if(arg_LONG)
+    set(labels long)
+  endif()
+  foreach(need ${arg_NEEDS})
+    list(APPEND labels needs-${need})
+  endforeach()
+  add_test(NAME ${arg_NAME} COMMAND ${arg_COMMAND})
+  set_tests_properties(${arg_NAME} PROPERTIES LABELS "${labels}" TIMEOUT ${arg_TIMEOUT})
+endfunction()
