@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every status, header and body leaves through here. Each request is answered exactly once
+// (asserted), from its handler or, after http_request_suspend(), from any thread.
+#ifndef ORDERLOG_HTTP_RESPOND_H
+#define ORDERLOG_HTTP_RESPOND_H
+
+#include "http/problem.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct http_request;
+
+enum { RESPOND_HEADERS_MAX = 8, RESPOND_HEADER_VALUE_MAX = 512 };
+
+// Adds a header to the answer to come. name is borrowed for ever (a literal); value is copied and
+// must be printable (asserted).
+void respond_header(struct http_request *request, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+// body_take is owned by the server from here on (free()), may be NULL when length is 0.
+void respond_json_take(struct http_request *request, int status, char *body_take, size_t length);
+
+// As above with a Content-Type (a literal).
+void respond_bytes_take(struct http_request *request, int status, const char *content_type,
+                        char *body_take, size_t length);
+
+// The file's first `length` bytes; fd_take is closed by the server.
+void respond_file_take(struct http_request *request, int status, const char *content_type,
+                       int fd_take, uint64_t length);
+
+// No body: 304, 204.
+void respond_empty(struct http_request *request, int status);
+
+// application/problem+json with the status of the type.
+void respond_problem(struct http_request *request, const struct problem *problem);
+
+// For the simple ones: no field errors.
+void respond_refuse(struct http_request *request, enum problem_type type, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

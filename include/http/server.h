@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The HTTP server under gateway and query: libmicrohttpd (epoll, a few threads) made strict and
+// bounded.
+//
+// What holds for every request before a handler sees it: no smuggling shapes (duplicate
+// Content-Length or Host, Content-Length with Transfer-Encoding, other codings: 400 and close),
+// route found (404, 405), caller known and allowed (401, 403), body within its limit (413), all of
+// it arrived within http.read.timeout.ms (otherwise the connection is closed).
+//
+// Life of a request: begin → (chunks) → handle → [suspended] → answered → done. A suspended request
+// stays valid until it is answered, even when the client has gone: it must be answered exactly
+// once, by any thread.
+#ifndef ORDERLOG_HTTP_SERVER_H
+#define ORDERLOG_HTTP_SERVER_H
+
+#include "http/router.h"
+#include "service/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { HTTP_SHOP_MAX = 64, HTTP_KEY_ID_MAX = 64, HTTP_TRACE_MAX = 56 };
+
+// Who asks, as their API key says.
+struct http_caller {
+    char shop_id[HTTP_SHOP_MAX];
+    char key_id[HTTP_KEY_ID_MAX];
+    int scopes; // enum http_scope
+};
+
+// `Authorization: Bearer ID.SECRET`. check runs in HTTP threads: quick, thread-safe, constant time
+// in the secret. False: no such key.
+struct http_access {
+    bool (*check)(void *state, const char *id, size_t id_length, const char *secret,
+                  size_t secret_length, struct http_caller *ret_caller);
+    void *state;
+};
+
+struct http_server_options {
+    const char *host;
+    int port; // 0: a free one
+    int threads;
+    int connections_max;
+    int connections_per_ip_max;
+    int64_t body_bytes_max;
+    int64_t idle_timeout_ms;
+    int64_t read_timeout_ms;
+    const struct http_routes *routes; // borrowed for the server's life
+    struct http_access access;        // check NULL: only routes without scope can be reached
+    void *state;                      // handed to handlers
+};
+
+struct http_server;
+
+// Listens and serves when it returns true.
+bool http_server_start(const struct http_server_options *options, struct http_server **ret,
+                       struct error *err);
+
+// Stops listening and taking requests (answers get "Connection: close", new requests 503), waits
+// at most timeout_ms for open requests to be answered. True: none is left.
+bool http_server_drain(struct http_server *server, int64_t timeout_ms);
+
+// After drain. Every suspended request must have been answered. NULL is fine.
+void http_server_free(struct http_server *server);
+
+int http_server_port(const struct http_server *server);
+
+// --- the request, as handlers see it ------------------------------------------------------------
+
+// "" when the pattern has no such parameter: a mistake in the table.
+const char *http_request_param(const struct http_request *request, const char *name);
+
+// Decoded query parameter; NULL when absent. valid until the request is done.
+const char *http_request_query(const struct http_request *request, const char *name);
+
+// False with ret_name set when the query has a parameter that is not in the NULL-terminated list,
+// one twice, or one that cannot be decoded.
+bool http_request_query_only(const struct http_request *request, const char *const *names,
+                             const char **ret_name);
+
+// Header value or NULL; names are case-insensitive.
+const char *http_request_header(const struct http_request *request, const char *name);
+
+const char *http_request_body(const struct http_request *request, size_t *ret_length);
+const struct http_caller *http_request_caller(const struct http_request *request);
+const char *http_request_method(const struct http_request *request);
+const char *http_request_path(const struct http_request *request); // raw, for problem "instance"
+
+// W3C traceparent: the caller's when valid, otherwise a fresh one. 55 characters.
+const char *http_request_traceparent(const struct http_request *request);
+
+// A pointer of the handler's own, given to `done` at the end.
+void http_request_attach(struct http_request *request, void *attachment);
+void *http_request_attachment(const struct http_request *request);
+
+// In the handler, before anything that may answer from another thread is set going. After it the
+// HTTP thread leaves the request alone until a respond_…() function is called on it.
+void http_request_suspend(struct http_request *request);
+
+// For streams: after chunk() took less than it was given, read on. Any thread; calling it before
+// chunk() has returned, or without need, is fine.
+void http_request_read_more(struct http_request *request);
+
+#endif

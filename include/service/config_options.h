@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one list of options. From it come struct config, parsing of files, environment and flags,
+// range checks, `--help`, `--print-config` and the documentation test.
+//
+// To add an option: add one row. The arguments are
+//
+//   field      member of struct config
+//   name       as in files and flags; in the environment ORDERLOG_ and upper case, with
+//              '.' as '_' and '-' as '__'
+//   default    NULL for strings means "not set"
+//   min, max   inclusive, for numbers; for CHOICE the choices, separated by '|'
+//   roles      who uses it: flags are taken by these only, file and environment by all
+//   sentence   shown by --help
+//
+// SECRET strings are never printed. MS and BYTES are numbers with their unit, and take the
+// suffixes s, m, h (MS) and KiB, MiB, GiB (BYTES).
+#ifndef ORDERLOG_SERVICE_CONFIG_OPTIONS_H
+#define ORDERLOG_SERVICE_CONFIG_OPTIONS_H
+
+#define CONFIG_OPTIONS(STR, SECRET, INT, MS, BYTES, BOOL, CHOICE)                                  \
+    STR(registry_url, "registry.url", "http://127.0.0.1:8081/apis/ccompat/v7", ROLES_ALL,          \
+        "Schema registry with the Confluent API")                                                  \
+    SECRET(postgres_conninfo, "postgres.conninfo", "dbname=orderlog",                              \
+           ROLE_PROJECT | ROLE_QUERY | ROLE_SETUP | ROLE_TOOL,                                     \
+           "libpq connection string; postgres.KEYWORD options are added to it")                    \
+    INT(topics_partitions_orders, "topics.partitions.orders", 16, 1, 1024, ROLE_SETUP,             \
+        "Partitions of the orders.* topics; set once")                                             \
+    INT(topics_partitions_inventory, "topics.partitions.inventory", 16, 1, 1024, ROLE_SETUP,       \
+        "Partitions of the inventory.* topics; set once")                                          \
+    INT(topics_partitions_other, "topics.partitions.other", 16, 1, 1024, ROLE_SETUP,               \
+        "Partitions of all other topics; set once")                                                \
+    INT(topics_replication, "topics.replication", 1, 1, 9, ROLE_SETUP,                             \
+        "Replicas of every topic; 3 on a real cluster")                                            \
+    INT(slot, "slot", 0, 0, 9999, ROLES_PROCESS | ROLE_PROJECT,                                    \
+        "Number that names this worker's group instance and transactional ids; one process each")  \
+    INT(commit_records_max, "commit.records.max", 5000, 1, 100000, ROLES_PROCESS,                  \
+        "Commit after this many messages at the latest")                                           \
+    MS(commit_interval_ms, "commit.interval.ms", 25, 1, 5000, ROLES_PROCESS,                       \
+       "Commit after this time at the latest")                                                     \
+    MS(transaction_timeout_ms, "transaction.timeout.ms", 10000, 2000, 900000, ROLES_PROCESS,       \
+       "The broker aborts a transaction that is open for longer")                                  \
+    MS(session_timeout_ms, "session.timeout.ms", 10000, 1000, 300000, ROLES_PROCESS,               \
+       "A slot that is silent for longer loses its partitions")                                    \
+    MS(order_reservation_ttl_ms, "order.reservation.ttl.ms", 900000, 1000, 604800000, ROLE_ORDER,  \
+       "An order that is not confirmed by then is cancelled and its stock released")               \
+    MS(order_payment_timeout_ms, "order.payment.timeout.ms", 30000, 100, 86400000, ROLE_ORDER,     \
+       "Ask for the outcome of a payment that has not answered by then")                           \
+    INT(order_payment_lookups_max, "order.payment.lookups.max", 10, 0, 1000, ROLE_ORDER,           \
+        "Look-ups of an unknown payment before a case is opened for people")                       \
+    MS(order_command_window_ms, "order.command.window.ms", 86400000, 60000, 2592000000,            \
+       ROLE_ORDER | ROLE_INVENTORY, "How long a command's key and outcome are remembered")         \
+    MS(payment_call_timeout_ms, "payment.call.timeout.ms", 2000, 10, 120000, ROLE_PAYMENT,         \
+       "A provider's answer that takes longer counts as unknown")                                  \
+    INT(payment_inflight_max, "payment.inflight.max", 1000, 1, 100000, ROLE_PAYMENT,               \
+        "Calls to the provider at one time")                                                       \
+    STR(payment_ledger, "payment.ledger", "", ROLE_PAYMENT | ROLE_TOOL,                            \
+        "File where the simulated provider keeps its own books; empty: in memory")                 \
+    STR(carrier_ledger, "carrier.ledger", "", ROLE_SHIPPING | ROLE_TOOL,                           \
+        "File where the simulated carrier keeps its own books; empty: in memory")                  \
+    CHOICE(carrier_mode, "carrier.mode", "auto", "auto|manual", ROLE_SHIPPING,                     \
+           "auto dispatches and delivers by itself; manual waits for operators' commands")         \
+    MS(carrier_dispatch_after_ms, "carrier.dispatch.after.ms", 200, 0, 604800000, ROLE_SHIPPING,   \
+       "With carrier.mode=auto: from booked to the request to dispatch")                           \
+    MS(carrier_deliver_after_ms, "carrier.deliver.after.ms", 300, 0, 604800000, ROLE_SHIPPING,     \
+       "With carrier.mode=auto: from dispatched to delivered")                                     \
+    INT(projector_batch_records_max, "projector.batch.records.max", 2000, 1, 100000, ROLE_PROJECT, \
+        "Records applied in one database transaction at most")                                     \
+    INT(projector_threads, "projector.threads", 2, 1, 64, ROLE_PROJECT,                            \
+        "Database connections that apply partitions side by side")                                 \
+    BOOL(projector_synchronous_commit, "projector.synchronous-commit", false, ROLE_PROJECT,        \
+         "Wait for the disk at every commit; off loses nothing, as rows and offsets go together")  \
+    STR(gateway_host, "gateway.host", "127.0.0.1", ROLE_GATEWAY, "Address to listen on")           \
+    INT(gateway_port, "gateway.port", 8080, 0, 65535, ROLE_GATEWAY,                                \
+        "Port to listen on; 0 takes a free one and logs it")                                       \
+    INT(gateway_threads, "gateway.threads", 1, 1, 64, ROLE_GATEWAY, "Threads that serve HTTP")     \
+    MS(gateway_backlog_ms_max, "gateway.backlog.ms.max", 2000, 100, 3600000, ROLE_GATEWAY,         \
+       "Above this lag of the order processors batches wait and new orders are put off with 503")  \
+    MS(gateway_catalogue_age_ms_max, "gateway.catalogue.age.ms.max", 10000, 1000, 3600000,         \
+       ROLE_GATEWAY, "With a catalogue older than this no orders are taken")                       \
+    MS(gateway_request_timeout_ms, "gateway.request.timeout.ms", 5000, 100, 120000, ROLE_GATEWAY,  \
+       "How long to wait for the brokers' acknowledgement before answering 503 or 504")            \
+    STR(gateway_url, "gateway.url", "http://127.0.0.1:8080", ROLE_TOOL,                            \
+        "Where tools find the gateway")                                                            \
+    STR(query_url, "query.url", "http://127.0.0.1:8090", ROLE_TOOL,                                \
+        "Where tools find the query service")                                                      \
+    SECRET(api_key, "api.key", NULL, ROLE_TOOL | ROLE_SETUP,                                       \
+           "API key that tools send, or that setup stores as the development key")                 \
+    STR(query_host, "query.host", "127.0.0.1", ROLE_QUERY, "Address to listen on")                 \
+    INT(query_port, "query.port", 8090, 0, 65535, ROLE_QUERY,                                      \
+        "Port to listen on; 0 takes a free one and logs it")                                       \
+    INT(query_threads, "query.threads", 4, 1, 64, ROLE_QUERY,                                      \
+        "Threads that serve HTTP, each with its own database connection")                          \
+    MS(query_wait_ms_max, "query.wait.ms.max", 10000, 0, 60000, ROLE_QUERY,                        \
+       "Longest wait= that a read may ask for")                                                    \
+    BYTES(http_body_bytes_max, "http.body.bytes.max", 4194304, 1024, 67108864,                     \
+          ROLE_GATEWAY | ROLE_QUERY, "Largest request body, except for streams")                   \
+    BYTES(http_line_bytes_max, "http.line.bytes.max", 1048576, 1024, 16777216, ROLE_GATEWAY,       \
+          "Longest line of a streamed batch")                                                      \
+    INT(http_connections_max, "http.connections.max", 4096, 1, 100000, ROLE_GATEWAY | ROLE_QUERY,  \
+        "Connections at one time")                                                                 \
+    INT(http_connections_per_ip_max, "http.connections.per-ip.max", 2048, 1, 100000,               \
+        ROLE_GATEWAY | ROLE_QUERY, "Connections at one time from one address")                     \
+    MS(http_idle_timeout_ms, "http.idle.timeout.ms", 30000, 1000, 3600000,                         \
+       ROLE_GATEWAY | ROLE_QUERY, "Close a connection that is silent for longer")                  \
+    MS(http_read_timeout_ms, "http.read.timeout.ms", 15000, 100, 3600000,                          \
+       ROLE_GATEWAY | ROLE_QUERY, "A request must have arrived whole by then")                     \
+    STR(metrics_host, "metrics.host", "127.0.0.1", ROLES_SERVER,                                   \
+        "Address of the open listener for /metrics, /livez and /readyz")                           \
+    INT(metrics_port, "metrics.port", 0, 0, 65535, ROLES_SERVER,                                   \
+        "Port of the open listener for /metrics, /livez and /readyz; 0: none")                     \
+    CHOICE(log_level, "log.level", "info", "debug|info|warn|error", ROLES_ALL,                     \
+           "Log lines of this level and above")                                                    \
+    CHOICE(log_format, "log.format", "text", "text|json", ROLES_ALL, "One line per event, as")     \
+    MS(watchdog_ms, "watchdog.ms", 60000, 1000, 3600000, ROLES_SERVER,                             \
+       "End the process when one guarded call hangs for longer")                                   \
+    MS(shutdown_timeout_ms, "shutdown.timeout.ms", 15000, 100, 600000, ROLES_SERVER,               \
+       "End the process when stopping takes longer")
+
+#endif
