@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The order: arbiter of everything that happens to it. Four machines side by side (order,
+// reservation, payment, shipment); the status shown to customers is derived from them in
+// order_status(). The state is a fold of the order's events and of nothing else.
+//
+// Memory: a state is one contiguous block (lines and their text behind the fixed part), so that
+// whoever keeps it can save and restore it with one memcpy. Blocks move only on OrderPlaced (new
+// block) and on closing (order_shrink).
+#ifndef ORDERLOG_DOMAIN_ORDER_H
+#define ORDERLOG_DOMAIN_ORDER_H
+
+#include "domain/decision.h"
+
+// The fields every versioned record of orders.events begins with, in the same place.
+struct order_head {
+    struct id event_id;
+    struct view shop_id;
+    struct id order_id;
+    int64_t version;
+    int64_t occurred_at;
+    struct id causation_id;
+    struct id correlation_id;
+    enum order_status status;
+    enum reservation_status reservation_status;
+    enum payment_status payment_status;
+    enum shipment_status shipment_status;
+};
+
+struct order; // the folded state; layout in src/domain/order_state.h
+
+// Bytes of the block that order_evolve(NULL, ORDER_PLACED) needs.
+size_t order_block_size(const struct order_placed *placed);
+
+// Size of an existing block.
+size_t order_size(const struct order *order);
+
+// Folds one event. For OrderPlaced, order points to a zeroed block of order_block_size() bytes,
+// 16-byte aligned. Asserts that the version is the next one. OrderCommandRefused is remembered
+// where the order exists (key and command id), and may be handed in with any state.
+void order_evolve(struct order *order, enum record_id type, const void *event);
+
+// Decides one message of orders.inbox (PlaceOrder, CancelOrder, DispatchOrder, DeliverOrder,
+// StockAnswered, PaymentAnswered, ShipmentAnswered). *order may be NULL (unknown order id). Events
+// are folded into *order as they are emitted; a new order's block is made in the decision's arena
+// and *order is set to it: the caller moves it into its own store.
+void order_decide(struct decision *decision, struct order **order, enum record_id type,
+                  const void *input);
+
+// The moment the next deadline of this order passes; INT64_MAX if none is running.
+int64_t order_deadline_us(const struct order *order);
+
+// Turns a passed deadline into its event (or nothing when now is before it). Cause is derived from
+// order id and version, so that it is the same after a replay.
+void order_decide_deadline(struct decision *decision, struct order *order);
+
+// True when the order has reached a terminal state and no part of it is unsettled.
+bool order_is_closed(const struct order *order);
+
+enum order_status order_status(const struct order *order);
+int64_t order_version(const struct order *order);
+int64_t order_placed_at_us(const struct order *order);
+
+// Amounts of an order before it exists: used by the gateway (expected_total) and by the decider.
+// False, with a reason and the line (or -1), when a quantity, price or sum is out of range.
+struct order_amounts {
+    int64_t items_minor;
+    int64_t total_minor;
+};
+bool order_amounts(const struct order_line *lines, uint32_t lines_count, int64_t discount_minor,
+                   int64_t shipping_minor, int64_t tax_minor, struct order_amounts *ret,
+                   const char **reterr_reason, int32_t *reterr_line);
+
+#endif
