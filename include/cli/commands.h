@@ -1,18 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The subcommands. Each is one function in the file of its name (src/cli/cmd_NAME.c), called with
-// the words after its own, and returns the exit status. To add one: write its file, declare it
-// here, add a row to the table in main.c.
+// the words after its own, and returns the exit status (service/service.h). To add one: write its
+// file, declare it here, add a row to the table in main.c.
 #ifndef ORDERLOG_CLI_COMMANDS_H
 #define ORDERLOG_CLI_COMMANDS_H
-
-// Of every command. A worker that lost its slot to another, and the like, have their own: see
-// service/service.h. verify: 1 = violations were found.
-enum {
-    EXIT_OK = 0,
-    EXIT_FAILED = 1,
-    EXIT_USAGE = 2,
-};
 
 typedef int command_fn(int argc, char **argv);
 
@@ -29,7 +21,6 @@ command_fn cmd_query;
 
 command_fn cmd_setup;
 command_fn cmd_keys;
-command_fn cmd_config;
 
 command_fn cmd_generate;
 command_fn cmd_replay;
