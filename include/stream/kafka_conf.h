@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How every librdkafka client of ours begins: the operator's kafka.* settings, our log, our name.
+// The caller then sets what its own correctness depends on; those keys are refused from outside by
+// the option table (service/config.h).
+#ifndef ORDERLOG_STREAM_KAFKA_CONF_H
+#define ORDERLOG_STREAM_KAFKA_CONF_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "service/config.h"
+#include "service/error.h"
+
+// Returns an owned conf (rd_kafka_new takes it on success; else rd_kafka_conf_destroy), NULL with
+// err (DISP_FATAL) naming the setting that librdkafka refused and where it came from.
+rd_kafka_conf_t *kafka_conf_new(const struct config *config, const char *client_id,
+                                struct error *err);
+
+// Sets pairs until a NULL name. False with err on the first that is refused (our bug, or a
+// librdkafka that is too old).
+struct kafka_setting {
+    const char *name;
+    const char *value;
+};
+bool kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_setting *settings,
+                    struct error *err);
+
+// rd_kafka_new that takes conf in any case and sends the log through our log.
+rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct error *err);
+
+// Partition count of a topic, asked of the broker. False: DISP_FATAL, "run `orderlog setup`" when
+// the topic is missing; DISP_RETRY when no broker answers.
+bool kafka_partitions(rd_kafka_t *client, const char *topic, int timeout_ms, int32_t *ret,
+                      struct error *err);
+
+#endif

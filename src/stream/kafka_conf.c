@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One log for everything: librdkafka's lines arrive through log.c with its facility as a field.
+#include "stream/kafka_conf.h"
+
+#include "service/log.h"
+
+#include <string.h>
+
+static void log_line(const rd_kafka_t *client, int level, const char *facility,
+                     const char *text) {
+    if (!log_enabled(log_level_from_syslog(level)))
+        return;
+    const struct log_field fields[] = {F_STR("client", client ? rd_kafka_name(client) : NULL),
+                                       F_STR("facility", facility), F_STR("detail", text)};
+    log_write(log_level_from_syslog(level), "librdkafka", fields, 3);
+}
+
+// A conf with an error callback does not log connection errors twice.
+static void error_raised(rd_kafka_t *client, int code, const char *reason, void *opaque) {
+    (void)opaque;
+    LOG(WARN, "Kafka client reports an error, it goes on trying",
+        F_STR("client", rd_kafka_name(client)),
+        F_STR("code", rd_kafka_err2name((rd_kafka_resp_err_t)code)), F_STR("detail", reason));
+}
+
+bool kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_setting *settings,
+                    struct error *err) {
+    char reason[256];
+    for (; settings->name; settings++)
+        if (rd_kafka_conf_set(conf, settings->name, settings->value, reason, sizeof(reason)) !=
+            RD_KAFKA_CONF_OK)
+            return error_set(err, DISP_FATAL, 0, "kafka.%s = %s: %s", settings->name,
+                             settings->value, reason);
+    return true;
+}
+
+rd_kafka_conf_t *kafka_conf_new(const struct config *config, const char *client_id,
+                                struct error *err) {
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    char reason[256];
+    for (size_t i = 0; i < config->kafka.count; i++) {
+        const struct config_setting *setting = &config->kafka.items[i];
+        if (rd_kafka_conf_set(conf, setting->name, setting->value, reason, sizeof(reason)) ==
+            RD_KAFKA_CONF_OK)
+            continue;
+        error_set(err, DISP_FATAL, 0, "kafka.%s (from %s): %s", setting->name, setting->source,
+                  reason);
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    const struct kafka_setting own[] = {{"client.id", client_id}, {NULL, NULL}};
+    if (!kafka_conf_set(conf, own, err)) {
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    rd_kafka_conf_set_log_cb(conf, log_line);
+    rd_kafka_conf_set_error_cb(conf, error_raised);
+    return conf;
+}
+
+rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct error *err) {
+    char reason[512];
+    rd_kafka_t *client = rd_kafka_new(type, conf, reason, sizeof(reason));
+    if (!client) {
+        rd_kafka_conf_destroy(conf);
+        error_set(err, DISP_FATAL, 0, "cannot create a Kafka client: %s", reason);
+    }
+    return client;
+}
+
+bool kafka_partitions(rd_kafka_t *client, const char *topic, int timeout_ms, int32_t *ret,
+                      struct error *err) {
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
+    if (!handle)
+        return error_set(err, DISP_FATAL, 0, "topic %s: %s", topic,
+                         rd_kafka_err2str(rd_kafka_last_error()));
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(client, 0, handle, &metadata, timeout_ms);
+    rd_kafka_topic_destroy(handle);
+    if (code)
+        return error_set(err, DISP_RETRY, code, "no broker answers (kafka.bootstrap.servers): %s",
+                         rd_kafka_err2str(code));
+    bool found = metadata->topic_cnt == 1 && !metadata->topics[0].err &&
+                 metadata->topics[0].partition_cnt > 0;
+    if (found)
+        *ret = metadata->topics[0].partition_cnt;
+    else
+        error_set(err, DISP_FATAL, 0, "topic %s does not exist: run `orderlog setup`", topic);
+    rd_kafka_metadata_destroy(metadata);
+    return found;
+}
