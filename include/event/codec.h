@@ -48,8 +48,8 @@ struct field_type {
     enum field_kind kind; // of the item for an array
     bool is_array;
     bool is_nullable;
-    size_t offset;       // of the value, or of the items' pointer
-    size_t aux_offset;   // of has_NAME (nullable, not view) or NAME_count (array); else 0
+    size_t offset;     // of the value, or of the items' pointer
+    size_t aux_offset; // of has_NAME (nullable, not view) or NAME_count (array); else 0
     const struct record_type *record; // FIELD_RECORD
     const char *const *symbols;       // FIELD_ENUM
     uint32_t symbols_count;
@@ -61,15 +61,24 @@ struct record_type {
     size_t struct_size;
     const struct field_type *fields;
     size_t fields_count;
-    // NULL for nested records. Encode returns the end of what it wrote, NULL if it did not fit.
-    // Decode consumes all of [at, end) or fails (DISP_POISON) naming the field; arrays in arena.
+    // NULL for nested records.
+    //
+    // Encode returns the end of what it wrote; NULL if [at, end) holds less than size_max, or if an
+    // array has more items than a decoder accepts. It does not look at the text: who takes strings
+    // from outside checks with codec_text_is_valid.
     uint8_t *(*encode)(uint8_t *at, const uint8_t *end, const void *record);
+    // Decode consumes all of [at, end) or fails (DISP_POISON) naming the field. Views point into
+    // the input, arrays live in the arena; a full arena is DISP_RETRY: reset it and try again, and
+    // if it was empty, give up. After a failure the record's content is unspecified.
     bool (*decode)(const uint8_t *at, const uint8_t *end, struct arena *arena, void *ret_record,
                    struct error *err);
-    // An upper bound of the encoded size of this value.
+    // An upper bound of the encoded size of this value; SIZE_MAX if encode would refuse it.
     size_t (*size_max)(const void *record);
     const char *schema; // the .avsc, byte for byte; NULL for nested records
     size_t schema_len;
 };
+
+// Whether the bytes are UTF-8 as Avro strings must be.
+bool codec_text_is_valid(const char *text, size_t len);
 
 #endif
