@@ -1,0 +1,272 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Kafka, PostgreSQL and the schema registry as plain processes in one folder: how each is prepared,
+# run in the foreground, and asked whether it is ready. compose/up (under a supervisor) and
+# tests/support/services (in a temporary folder) both stand on this.
+#
+# The folder DIR holds `settings` (ports and profile), one folder per service, and `log`.
+# Sourced by scripts; as a program it is `services.sh exec kafka|postgres|registry DIR`.
+
+# shellcheck shell=bash
+set -euo pipefail
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+
+# ---- ports -------------------------------------------------------------------------------------
+
+port_is_open() {
+    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# A free port, PREFERRED if it is free. Below the kernel's ephemeral range, where outgoing
+# connections come and go. Another process may still be faster: callers try again.
+free_port() {
+    local port=${1:-$((20000 + RANDOM % 12000))}
+    while port_is_open "$port"; do
+        port=$((20000 + RANDOM % 12000))
+    done
+    printf '%s\n' "$port"
+}
+
+# write_settings DIR PROFILE KAFKA_PORT CONTROLLER_PORT POSTGRES_PORT REGISTRY_PORT
+# Profile `test` starts fast and forgets on power loss; `full` is what one would run.
+write_settings() {
+    local dir=$1
+    mkdir -p "$dir/log"
+    printf '%s=%q\n' PROFILE "$2" KAFKA_PORT "$3" KAFKA_CONTROLLER_PORT "$4" \
+        POSTGRES_PORT "$5" REGISTRY_PORT "$6" >"$dir/settings"
+    if [[ ! -f $dir/postgres.password ]]; then
+        (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$dir/postgres.password")
+    fi
+}
+
+load_settings() {
+    # shellcheck source=/dev/null
+    . "$1/settings"
+}
+
+# ---- Java --------------------------------------------------------------------------------------
+
+# Loading classes is most of a start: an archive of them (made by compose/deps with ARCHIVE_CLASSES
+# set) halves it. A Java that the archive does not suit ignores it.
+class_archive() {
+    archive=()
+    if [[ -n ${ARCHIVE_CLASSES:-} ]]; then
+        archive=("-XX:ArchiveClassesAtExit=$1/classes.jsa")
+    elif [[ -f $1/classes.jsa ]]; then
+        archive=("-XX:SharedArchiveFile=$1/classes.jsa" -Xlog:cds=off -Xlog:class+path=off)
+    fi
+}
+
+# ---- Kafka -------------------------------------------------------------------------------------
+
+prepare_kafka() {
+    local dir=$1
+    load_settings "$dir"
+    cat >"$dir/kafka.properties" <<PROPERTIES
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$KAFKA_CONTROLLER_PORT
+listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT,CONTROLLER://127.0.0.1:$KAFKA_CONTROLLER_PORT
+advertised.listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT
+inter.broker.listener.name=PLAINTEXT
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs=$dir/kafka
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+offsets.retention.minutes=525600
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+log.cleaner.dedupe.buffer.size=33554432
+PROPERTIES
+    if [[ -f $dir/kafka/meta.properties ]]; then
+        return
+    fi
+    # Formatting costs a Java start, and its result names no port: done once, then copied.
+    local formatted=$KAFKA_HOME/formatted
+    if [[ ! -d $formatted ]]; then
+        local temporary
+        temporary=$(mktemp -d "$KAFKA_HOME/format.XXXXXX")
+        sed "s|^log.dirs=.*|log.dirs=$temporary|" "$dir/kafka.properties" >"$temporary.properties"
+        "$(java_kafka)" -XX:TieredStopAtLevel=1 -cp "$KAFKA_HOME/libs/*" kafka.tools.StorageTool \
+            format -t 4L6g3nShT-eMCtK--X86sw -c "$temporary.properties" >"$dir/log/kafka-format.log" 2>&1 ||
+            die "Kafka's storage could not be formatted: see $dir/log/kafka-format.log"
+        rm "$temporary.properties"
+        mv -T "$temporary" "$formatted" 2>/dev/null || rm -r "$temporary" # another start was first
+    fi
+    mkdir -p "$dir/kafka"
+    cp -r "$formatted/." "$dir/kafka/"
+}
+
+exec_kafka() {
+    local dir=$1
+    load_settings "$dir"
+    local jvm=(-Xms512m -Xmx1g -XX:+UseG1GC)
+    if [[ $PROFILE == test ]]; then
+        jvm=(-Xms128m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1)
+    fi
+    class_archive "$KAFKA_HOME"
+    exec "$(java_kafka)" "${jvm[@]}" "${archive[@]}" -cp "$KAFKA_HOME/libs/*" \
+        -Dorg.slf4j.simpleLogger.defaultLogLevel=info \
+        -Dorg.slf4j.simpleLogger.showDateTime=true \
+        -Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS \
+        kafka.Kafka "$dir/kafka.properties"
+}
+
+# Ready when a Metadata request (v1, no topics) is answered with at least one broker.
+ready_kafka() {
+    load_settings "$1"
+    local answer
+    answer=$(
+        exec 2>/dev/null
+        exec 3<>"/dev/tcp/127.0.0.1/$KAFKA_PORT"
+        printf '\0\0\0\016\0\003\0\001\0\0\0\001\377\377\0\0\0\0' >&3
+        timeout 2 head -c 12 <&3 | od -An -tu1 | tr -s ' \n' ' '
+    ) || return 1
+    [[ $answer =~ ([0-9]+)\ $ && ${BASH_REMATCH[1]} -ge 1 ]]
+}
+
+# ---- PostgreSQL --------------------------------------------------------------------------------
+
+# PostgreSQL refuses to run as root; then it runs as the user that Debian's package made.
+as_postgres() {
+    if [[ $(id -u) == 0 ]]; then
+        exec setpriv --reuid=postgres --regid=postgres --init-groups -- "$@"
+    fi
+    exec "$@"
+}
+
+prepare_postgres() {
+    local dir=$1 bin sync=()
+    bin=$(postgres_bin)
+    load_settings "$dir"
+    if [[ ! -f $dir/postgres/ready ]]; then
+        rm -rf "$dir/postgres"
+        mkdir -m 700 -p "$dir/postgres"
+        if [[ $(id -u) == 0 ]]; then
+            chown postgres:postgres "$dir/postgres"
+            (as_postgres test -x "$dir/postgres") ||
+                die "the postgres user cannot reach $dir: choose another folder with ORDERLOG_DATA"
+        fi
+        if [[ $PROFILE == test ]]; then
+            sync=(--no-sync)
+        fi
+        (cd / && as_postgres "$bin/initdb" -D "$dir/postgres" -U orderlog --encoding=UTF8 \
+            --locale=C.UTF-8 --auth=trust "${sync[@]}") >"$dir/log/initdb.log" 2>&1 ||
+            die "initdb failed: see $dir/log/initdb.log"
+        cat >"$dir/postgres/pg_hba.conf" <<HBA
+local all all scram-sha-256
+host all all 127.0.0.1/32 scram-sha-256
+HBA
+        # Before the server is up, hence before anybody could connect without a password.
+        printf '%s\n' 'CREATE DATABASE orderlog' 'CREATE DATABASE registry' \
+            "ALTER ROLE orderlog PASSWORD '$(<"$dir/postgres.password")'" |
+            (cd / && as_postgres "$bin/postgres" --single -D "$dir/postgres" postgres) \
+                >>"$dir/log/initdb.log" 2>&1 || die "creating databases failed: see $dir/log/initdb.log"
+        touch "$dir/postgres/ready"
+    fi
+    {
+        echo "listen_addresses = '127.0.0.1'"
+        echo "port = $POSTGRES_PORT"
+        echo "unix_socket_directories = '$dir/postgres'"
+        echo "max_connections = 200"
+        echo "shared_buffers = 256MB"
+        echo "max_wal_size = 4GB"
+        if [[ $PROFILE == test ]]; then
+            echo "fsync = off"
+        fi
+    } >"$dir/postgres/postgresql.auto.conf"
+}
+
+exec_postgres() {
+    local bin
+    bin=$(postgres_bin)
+    cd /
+    as_postgres "$bin/postgres" -D "$1/postgres"
+}
+
+ready_postgres() {
+    load_settings "$1"
+    "$(postgres_bin)/pg_isready" -q -h 127.0.0.1 -p "$POSTGRES_PORT" -d orderlog
+}
+
+# ---- schema registry ---------------------------------------------------------------------------
+
+prepare_registry() {
+    load_settings "$1"
+}
+
+# Stores in PostgreSQL, so that schema ids survive; waits for it, since it gives up otherwise.
+exec_registry() {
+    local dir=$1
+    load_settings "$dir"
+    await postgres "$dir" 60
+    local jvm=(-Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1)
+    cd "$APICURIO_HOME"
+    export QUARKUS_HTTP_HOST=127.0.0.1 QUARKUS_HTTP_PORT=$REGISTRY_PORT
+    export QUARKUS_MANAGEMENT_HOST=127.0.0.1 QUARKUS_MANAGEMENT_PORT=0
+    export APICURIO_STORAGE_KIND=sql APICURIO_STORAGE_SQL_KIND=postgresql
+    export APICURIO_DATASOURCE_URL=jdbc:postgresql://127.0.0.1:$POSTGRES_PORT/registry
+    export APICURIO_DATASOURCE_USERNAME=orderlog
+    APICURIO_DATASOURCE_PASSWORD=$(<"$dir/postgres.password")
+    export APICURIO_DATASOURCE_PASSWORD
+    export APICURIO_DATASOURCE_JDBC_INITIAL_SIZE=2 APICURIO_DATASOURCE_JDBC_MIN_SIZE=2
+    export APICURIO_DATASOURCE_JDBC_MAX_SIZE=20
+    class_archive "$APICURIO_HOME"
+    exec "$(java_registry)" "${jvm[@]}" "${archive[@]}" -jar quarkus-run.jar
+}
+
+ready_registry() {
+    load_settings "$1"
+    curl -fs -m 5 -o /dev/null "http://127.0.0.1:$REGISTRY_PORT/apis/ccompat/v7/subjects"
+}
+
+# ---- all of them -------------------------------------------------------------------------------
+
+# A child that has ended stays a zombie until it is waited for.
+is_running() {
+    local stat
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) && stat=${stat##*) } && [[ $stat != Z* ]]
+}
+
+# await NAME DIR SECONDS [PID]: until it is ready; fails when the time is up or PID has ended.
+await() {
+    local name=$1 dir=$2 deadline=$((SECONDS + $3)) pid=${4:-}
+    until "ready_$name" "$dir"; do
+        if [[ -n $pid ]] && ! is_running "$pid"; then
+            say "$name ended while starting: see $dir/log/$name.log"
+            return 1
+        fi
+        if ((SECONDS >= deadline)); then
+            say "$name is not ready after $3 s: see $dir/log/$name.log"
+            return 1
+        fi
+        sleep 0.05
+    done
+}
+
+# What a client needs to know, as shell assignments.
+print_service_env() {
+    local dir=$1
+    load_settings "$dir"
+    printf '%s=%q\n' \
+        ORDERLOG_KAFKA_BOOTSTRAP "127.0.0.1:$KAFKA_PORT" \
+        ORDERLOG_POSTGRES "host=127.0.0.1 port=$POSTGRES_PORT user=orderlog password=$(<"$dir/postgres.password") dbname=orderlog" \
+        ORDERLOG_REGISTRY "http://127.0.0.1:$REGISTRY_PORT/apis/ccompat/v7" \
+        ORDERLOG_PYTHON "$VENV/bin/python3" \
+        ORDERLOG_KAFKA_LIBS "$KAFKA_HOME/libs" \
+        ORDERLOG_JAVA "$(java_kafka)"
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+    if [[ $# != 3 || $1 != exec || ! $2 =~ ^(kafka|postgres|registry)$ ]]; then
+        echo "usage: services.sh exec kafka|postgres|registry DIR" >&2
+        exit 2
+    fi
+    "exec_$2" "$3"
+fi
