@@ -53,6 +53,8 @@ struct config_settings {
 #define CONFIG_FIELD_BOOL(field, ...) bool field;
 
 struct config {
+    enum config_role role; // the command's
+
     CONFIG_OPTIONS(CONFIG_FIELD_STR, CONFIG_FIELD_STR, CONFIG_FIELD_NUMBER, CONFIG_FIELD_NUMBER,
                    CONFIG_FIELD_NUMBER, CONFIG_FIELD_BOOL, CONFIG_FIELD_STR)
 

@@ -23,11 +23,11 @@
 enum exit_code {
     EXIT_OK = 0,
     EXIT_FAILED = 1,       // a tool's own "no": verify found a difference, a replay lost orders
-    EXIT_USAGE = 64,       // unknown command, option or argument
+    EXIT_USAGE = 64,       // unknown command or option, or a value that is not allowed
     EXIT_BAD_INPUT = 65,   // a file given to a tool cannot be read as what it should be
     EXIT_UNAVAILABLE = 69, // broker, registry or database cannot be reached at start
     EXIT_INTERNAL = 70,    // our bug, or a fatal error of a library: restart
-    EXIT_CONFIG = 78,      // a setting is not allowed
+    EXIT_CONFIG = 78,      // a library refuses a kafka.* or postgres.* setting
     EXIT_FENCED = 80,      // another process runs in this slot: do not restart at once
     EXIT_WATCHDOG = 81,    // a guarded call hung: restart
     EXIT_FORCED = 82,      // second signal
