@@ -73,11 +73,11 @@ int http_server_port(const struct http_server *server);
 const char *http_request_param(const struct http_request *request, const char *name);
 
 // Decoded query parameter; NULL when absent. valid until the request is done.
-const char *http_request_query(const struct http_request *request, const char *name);
+const char *http_request_query(struct http_request *request, const char *name);
 
 // False with ret_name set when the query has a parameter that is not in the NULL-terminated list,
 // one twice, or one that cannot be decoded.
-bool http_request_query_only(const struct http_request *request, const char *const *names,
+bool http_request_query_only(struct http_request *request, const char *const *names,
                              const char **ret_name);
 
 // Header value or NULL; names are case-insensitive.
@@ -89,7 +89,7 @@ const char *http_request_method(const struct http_request *request);
 const char *http_request_path(const struct http_request *request); // raw, for problem "instance"
 
 // W3C traceparent: the caller's when valid, otherwise a fresh one. 55 characters.
-const char *http_request_traceparent(const struct http_request *request);
+const char *http_request_traceparent(struct http_request *request);
 
 // A pointer of the handler's own, given to `done` at the end.
 void http_request_attach(struct http_request *request, void *attachment);
