@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One connection to PostgreSQL that comes back by itself. Everything sent through it is
+// parameterised; parameters and results travel in binary. SQLSTATE becomes a disposition here and
+// nowhere else:
+//
+//   DISP_RETRY   connection lost, server stopping, deadlock, resources: the same call may succeed
+//                later; whether the transaction in flight was committed is not known
+//   DISP_ABORT   OL001: the stored offsets are not what we believed, another projector moved them
+//   DISP_POISON  the data itself is refused (classes 21, 22, 23): sending it again cannot help
+//   DISP_FATAL   everything else: missing tables, wrong SQL, no rights
+//
+// A struct db belongs to one thread at a time.
+#ifndef ORDERLOG_STORE_DB_H
+#define ORDERLOG_STORE_DB_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "event/id.h"
+#include "service/error.h"
+
+struct db;
+
+enum { DB_PARAMS_MAX = 32, DB_PARAM_BYTES = 512, DB_PREPARED_MAX = 64 };
+
+// conninfo (struct config's postgres_dsn) and name are copied; name shows up in pg_stat_activity.
+// settings: SQL run after every connect, such as "SET synchronous_commit = off"; borrowed for the
+// connection's life, may be NULL. Does not connect yet.
+struct db *db_new(const char *conninfo, const char *name, const char *settings);
+void db_free(struct db *db); // NULL is fine
+
+// Connects unless connected. After a failure the next attempts are refused at once (DISP_RETRY)
+// until a delay has passed that doubles from 50 ms to 2 s, so that callers may simply ask again.
+bool db_connect(struct db *db, struct error *err);
+
+// Drops the connection: the server rolls back what was open. The next db_connect makes a new one.
+void db_disconnect(struct db *db);
+
+// Counts connections made. What was prepared before belongs to an older one.
+uint64_t db_generation(const struct db *db);
+
+// How long to wait until db_connect tries again; 0 when it would now.
+int64_t db_retry_in_ms(const struct db *db);
+
+// For pipelines: only between a successful db_connect and the next db_disconnect.
+PGconn *db_conn(struct db *db);
+
+// Fills err from a failed result (or from the connection when result is NULL), disconnects when the
+// connection is gone, and returns false.
+bool db_failed(struct db *db, const PGresult *result, struct error *err);
+
+// One or several statements without parameters or rows.
+bool db_exec(struct db *db, const char *sql, struct error *err);
+
+// --- parameters -------------------------------------------------------------------------------
+
+// Values in order of $1, $2 …; text is borrowed until the query has run.
+struct db_params {
+    int count;
+    const char *values[DB_PARAMS_MAX];
+    int lengths[DB_PARAMS_MAX];
+    uint8_t bytes[DB_PARAM_BYTES]; // the small ones
+    size_t used;
+};
+
+void db_params_text(struct db_params *params, const char *text, size_t length);
+void db_params_uuid(struct db_params *params, const struct id *id);
+void db_params_int4(struct db_params *params, int32_t value);
+void db_params_int8(struct db_params *params, int64_t value);
+void db_params_bytes(struct db_params *params, const void *bytes, size_t length); // e.g. arrays
+void db_params_null(struct db_params *params);
+
+// Runs one statement, prepared on first use of each connection: sql is a literal, known by its
+// address. params may be NULL. An owned result with all rows (PQclear), NULL with err.
+PGresult *db_query(struct db *db, const char *sql, const struct db_params *params,
+                   struct error *err);
+
+// --- results ----------------------------------------------------------------------------------
+
+// Of a binary result; the column must have that type and not be NULL (asserted).
+int32_t db_int4(const PGresult *result, int row, int column);
+int64_t db_int8(const PGresult *result, int row, int column);
+bool db_bool(const PGresult *result, int row, int column);
+struct id db_uuid(const PGresult *result, int row, int column);
+int64_t db_time_us(const PGresult *result, int row, int column); // since 1970
+
+static inline bool db_is_null(const PGresult *result, int row, int column) {
+    return PQgetisnull(result, row, column) != 0;
+}
+
+// Microseconds between 1970 and PostgreSQL's epoch, 2000-01-01.
+#define DB_EPOCH_US INT64_C(946684800000000)
+
+void db_result_free(PGresult **result);
+#define DB_RESULT __attribute__((cleanup(db_result_free))) PGresult *
+
+#endif

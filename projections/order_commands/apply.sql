@@ -1,0 +1,27 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- topic: orders.events
+-- The first event that a command causes is its outcome; a command that caused none has a refusal.
+-- One that was refused and, sent again, applied: was applied.
+
+INSERT INTO order_commands
+SELECT DISTINCT ON (causation_id)
+    causation_id, key_id, shop_id, order_id,
+    CASE WHEN type = 'OrderCommandRefused' THEN 'refused' ELSE 'applied' END,
+    CASE WHEN type = 'OrderCommandRefused' THEN reason END,
+    CASE WHEN type = 'OrderCommandRefused' THEN detail END,
+    type, version, log_partition, log_offset, occurred_at
+FROM event
+WHERE key_id IS NOT NULL
+ORDER BY causation_id, (type = 'OrderCommandRefused'), log_offset
+ON CONFLICT (command_id) DO UPDATE
+SET
+    outcome = excluded.outcome,
+    reason = excluded.reason,
+    detail = excluded.detail,
+    event_type = excluded.event_type,
+    version = excluded.version,
+    log_partition = excluded.log_partition,
+    log_offset = excluded.log_offset,
+    occurred_at = excluded.occurred_at
+WHERE order_commands.outcome = 'refused' AND excluded.outcome = 'applied'
+;

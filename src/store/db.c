@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// libpq, as a handle that can be asked again and again.
+#include "store/db.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/clock.h"
+#include "service/log.h"
+
+enum { RETRY_FIRST_MS = 50, RETRY_MAX_MS = 2000, CONNECT_TIMEOUT_S = 5 };
+
+struct db {
+    char *conninfo;
+    char *name;
+    const char *settings; // borrowed
+    PGconn *conn;         // NULL when not connected
+    uint64_t generation;
+    int64_t retry_delay_ms; // 0: the last attempt succeeded
+    int64_t retry_at_ms;
+    const char *prepared[DB_PREPARED_MAX]; // addresses of statements known to this connection
+    int prepared_count;
+};
+
+struct db *db_new(const char *conninfo, const char *name, const char *settings) {
+    struct db *db = calloc(1, sizeof(*db));
+    if (!db)
+        return NULL;
+    db->conninfo = strdup(conninfo);
+    db->name = strdup(name);
+    db->settings = settings;
+    if (db->conninfo && db->name)
+        return db;
+    db_free(db);
+    return NULL;
+}
+
+void db_free(struct db *db) {
+    if (!db)
+        return;
+    db_disconnect(db);
+    free(db->conninfo);
+    free(db->name);
+    free(db);
+}
+
+void db_disconnect(struct db *db) {
+    PQfinish(db->conn);
+    db->conn = NULL;
+    db->prepared_count = 0;
+}
+
+uint64_t db_generation(const struct db *db) {
+    return db->generation;
+}
+
+PGconn *db_conn(struct db *db) {
+    assert(db->conn);
+    return db->conn;
+}
+
+int64_t db_retry_in_ms(const struct db *db) {
+    if (db->conn || db->retry_delay_ms == 0)
+        return 0;
+    int64_t left = db->retry_at_ms - clock_monotonic_ms();
+    return left > 0 ? left : 0;
+}
+
+static void notice_received(void *arg, const PGresult *result) {
+    const struct db *db = arg;
+    LOG(DEBUG, "PostgreSQL notice", F_STR("connection", db->name),
+        F_STR("detail", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
+}
+
+// Ours come first, so that the operator's conninfo, expanded after them, may override.
+static PGconn *open_connection(const struct db *db) {
+    char connect_timeout[16];
+    snprintf(connect_timeout, sizeof(connect_timeout), "%d", CONNECT_TIMEOUT_S);
+    const char *names[] = {"connect_timeout", "tcp_user_timeout", "client_encoding",
+                           "dbname",          "application_name", NULL};
+    const char *values[] = {connect_timeout, "10000", "UTF8", db->conninfo, db->name, NULL};
+    return PQconnectdbParams(names, values, 1);
+}
+
+static void put_off(struct db *db) {
+    db->retry_delay_ms = db->retry_delay_ms == 0 ? RETRY_FIRST_MS : db->retry_delay_ms * 2;
+    if (db->retry_delay_ms > RETRY_MAX_MS)
+        db->retry_delay_ms = RETRY_MAX_MS;
+    db->retry_at_ms = clock_monotonic_ms() + db->retry_delay_ms;
+}
+
+// libpq's messages end in a newline and may have several lines.
+static void copy_message(char *out, size_t size, const char *message) {
+    size_t n = 0;
+    for (; message && *message && n + 1 < size; message++)
+        out[n++] = *message == '\n' ? ' ' : *message;
+    while (n > 0 && out[n - 1] == ' ')
+        n--;
+    out[n] = '\0';
+}
+
+bool db_connect(struct db *db, struct error *err) {
+    if (db->conn && PQstatus(db->conn) == CONNECTION_OK)
+        return true;
+    db_disconnect(db);
+    if (db_retry_in_ms(db) > 0)
+        return error_set(err, DISP_RETRY, 0, "PostgreSQL was not reachable a moment ago");
+    db->conn = open_connection(db);
+    if (PQstatus(db->conn) != CONNECTION_OK) {
+        char message[256];
+        copy_message(message, sizeof(message), PQerrorMessage(db->conn));
+        db_disconnect(db);
+        put_off(db);
+        return error_set(err, DISP_RETRY, 0, "cannot connect to PostgreSQL (postgres.conninfo): %s",
+                         message);
+    }
+    PQsetNoticeReceiver(db->conn, notice_received, db);
+    db->generation++;
+    if (db->settings && !db_exec(db, db->settings, err)) {
+        db_disconnect(db);
+        put_off(db);
+        return false;
+    }
+    db->retry_delay_ms = 0;
+    return true;
+}
+
+static enum disposition disposition_of(const char *state) {
+    static const struct {
+        const char *prefix;
+        enum disposition what;
+    } table[] = {
+        {"OL001", DISP_ABORT}, // projection_advance()
+        {"08", DISP_RETRY},    // connection
+        {"40", DISP_RETRY},    // serialization, deadlock
+        {"53", DISP_RETRY},    // out of disk, memory, connections
+        {"55P03", DISP_RETRY}, // lock not available
+        {"57", DISP_RETRY},    // shutdown, cancelled by time-out, starting up
+        {"58", DISP_RETRY},    // I/O error
+        {"25P04", DISP_RETRY}, // idle in transaction for too long
+        {"21", DISP_POISON},   // a row twice in one statement
+        {"22", DISP_POISON},   // a value is out of range or not text
+        {"23", DISP_POISON},   // a constraint refuses the row
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (strncmp(state, table[i].prefix, strlen(table[i].prefix)) == 0)
+            return table[i].what;
+    return DISP_FATAL;
+}
+
+bool db_failed(struct db *db, const PGresult *result, struct error *err) {
+    char message[384];
+    const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    copy_message(message, sizeof(message),
+                 result ? PQresultErrorMessage(result) : PQerrorMessage(db->conn));
+    bool lost = PQstatus(db->conn) != CONNECTION_OK;
+    if (lost)
+        db_disconnect(db);
+    if (lost || !state)
+        return error_set(err, DISP_RETRY, 0, "PostgreSQL: %s",
+                         message[0] ? message : "the connection was lost");
+    return error_set(err, disposition_of(state), 0, "PostgreSQL: %s (SQLSTATE %s%s)", message,
+                     state, strncmp(state, "42P01", 5) == 0 ? ": run `orderlog setup`" : "");
+}
+
+bool db_exec(struct db *db, const char *sql, struct error *err) {
+    if (!db_connect(db, err))
+        return false;
+    DB_RESULT result = PQexec(db->conn, sql);
+    ExecStatusType status = PQresultStatus(result);
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || db_failed(db, result, err);
+}
+
+// --- parameters ---------------------------------------------------------------------------------
+
+void db_params_bytes(struct db_params *params, const void *bytes, size_t length) {
+    assert(params->count < DB_PARAMS_MAX);
+    params->values[params->count] = bytes;
+    params->lengths[params->count++] = (int)length;
+}
+
+void db_params_text(struct db_params *params, const char *text, size_t length) {
+    db_params_bytes(params, text, length);
+}
+
+void db_params_null(struct db_params *params) {
+    db_params_bytes(params, NULL, 0);
+}
+
+static void add_copy(struct db_params *params, const void *bytes, size_t length) {
+    assert(params->used + length <= sizeof(params->bytes));
+    memcpy(params->bytes + params->used, bytes, length);
+    db_params_bytes(params, params->bytes + params->used, length);
+    params->used += length;
+}
+
+void db_params_uuid(struct db_params *params, const struct id *id) {
+    add_copy(params, id->bytes, sizeof(id->bytes));
+}
+
+void db_params_int4(struct db_params *params, int32_t value) {
+    uint32_t big = htobe32((uint32_t)value);
+    add_copy(params, &big, sizeof(big));
+}
+
+void db_params_int8(struct db_params *params, int64_t value) {
+    uint64_t big = htobe64((uint64_t)value);
+    add_copy(params, &big, sizeof(big));
+}
+
+static bool prepare(struct db *db, const char *sql, char name[16], struct error *err) {
+    int i = 0;
+    while (i < db->prepared_count && db->prepared[i] != sql)
+        i++;
+    snprintf(name, 16, "q%d", i);
+    if (i < db->prepared_count)
+        return true;
+    assert(i < DB_PREPARED_MAX);
+    DB_RESULT result = PQprepare(db->conn, name, sql, 0, NULL);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK)
+        return db_failed(db, result, err);
+    db->prepared[db->prepared_count++] = sql;
+    return true;
+}
+
+PGresult *db_query(struct db *db, const char *sql, const struct db_params *params,
+                   struct error *err) {
+    static const struct db_params none = {.count = 0};
+    static const int binary[DB_PARAMS_MAX] = {[0 ... DB_PARAMS_MAX - 1] = 1};
+    if (!params)
+        params = &none;
+    char name[16];
+    if (!db_connect(db, err) || !prepare(db, sql, name, err))
+        return NULL;
+    PGresult *result =
+        PQexecPrepared(db->conn, name, params->count, params->values, params->lengths, binary, 1);
+    ExecStatusType status = PQresultStatus(result);
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+        return result;
+    db_failed(db, result, err);
+    PQclear(result);
+    return NULL;
+}
+
+// --- results ------------------------------------------------------------------------------------
+
+void db_result_free(PGresult **result) {
+    PQclear(*result);
+}
+
+static const char *value_of(const PGresult *result, int row, int column, int length) {
+    assert(!PQgetisnull(result, row, column) && PQgetlength(result, row, column) == length);
+    return PQgetvalue(result, row, column);
+}
+
+int32_t db_int4(const PGresult *result, int row, int column) {
+    uint32_t big;
+    memcpy(&big, value_of(result, row, column, sizeof(big)), sizeof(big));
+    return (int32_t)be32toh(big);
+}
+
+int64_t db_int8(const PGresult *result, int row, int column) {
+    uint64_t big;
+    memcpy(&big, value_of(result, row, column, sizeof(big)), sizeof(big));
+    return (int64_t)be64toh(big);
+}
+
+bool db_bool(const PGresult *result, int row, int column) {
+    return *value_of(result, row, column, 1) != 0;
+}
+
+struct id db_uuid(const PGresult *result, int row, int column) {
+    struct id id;
+    memcpy(id.bytes, value_of(result, row, column, sizeof(id.bytes)), sizeof(id.bytes));
+    return id;
+}
+
+int64_t db_time_us(const PGresult *result, int row, int column) {
+    return db_int8(result, row, column) + DB_EPOCH_US;
+}
