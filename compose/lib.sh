@@ -4,9 +4,11 @@
 
 # shellcheck shell=bash
 
-ORDERLOG_ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+# Exported names must not look like options: the program reads ORDERLOG_KAFKA_… and ORDERLOG_POSTGRES_…
+# as settings, and refuses a variable that nearly names an option.
+source_dir=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 ORDERLOG_CACHE=${ORDERLOG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/orderlog}
-export ORDERLOG_ROOT ORDERLOG_CACHE
+export ORDERLOG_CACHE
 
 RDKAFKA_VERSION=2.15.1
 KAFKA_VERSION=4.1.1

@@ -250,17 +250,25 @@ await() {
     done
 }
 
-# What a client needs to know, as shell assignments.
+# print_service_env DIR NAME...: what a client of these needs to know, as shell assignments.
 print_service_env() {
-    local dir=$1
+    local dir=$1 name
+    shift
     load_settings "$dir"
-    printf '%s=%q\n' \
-        ORDERLOG_KAFKA_BOOTSTRAP "127.0.0.1:$KAFKA_PORT" \
-        ORDERLOG_POSTGRES "host=127.0.0.1 port=$POSTGRES_PORT user=orderlog password=$(<"$dir/postgres.password") dbname=orderlog" \
-        ORDERLOG_REGISTRY "http://127.0.0.1:$REGISTRY_PORT/apis/ccompat/v7" \
-        ORDERLOG_PYTHON "$VENV/bin/python3" \
-        ORDERLOG_KAFKA_LIBS "$KAFKA_HOME/libs" \
-        ORDERLOG_JAVA "$(java_kafka)"
+    for name in "$@"; do
+        case $name in
+        kafka) printf '%s=%q\n' ORDERLOG_KAFKA_BOOTSTRAP "127.0.0.1:$KAFKA_PORT" ;;
+        postgres)
+            printf '%s=%q\n' ORDERLOG_POSTGRES \
+                "host=127.0.0.1 port=$POSTGRES_PORT user=orderlog password=$(<"$dir/postgres.password") dbname=orderlog"
+            ;;
+        registry)
+            printf '%s=%q\n' ORDERLOG_REGISTRY "http://127.0.0.1:$REGISTRY_PORT/apis/ccompat/v7"
+            ;;
+        esac
+    done
+    printf '%s=%q\n' ORDERLOG_PYTHON "$VENV/bin/python3" ORDERLOG_JAVA "$(java_kafka)" \
+        KAFKA_LIBS "$KAFKA_HOME/libs"
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then

@@ -8,7 +8,12 @@
 # SOURCES builds a cmocka program of that name; COMMAND runs something else, such as a script.
 # NEEDS names the real servers it talks to, found through ORDERLOG_KAFKA_BOOTSTRAP,
 # ORDERLOG_POSTGRES and ORDERLOG_REGISTRY: tests/run starts them once for all tests, and a test run
-# alone with ctest starts its own. LONG keeps it for `tests/run long`.
+# alone with ctest starts its own. LONG keeps it for `tests/run long`, and sets ORDERLOG_TEST_LONG=1.
+#
+#   orderlog_tests(LABEL label [NEEDS kafka postgres registry])
+#
+# registers every test_*.c of the current folder that is not registered already, linked with the
+# libraries of the areas whose headers it includes.
 function(orderlog_test)
   cmake_parse_arguments(PARSE_ARGV 0 arg "LONG" "NAME;LABEL;TIMEOUT"
     "SOURCES;LIBS;COMMAND;NEEDS")
@@ -47,4 +52,23 @@ function(orderlog_test)
   endforeach()
   add_test(NAME ${arg_NAME} COMMAND ${arg_COMMAND})
   set_tests_properties(${arg_NAME} PROPERTIES LABELS "${labels}" TIMEOUT ${arg_TIMEOUT})
+  if(arg_LONG)
+    set_tests_properties(${arg_NAME} PROPERTIES ENVIRONMENT ORDERLOG_TEST_LONG=1)
+  endif()
+endfunction()
+
+function(orderlog_tests)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "LABEL" "NEEDS")
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/test_*.c)
+  foreach(source ${sources})
+    cmake_path(GET source STEM name)
+    if(TARGET ${name})
+      continue()
+    endif()
+    file(STRINGS ${source} includes REGEX "^#include \"(service|event|domain|stream|process|store|http|cli)/")
+    list(TRANSFORM includes REPLACE "^#include \"([a-z]+)/.*" "orderlog_\\1")
+    list(REMOVE_DUPLICATES includes)
+    orderlog_test(NAME ${name} SOURCES ${source} LIBS ${includes} LABEL ${arg_LABEL}
+      NEEDS ${arg_NEEDS})
+  endforeach()
 endfunction()
