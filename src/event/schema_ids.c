@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An open-addressed table of ids. Readers take no lock: a slot is one 64-bit word that goes from
+// empty to its final value, so a reader sees all of an entry or nothing.
+#include "event/schema_ids.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "foreign.h"
+
+enum { SLOTS_BITS = 12, SLOTS = 1 << SLOTS_BITS, IDS_MAX = SLOTS / 2 };
+
+struct known {
+    _Atomic uint64_t slots[SLOTS]; // id << 32 | record + 1; 0 = empty
+    size_t count;                  // written by schema_ids_load, then under the lock of foreign
+};
+
+struct schema_ids {
+    struct known *known;
+    struct foreign *foreign;
+    struct registry *registry;
+    int32_t of[SCHEMA_TOPICS_MAX][RECORD_COUNT]; // -1 = not on this topic
+};
+
+static size_t slot_of(int32_t id) {
+    return (uint32_t)id * UINT32_C(2654435769) >> (32 - SLOTS_BITS);
+}
+
+static bool known_find(const struct known *known, int32_t id, enum record_id *ret_record) {
+    for (size_t slot = slot_of(id);; slot = (slot + 1) % SLOTS) {
+        uint64_t entry = atomic_load_explicit(&known->slots[slot], memory_order_acquire);
+        if (entry == 0)
+            return false;
+        if ((uint32_t)(entry >> 32) == (uint32_t)id) {
+            *ret_record = (enum record_id)((uint32_t)entry - 1);
+            return true;
+        }
+    }
+}
+
+static bool known_add(void *context, int32_t id, enum record_id record) {
+    struct known *known = context;
+    enum record_id have;
+    if (known_find(known, id, &have))
+        return have == record;
+    if (known->count == IDS_MAX)
+        return false;
+    size_t slot = slot_of(id);
+    while (atomic_load_explicit(&known->slots[slot], memory_order_relaxed) != 0)
+        slot = (slot + 1) % SLOTS;
+    uint64_t entry = (uint64_t)(uint32_t)id << 32 | ((uint32_t)record + 1);
+    atomic_store_explicit(&known->slots[slot], entry, memory_order_release);
+    known->count++;
+    return true;
+}
+
+struct schema_ids *schema_ids_new(struct registry *registry, const struct clock *clock) {
+    struct schema_ids *ids = calloc(1, sizeof(*ids));
+    if (!ids)
+        return NULL;
+    ids->registry = registry;
+    ids->known = calloc(1, sizeof(*ids->known));
+    ids->foreign = foreign_new(registry, clock);
+    if (!ids->known || !ids->foreign)
+        return schema_ids_free(ids);
+    for (size_t i = 0; i < SCHEMA_TOPICS_MAX; i++)
+        for (size_t j = 0; j < RECORD_COUNT; j++)
+            ids->of[i][j] = -1;
+    return ids;
+}
+
+struct schema_ids *schema_ids_free(struct schema_ids *ids) {
+    if (!ids)
+        return NULL;
+    foreign_free(ids->foreign);
+    free(ids->known);
+    free(ids);
+    return NULL;
+}
+
+static bool topic_carries(const struct schema_topic *topic, enum record_id record) {
+    for (size_t i = 0; i < sizeof(topic->dirs) / sizeof(topic->dirs[0]); i++)
+        if (topic->dirs[i] && strcmp(topic->dirs[i], record_dirs[record]) == 0)
+            return true;
+    return false;
+}
+
+static bool subject_of(const struct schema_topic *topic, enum record_id record, char *subject,
+                       size_t size, struct error *err) {
+    int len = snprintf(subject, size, "%s-%s", topic->name, record_types[record]->full_name);
+    if (len < 0 || (size_t)len >= size)
+        return error_set(err, DISP_FATAL, 0, "the name of topic %.100s is too long", topic->name);
+    return true;
+}
+
+enum { SUBJECT_SIZE = 400 };
+
+bool schema_ids_register(struct registry *registry, const struct schema_topic *topics,
+                         size_t topics_count, struct error *err) {
+    char subject[SUBJECT_SIZE];
+    for (size_t i = 0; i < topics_count; i++) {
+        for (int j = 0; topics[i].name && j < RECORD_COUNT; j++) {
+            const struct record_type *type = record_types[j];
+            int32_t id;
+            if (!topic_carries(&topics[i], (enum record_id)j))
+                continue;
+            // First the rule, so that it already holds for this registration.
+            if (!subject_of(&topics[i], (enum record_id)j, subject, sizeof(subject), err) ||
+                !registry_set_compatibility(registry, subject, "FULL_TRANSITIVE", err) ||
+                !registry_register(registry, subject, type->schema, type->schema_len, &id, err))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool schema_ids_add(struct schema_ids *ids, size_t topic, enum record_id record, int32_t id,
+                    struct error *err) {
+    if (topic >= SCHEMA_TOPICS_MAX)
+        return error_set(err, DISP_FATAL, 0, "more than %d topics", SCHEMA_TOPICS_MAX);
+    if (!known_add(ids->known, id, record))
+        return error_set(err, DISP_FATAL, 0,
+                         "schema id %d of %s already means another record: is the registry sound?",
+                         id, record_types[record]->name);
+    ids->of[topic][record] = id;
+    return true;
+}
+
+bool schema_ids_load(struct schema_ids *ids, const struct schema_topic *topics, size_t topics_count,
+                     struct error *err) {
+    char subject[SUBJECT_SIZE];
+    for (size_t i = 0; i < topics_count; i++) {
+        for (int j = 0; topics[i].name && j < RECORD_COUNT; j++) {
+            enum record_id record = (enum record_id)j;
+            const struct record_type *type = record_types[j];
+            int32_t id;
+            if (!topic_carries(&topics[i], record))
+                continue;
+            if (!subject_of(&topics[i], record, subject, sizeof(subject), err) ||
+                !registry_lookup(ids->registry, subject, type->schema, type->schema_len, &id,
+                                 err) ||
+                !schema_ids_add(ids, i, record, id, err))
+                return false;
+        }
+    }
+    return true;
+}
+
+int32_t schema_ids_of(const struct schema_ids *ids, size_t topic, enum record_id record) {
+    return topic < SCHEMA_TOPICS_MAX ? ids->of[topic][record] : -1;
+}
+
+bool schema_ids_find(const struct schema_ids *ids, int32_t id, enum record_id *ret_record,
+                     struct error *err) {
+    if (known_find(ids->known, id, ret_record))
+        return true;
+    return foreign_resolve(ids->foreign, id, known_add, ids->known, ret_record, err);
+}
+
+char *schema_ids_foreign_text(const struct schema_ids *ids, int32_t id) {
+    return foreign_text(ids->foreign, id);
+}
