@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HTTP_SHOP_MAX = 64, HTTP_KEY_ID_MAX = 64, HTTP_TRACE_MAX = 56 };
+enum { HTTP_SHOP_MAX = 65, HTTP_KEY_ID_MAX = 65, HTTP_TRACE_MAX = 56 }; // with the NUL
 
 // Who asks, as their API key says.
 struct http_caller {
@@ -30,8 +30,8 @@ struct http_caller {
     int scopes; // enum http_scope
 };
 
-// `Authorization: Bearer ID.SECRET`. check runs in HTTP threads: quick, thread-safe, constant time
-// in the secret. False: no such key.
+// `Authorization: Bearer ol_ID_SECRET`. check runs in HTTP threads: quick, thread-safe, constant
+// time in the secret. False: no such key.
 struct http_access {
     bool (*check)(void *state, const char *id, size_t id_length, const char *secret,
                   size_t secret_length, struct http_caller *ret_caller);
@@ -50,6 +50,7 @@ struct http_server_options {
     const struct http_routes *routes; // borrowed for the server's life
     struct http_access access;        // check NULL: only routes without scope can be reached
     void *state;                      // handed to handlers
+    bool measured;                    // METRIC_HTTP_REQUEST by route; one server per process only
 };
 
 struct http_server;

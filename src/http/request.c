@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is checked of a request before its body, in this order: is it well-formed (no smuggling),
+// is there such a route, who asks, may they, is the body of a kind and size that is taken. And what
+// handlers can ask of it.
+#include "request_state.h"
+
+#include "service/clock.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+enum { DISCARD_BYTES_MAX = 64 * 1024, BODY_FIRST_BYTES = 4096 };
+
+struct http_request *request_new(struct http_server *server, const char *uri) {
+    struct http_request *request = malloc(sizeof(*request));
+    if (!request)
+        return NULL;
+    // The header lines and parameters need no zeros, and are most of it.
+    memset(request, 0, offsetof(struct http_request, match));
+    request->match.route = NULL;
+    request->match.params_count = 0;
+    request->caller = (struct http_caller){0};
+    memset(&request->traceparent, 0,
+           offsetof(struct http_request, headers) - offsetof(struct http_request, traceparent));
+    request->server = server;
+    request->start_us = clock_monotonic_us();
+    request->uri = strdup(uri);
+    if (!request->uri) {
+        free(request);
+        return NULL;
+    }
+    char *query = strchr(request->uri, '?');
+    if (query) {
+        *query = '\0';
+        request->query = query + 1;
+    }
+    return request;
+}
+
+void request_free(struct http_request *request) {
+    for (uint32_t i = 0; i < request->query_count; i++) {
+        free(request->query_params[i].name);
+        free(request->query_params[i].value);
+    }
+    if (request->response)
+        MHD_destroy_response(request->response);
+    free(request->body);
+    free(request->uri);
+    free(request);
+}
+
+// --- well-formed? ------------------------------------------------------------------------------
+
+// Headers that mean something different to different readers when they come twice.
+static const char *const single_headers[] = {
+    "Host",         "Content-Length", "Transfer-Encoding", "Authorization",
+    "Content-Type", "Expect",         "Idempotency-Key",   "traceparent",
+};
+enum { SINGLE_HEADERS = sizeof(single_headers) / sizeof(single_headers[0]) };
+
+struct header_scan {
+    int counts[SINGLE_HEADERS];
+    const char *twice;
+    bool bad_name;
+};
+
+static bool is_token(const char *text, size_t length) {
+    if (length == 0)
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c <= ' ' || c >= 0x7F || strchr("()<>@,;:\\\"/[]?={}", c))
+            return false;
+    }
+    return true;
+}
+
+static enum MHD_Result scan_header(void *state, enum MHD_ValueKind kind, const char *name,
+                                   size_t name_length, const char *value, size_t value_length) {
+    (void)kind;
+    (void)value;
+    (void)value_length;
+    struct header_scan *scan = state;
+    if (!is_token(name, name_length))
+        scan->bad_name = true;
+    for (size_t i = 0; i < SINGLE_HEADERS; i++) {
+        if (strcasecmp(single_headers[i], name) == 0 && ++scan->counts[i] > 1)
+            scan->twice = single_headers[i];
+    }
+    return MHD_YES;
+}
+
+static bool is_number(const char *text) {
+    return text[0] && strspn(text, "0123456789") == strlen(text);
+}
+
+static bool check_form(struct http_request *request, struct problem *problem) {
+    struct header_scan scan = {0};
+    (void)MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, scan_header, &scan);
+    const char *length = http_request_header(request, "Content-Length");
+    const char *coding = http_request_header(request, "Transfer-Encoding");
+    request->close = true; // whatever follows on this connection cannot be trusted
+    if (scan.bad_name)
+        return problem_set(problem, PROBLEM_MALFORMED_REQUEST, "a header's name is not a token");
+    if (scan.twice)
+        return problem_set(problem, PROBLEM_MALFORMED_REQUEST, "the header %s comes twice",
+                           scan.twice);
+    if (length && coding)
+        return problem_set(problem, PROBLEM_MALFORMED_REQUEST,
+                           "Content-Length and Transfer-Encoding exclude each other");
+    if (length && !is_number(length))
+        return problem_set(problem, PROBLEM_MALFORMED_REQUEST, "Content-Length is not a number");
+    if (coding && strcasecmp(coding, "chunked") != 0)
+        return problem_set(problem, PROBLEM_MALFORMED_REQUEST,
+                           "the only Transfer-Encoding taken is chunked");
+    request->close = false;
+    return true;
+}
+
+// --- who asks? ---------------------------------------------------------------------------------
+
+static bool unauthenticated(struct http_request *request, struct problem *problem,
+                            const char *detail) {
+    respond_header(request, "WWW-Authenticate", "Bearer");
+    return problem_set(problem, PROBLEM_UNAUTHENTICATED, "%s", detail);
+}
+
+static bool check_caller(struct http_request *request, struct problem *problem) {
+    int needed = request->match.route->scope;
+    if (needed == SCOPE_NONE)
+        return true;
+    const char *header = http_request_header(request, "Authorization");
+    if (!header)
+        return unauthenticated(request, problem, "send 'Authorization: Bearer' and an API key");
+    if (strncasecmp(header, "Bearer ", 7) != 0)
+        return unauthenticated(request, problem, "the only Authorization taken is Bearer");
+    const char *token = header + 7 + strspn(header + 7, " ");
+    const char *id = strncmp(token, "ol_", 3) == 0 ? token + 3 : "";
+    const char *underscore = strchr(id, '_');
+    const struct http_access *access = &request->server->options.access;
+    if (!underscore || !access->check ||
+        !access->check(access->state, id, (size_t)(underscore - id), underscore + 1,
+                       strlen(underscore + 1), &request->caller))
+        return unauthenticated(request, problem, "the API key is not known");
+    if ((request->caller.scopes & needed) != needed)
+        return problem_set(problem, PROBLEM_FORBIDDEN, "the API key lacks a scope: %s is needed",
+                           needed & SCOPE_IMPORT  ? "import"
+                           : needed & SCOPE_WRITE ? "write"
+                                                  : "read");
+    return true;
+}
+
+// --- the body ----------------------------------------------------------------------------------
+
+static bool media_type_is(const char *header, const char *type) {
+    size_t length = strlen(type);
+    if (strncasecmp(header, type, length) != 0)
+        return false;
+    return header[length + strspn(header + length, " \t")] == '\0' || header[length] == ';' ||
+           header[length] == ' ';
+}
+
+static bool check_body(struct http_request *request, struct problem *problem) {
+    const struct http_route *route = request->match.route;
+    const char *length = http_request_header(request, "Content-Length");
+    const char *type = http_request_header(request, "Content-Type");
+    if (route->flags & ROUTE_STREAM) {
+        if (type && !media_type_is(type, "application/x-ndjson") &&
+            !media_type_is(type, "application/jsonl") && !media_type_is(type, "application/json"))
+            return problem_set(problem, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+                               "Content-Type is to be application/x-ndjson");
+        return true;
+    }
+    request->body_bytes_max =
+        route->body_bytes_max ? route->body_bytes_max : request->server->options.body_bytes_max;
+    if (length && (strlen(length) > 18 || atoll(length) > request->body_bytes_max))
+        return problem_set(problem, PROBLEM_BODY_TOO_LARGE, "at most %lld bytes are taken",
+                           (long long)request->body_bytes_max);
+    if ((route->flags & ROUTE_BODY) && type && !media_type_is(type, "application/json"))
+        return problem_set(problem, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+                           "Content-Type is to be application/json");
+    return true;
+}
+
+bool request_collect(struct http_request *request, const char *bytes, size_t length,
+                     enum problem_type *ret_type) {
+    if (request->body_length + length > (uint64_t)request->body_bytes_max) {
+        *ret_type = PROBLEM_BODY_TOO_LARGE;
+        return false;
+    }
+    if (request->body_length + length + 1 > request->body_size) {
+        size_t size = request->body_size ? request->body_size : BODY_FIRST_BYTES;
+        while (size < request->body_length + length + 1)
+            size *= 2;
+        char *body = realloc(request->body, size);
+        if (!body) {
+            *ret_type = PROBLEM_UNAVAILABLE;
+            return false;
+        }
+        request->body = body;
+        request->body_size = size;
+    }
+    memcpy(request->body + request->body_length, bytes, length);
+    request->body_length += length;
+    request->body[request->body_length] = '\0';
+    return true;
+}
+
+bool request_can_discard(const struct http_request *request) {
+    const char *length = http_request_header(request, "Content-Length");
+    if (request->close || http_request_header(request, "Expect"))
+        return false;
+    return length && strlen(length) < 10 && atoll(length) > 0 && atoll(length) <= DISCARD_BYTES_MAX;
+}
+
+bool request_admit(struct http_request *request, struct problem *problem) {
+    if (!check_form(request, problem))
+        return false;
+    if (atomic_load(&request->server->draining)) {
+        request->close = true;
+        problem->retry_after_s = 1;
+        return problem_set(problem, PROBLEM_UNAVAILABLE, "the service is stopping");
+    }
+    if (!router_match(request->server->options.routes, request->method, request->uri,
+                      &request->match))
+        return problem_set(problem, PROBLEM_INVALID_PARAMETER, "the path is malformed");
+    if (!request->match.route && request->match.path_known) {
+        respond_header(request, "Allow", "%s", request->match.allow);
+        return problem_set(problem, PROBLEM_METHOD_NOT_ALLOWED, "allowed: %s",
+                           request->match.allow);
+    }
+    if (!request->match.route)
+        return problem_set(problem, PROBLEM_NOT_FOUND, "no route has this path");
+    return check_caller(request, problem) && check_body(request, problem);
+}
+
+// --- what handlers ask -------------------------------------------------------------------------
+
+const char *http_request_param(const struct http_request *request, const char *name) {
+    for (uint32_t i = 0; i < request->match.params_count; i++) {
+        if (strlen(name) == request->match.params[i].name_length &&
+            memcmp(name, request->match.params[i].name, request->match.params[i].name_length) == 0)
+            return request->match.params[i].value;
+    }
+    assert(!"the route's pattern has no such parameter");
+    return "";
+}
+
+static bool add_query(struct http_request *request, const char *pair, size_t length) {
+    if (request->query_count == QUERY_PARAMS_MAX)
+        return false;
+    const char *equals = memchr(pair, '=', length);
+    size_t name_length = equals ? (size_t)(equals - pair) : length;
+    size_t value_length = equals ? length - name_length - 1 : 0;
+    char *name = malloc(name_length + 1);
+    char *value = malloc(value_length + 1);
+    if (name && value && router_decode(pair, name_length, true, name, name_length + 1) &&
+        router_decode(equals ? equals + 1 : "", value_length, true, value, value_length + 1)) {
+        request->query_params[request->query_count].name = name;
+        request->query_params[request->query_count].value = value;
+        request->query_count++;
+        return true;
+    }
+    free(name);
+    free(value);
+    return false;
+}
+
+static void parse_query(struct http_request *request) {
+    if (request->query_parsed)
+        return;
+    request->query_parsed = true;
+    for (const char *at = request->query; at && *at;) {
+        size_t length = strcspn(at, "&");
+        if (length > 0 && !add_query(request, at, length))
+            request->query_bad = true;
+        at += length;
+        at += *at == '&';
+    }
+}
+
+const char *http_request_query(struct http_request *request, const char *name) {
+    parse_query(request);
+    for (uint32_t i = 0; i < request->query_count; i++) {
+        if (strcmp(request->query_params[i].name, name) == 0)
+            return request->query_params[i].value;
+    }
+    return NULL;
+}
+
+bool http_request_query_only(struct http_request *request, const char *const *names,
+                             const char **ret_name) {
+    parse_query(request);
+    for (uint32_t i = 0; i < request->query_count; i++) {
+        const char *const *known = names;
+        while (*known && strcmp(*known, request->query_params[i].name) != 0)
+            known++;
+        bool twice = false;
+        for (uint32_t j = 0; j < i; j++)
+            twice =
+                twice || strcmp(request->query_params[i].name, request->query_params[j].name) == 0;
+        if (!*known || twice) {
+            *ret_name = request->query_params[i].name;
+            return false;
+        }
+    }
+    *ret_name = "";
+    return !request->query_bad;
+}
+
+const char *http_request_header(const struct http_request *request, const char *name) {
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+const char *http_request_body(const struct http_request *request, size_t *ret_length) {
+    *ret_length = request->body_length;
+    return request->body ? request->body : "";
+}
+
+const struct http_caller *http_request_caller(const struct http_request *request) {
+    return &request->caller;
+}
+
+const char *http_request_method(const struct http_request *request) {
+    return request->method;
+}
+
+const char *http_request_path(const struct http_request *request) {
+    return request->uri;
+}
+
+static bool is_hex(const char *text, size_t length) {
+    return strspn(text, "0123456789abcdef") >= length;
+}
+
+// "00-" 32 hex "-" 16 hex "-" 2 hex, trace and parent not all zero.
+static bool is_traceparent(const char *text) {
+    return strlen(text) == 55 && strncmp(text, "00-", 3) == 0 && is_hex(text + 3, 32) &&
+           text[35] == '-' && is_hex(text + 36, 16) && text[52] == '-' && is_hex(text + 53, 2) &&
+           strspn(text + 3, "0") < 32 && strspn(text + 36, "0") < 16;
+}
+
+const char *http_request_traceparent(struct http_request *request) {
+    if (request->traceparent[0])
+        return request->traceparent;
+    uint64_t random[3] = {0};
+    if (getrandom(random, sizeof(random), GRND_NONBLOCK) < 0)
+        random[2] = (uint64_t)clock_monotonic_us();
+    unsigned long long parent = random[2] | 1; // never all zero
+    const char *given = http_request_header(request, "traceparent");
+    // The caller's trace goes on, with a parent of our own.
+    if (given && is_traceparent(given))
+        (void)snprintf(request->traceparent, HTTP_TRACE_MAX, "00-%.32s-%016llx-%.2s", given + 3,
+                       parent, given + 53);
+    else
+        (void)snprintf(request->traceparent, HTTP_TRACE_MAX, "00-%016llx%016llx-%016llx-00",
+                       (unsigned long long)random[0] | 1, (unsigned long long)random[1], parent);
+    return request->traceparent;
+}
+
+void http_request_attach(struct http_request *request, void *attachment) {
+    request->attachment = attachment;
+}
+
+void *http_request_attachment(const struct http_request *request) {
+    return request->attachment;
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a request is inside the server: shared by server.c (its life), request.c (what is checked
+// and read of it), respond.c (its answer) and connection.c (its deadline).
+#ifndef ORDERLOG_HTTP_REQUEST_STATE_H
+#define ORDERLOG_HTTP_REQUEST_STATE_H
+
+#include "http/problem.h"
+#include "http/respond.h"
+#include "http/router.h"
+#include "http/server.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+// NEW ─▶ BODY ─▶ HANDLED ─▶ QUEUED       the body is collected, or handed on in chunks
+//   ├──▶ DISCARD ─────────────▲  ▲        refused; a short body is swallowed so that the client
+//   │                            │        reads the answer instead of a reset
+//   └────────────────────────────┘        refused at once, the connection is closed
+enum request_phase {
+    REQUEST_NEW,
+    REQUEST_BODY,
+    REQUEST_DISCARD,
+    REQUEST_HANDLED,
+    REQUEST_QUEUED,
+};
+
+// READ_GOING: chunk() may be called. READ_PAUSED: the connection is suspended until read_more.
+// READ_TOKEN: read_more came first.
+enum read_state { READ_GOING, READ_PAUSED, READ_TOKEN };
+
+enum { QUERY_PARAMS_MAX = 16 };
+
+// One per connection, in the server's list, so that deadlines can be watched from outside MHD.
+struct http_connection {
+    struct http_connection *next;
+    struct http_connection *previous;
+    int fd;
+    _Atomic int64_t deadline_ms; // 0: none
+};
+
+struct http_server {
+    struct http_server_options options;
+    struct MHD_Daemon *daemon;
+    int port;
+    _Atomic bool draining;
+    _Atomic int64_t requests_open;
+
+    pthread_mutex_t lock; // of the connection list
+    struct http_connection *connections;
+    pthread_t reaper;
+    int stop_fd;
+};
+
+struct respond_header_line {
+    const char *name;
+    char value[RESPOND_HEADER_VALUE_MAX];
+};
+
+struct http_request {
+    struct http_server *server;
+    struct MHD_Connection *connection;
+    struct http_connection *link;
+    enum request_phase phase;
+    int64_t start_us;
+
+    char *uri; // owned; path, terminated where the query began
+    char *query;
+    bool query_parsed;
+    bool query_bad;
+    uint32_t query_count;
+    struct {
+        char *name; // owned
+        char *value;
+    } query_params[QUERY_PARAMS_MAX];
+
+    const char *method; // borrowed from MHD
+    struct http_match match;
+    struct http_caller caller;
+    char traceparent[HTTP_TRACE_MAX];
+
+    char *body; // owned
+    size_t body_length;
+    size_t body_size;
+    int64_t body_bytes_max;
+    uint64_t body_seen;
+    bool body_refused; // a problem waits for the end of the body in `late`
+    enum problem_type late;
+
+    void *attachment;
+    _Atomic int read_state;
+    bool suspended;
+    _Atomic bool answered;
+    bool close; // after the answer
+
+    // Written by the answering thread before the connection is resumed.
+    struct MHD_Response *response; // owned until queued
+    int status;
+    uint32_t headers_count;
+    struct respond_header_line headers[RESPOND_HEADERS_MAX];
+};
+
+// --- request.c ---------------------------------------------------------------------------------
+
+struct http_request *request_new(struct http_server *server, const char *uri);
+void request_free(struct http_request *request);
+
+// Everything that is checked before the body. False: the problem is set.
+bool request_admit(struct http_request *request, struct problem *problem);
+
+// Adds to the body. False: the problem is set.
+bool request_collect(struct http_request *request, const char *bytes, size_t length,
+                     enum problem_type *ret_type);
+
+// True when the request announces a body that is short enough to be swallowed.
+bool request_can_discard(const struct http_request *request);
+
+// --- connection.c ------------------------------------------------------------------------------
+
+bool connections_start(struct http_server *server);
+void connections_stop(struct http_server *server);
+void connections_notify(void *state, struct MHD_Connection *connection, void **socket_context,
+                        enum MHD_ConnectionNotificationCode code);
+void connection_set_deadline(struct http_connection *link, int64_t in_ms); // 0: none
+
+#endif

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// libmicrohttpd's life and the callbacks it makes. One request:
+//
+//   on_uri      the request line has been read: the request is born, its deadline set
+//   on_access   first call: headers are there; then once per piece of the body; then once more when
+//               all of it has arrived; and, after a suspension, again until a response is queued
+//   on_complete the answer has been sent, or the connection broke: the request dies
+//
+// All of these run in the thread that owns the connection. Other threads only fill in the answer
+// and resume (respond.c), or allow reading on (http_request_read_more).
+#include "http/server.h"
+
+#include "request_state.h"
+#include "service/clock.h"
+#include "service/log.h"
+#include "service/metrics.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CONNECTION_MEMORY_BYTES = 32 * 1024, LISTEN_BACKLOG = 1024, WRITE_TIMEOUT_MS = 120000 };
+
+// A stream earns another read timeout with every so many bytes.
+enum { STREAM_PROGRESS_BYTES = 64 * 1024 };
+
+static void *on_uri(void *state, const char *uri, struct MHD_Connection *connection) {
+    struct http_server *server = state;
+    struct http_request *request = request_new(server, uri);
+    if (!request)
+        return NULL;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    request->connection = connection;
+    request->link = info ? info->socket_context : NULL;
+    connection_set_deadline(request->link, server->options.read_timeout_ms);
+    atomic_fetch_add(&server->requests_open, 1);
+    metrics_add(METRIC_HTTP_REQUESTS_OPEN, 0, 1);
+    return request;
+}
+
+static void on_complete(void *state, struct MHD_Connection *connection, void **request_context,
+                        enum MHD_RequestTerminationCode code) {
+    (void)connection;
+    struct http_server *server = state;
+    struct http_request *request = *request_context;
+    if (!request)
+        return;
+    *request_context = NULL;
+    const struct http_route *route = request->match.route;
+    if (route && route->done && request->attachment)
+        route->done(request, request->attachment, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    if (request->phase == REQUEST_QUEUED && request->status < 600)
+        metrics_add(METRIC_HTTP_REQUESTS, request->status, 1);
+    if (route && request->phase == REQUEST_QUEUED && server->options.measured)
+        metrics_observe_us(METRIC_HTTP_REQUEST, (int)(route - server->options.routes->routes),
+                           clock_monotonic_us() - request->start_us);
+    // Between requests the idle timeout counts; the next request line must not trickle in for ever.
+    connection_set_deadline(request->link,
+                            server->options.idle_timeout_ms + server->options.read_timeout_ms);
+    request_free(request);
+    metrics_add(METRIC_HTTP_REQUESTS_OPEN, 0, -1);
+    atomic_fetch_sub(&server->requests_open, 1);
+}
+
+// --- one request -------------------------------------------------------------------------------
+
+static enum MHD_Result queue(struct http_request *request) {
+    assert(request->phase != REQUEST_QUEUED);
+    request->phase = REQUEST_QUEUED;
+    if (!request->response)
+        return MHD_NO; // no memory: close
+    bool stream = request->match.route && (request->match.route->flags & ROUTE_STREAM);
+    connection_set_deadline(request->link, stream ? 0 : WRITE_TIMEOUT_MS);
+    enum MHD_Result queued =
+        MHD_queue_response(request->connection, (unsigned)request->status, request->response);
+    MHD_destroy_response(request->response);
+    request->response = NULL;
+    return queued;
+}
+
+// The answer is there already; when a short body is still to come, it is swallowed first.
+static enum MHD_Result queue_or_discard(struct http_request *request) {
+    if (request_can_discard(request)) {
+        request->phase = REQUEST_DISCARD;
+        return MHD_YES;
+    }
+    return queue(request);
+}
+
+static enum MHD_Result admit(struct http_request *request, const char *method) {
+    struct problem problem;
+    problem_init(&problem);
+    request->method = method;
+    request->phase = REQUEST_BODY;
+    if (!request_admit(request, &problem)) {
+        respond_problem(request, &problem);
+        return queue_or_discard(request);
+    }
+    const struct http_route *route = request->match.route;
+    if (route->flags & ROUTE_STREAM) {
+        route->begin(request, request->server->options.state);
+        if (atomic_load(&request->answered))
+            return queue_or_discard(request);
+    }
+    return MHD_YES;
+}
+
+// Some of the body. Sets *length to what is left over.
+static enum MHD_Result take(struct http_request *request, const char *bytes, size_t *length) {
+    if (request->phase == REQUEST_DISCARD || request->body_refused) {
+        *length = 0;
+        return MHD_YES;
+    }
+    const struct http_route *route = request->match.route;
+    if (!(route->flags & ROUTE_STREAM)) {
+        request->body_refused = !request_collect(request, bytes, *length, &request->late);
+        *length = 0;
+        return MHD_YES;
+    }
+    atomic_store(&request->read_state, READ_GOING);
+    size_t taken = route->chunk(request, request->server->options.state, bytes, *length);
+    assert(taken <= *length);
+    uint64_t before = request->body_seen / STREAM_PROGRESS_BYTES;
+    request->body_seen += taken;
+    if (taken == *length) {
+        if (request->body_seen / STREAM_PROGRESS_BYTES != before)
+            connection_set_deadline(request->link, request->server->options.read_timeout_ms);
+        *length = 0;
+        return MHD_YES;
+    }
+    *length -= taken;
+    // It is we who wait now, not the client: no deadline until reading goes on.
+    connection_set_deadline(request->link, 0);
+    MHD_suspend_connection(request->connection);
+    int going = READ_GOING;
+    if (!atomic_compare_exchange_strong(&request->read_state, &going, READ_PAUSED))
+        MHD_resume_connection(request->connection); // read_more was quicker
+    return MHD_YES;
+}
+
+void http_request_read_more(struct http_request *request) {
+    int paused = READ_PAUSED;
+    if (atomic_compare_exchange_strong(&request->read_state, &paused, READ_GOING)) {
+        connection_set_deadline(request->link, request->server->options.read_timeout_ms);
+        MHD_resume_connection(request->connection);
+        return;
+    }
+    int going = READ_GOING;
+    (void)atomic_compare_exchange_strong(&request->read_state, &going, READ_TOKEN);
+}
+
+void http_request_suspend(struct http_request *request) {
+    assert(!request->suspended && !atomic_load(&request->answered));
+    request->suspended = true;
+    MHD_suspend_connection(request->connection);
+}
+
+// All of the body has arrived.
+static enum MHD_Result handle(struct http_request *request) {
+    request->phase = REQUEST_HANDLED;
+    connection_set_deadline(request->link, 0);
+    if (request->body_refused) {
+        respond_refuse(request, request->late, "at most %lld bytes are taken",
+                       (long long)request->body_bytes_max);
+        return queue(request);
+    }
+    request->match.route->handle(request, request->server->options.state);
+    // A suspended request may have been answered, but is queued only after it has been resumed.
+    if (request->suspended)
+        return MHD_YES;
+    assert(atomic_load(&request->answered));
+    return queue(request);
+}
+
+static enum MHD_Result on_access(void *state, struct MHD_Connection *connection, const char *url,
+                                 const char *method, const char *version, const char *upload_data,
+                                 size_t *upload_data_size, void **request_context) {
+    (void)state;
+    (void)connection;
+    (void)url;
+    (void)version;
+    struct http_request *request = *request_context;
+    if (!request)
+        return MHD_NO; // no memory when the request was born
+    switch (request->phase) {
+    case REQUEST_NEW:
+        return admit(request, method);
+    case REQUEST_BODY:
+        return *upload_data_size ? take(request, upload_data, upload_data_size) : handle(request);
+    case REQUEST_DISCARD:
+        if (*upload_data_size)
+            return take(request, upload_data, upload_data_size);
+        return queue(request);
+    case REQUEST_HANDLED:
+        return atomic_load(&request->answered) ? queue(request) : MHD_YES;
+    case REQUEST_QUEUED:
+        return MHD_YES;
+    }
+    return MHD_NO;
+}
+
+// --- the server --------------------------------------------------------------------------------
+
+static void on_log(void *state, const char *fmt, va_list args) {
+    (void)state;
+    if (!log_enabled(LEVEL_DEBUG))
+        return; // clients can cause these at will
+    char text[512];
+    int length = vsnprintf(text, sizeof(text), fmt, args);
+    if (length > 0 && (size_t)length < sizeof(text) && text[length - 1] == '\n')
+        text[length - 1] = '\0';
+    LOG(DEBUG, "libmicrohttpd", F_STR("message", text));
+}
+
+static bool listen_on(const char *host, int port, int *ret_fd, int *ret_port, struct error *err) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *found = NULL;
+    char service[16];
+    (void)snprintf(service, sizeof(service), "%d", port);
+    int failed = getaddrinfo(host, service, &hints, &found);
+    if (failed)
+        return error_set(err, DISP_FATAL, failed, "address '%s': %s", host, gai_strerror(failed));
+
+    int on = 1;
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool ok = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+              bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, LISTEN_BACKLOG) == 0;
+    int saved = errno;
+    freeaddrinfo(found);
+    struct sockaddr_storage bound;
+    socklen_t length = sizeof(bound);
+    if (!ok || getsockname(fd, (struct sockaddr *)&bound, &length) != 0) {
+        if (fd >= 0)
+            (void)close(fd);
+        return error_set(err, DISP_FATAL, saved, "listen on %s port %d: %s", host, port,
+                         strerror(saved));
+    }
+    (void)getnameinfo((struct sockaddr *)&bound, length, NULL, 0, service, sizeof(service),
+                      NI_NUMERICSERV);
+    *ret_fd = fd;
+    *ret_port = atoi(service);
+    return true;
+}
+
+static struct MHD_Daemon *start_daemon(struct http_server *server, int listen_fd) {
+    const struct http_server_options *options = &server->options;
+    unsigned flags =
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_ITC;
+    struct MHD_OptionItem pool[] = {
+        {MHD_OPTION_THREAD_POOL_SIZE, options->threads, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    if (options->threads < 2)
+        pool[0] = pool[1];
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, on_access, server, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+        MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)options->connections_max,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)options->connections_per_ip_max,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((options->idle_timeout_ms + 999) / 1000),
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, server, MHD_OPTION_NOTIFY_COMPLETED, on_complete,
+        server, MHD_OPTION_NOTIFY_CONNECTION, connections_notify, server, MHD_OPTION_ARRAY, pool,
+        MHD_OPTION_END);
+}
+
+bool http_server_start(const struct http_server_options *options, struct http_server **ret,
+                       struct error *err) {
+    router_check(options->routes);
+    struct http_server *server = calloc(1, sizeof(*server));
+    if (!server)
+        return error_set(err, DISP_FATAL, 0, "out of memory");
+    server->options = *options;
+    server->stop_fd = -1;
+    int listen_fd = -1;
+    if (!listen_on(options->host, options->port, &listen_fd, &server->port, err)) {
+        free(server);
+        return false;
+    }
+    for (size_t i = 0; options->measured && i < options->routes->count; i++)
+        metrics_name_series(METRIC_HTTP_REQUEST, (int)i, options->routes->routes[i].pattern);
+    if (connections_start(server))
+        server->daemon = start_daemon(server, listen_fd);
+    if (!server->daemon) {
+        connections_stop(server);
+        (void)close(listen_fd);
+        free(server);
+        return error_set(err, DISP_FATAL, 0, "cannot start the HTTP server");
+    }
+    LOG(INFO, "listening", F_STR("host", options->host), F_INT("port", server->port));
+    *ret = server;
+    return true;
+}
+
+bool http_server_drain(struct http_server *server, int64_t timeout_ms) {
+    atomic_store(&server->draining, true);
+    int listen_fd = MHD_quiesce_daemon(server->daemon);
+    if (listen_fd >= 0)
+        (void)close(listen_fd);
+    // Looking a few times a second is enough here, and needs nothing from the hot path.
+    int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
+    int fd = eventfd(0, EFD_CLOEXEC);
+    struct pollfd timer = {.fd = fd, .events = POLLIN};
+    while (atomic_load(&server->requests_open) > 0 && clock_monotonic_ms() < deadline_ms)
+        (void)poll(&timer, 1, 20);
+    (void)close(fd);
+    return atomic_load(&server->requests_open) == 0;
+}
+
+void http_server_free(struct http_server *server) {
+    if (!server)
+        return;
+    MHD_stop_daemon(server->daemon);
+    connections_stop(server);
+    free(server);
+}
+
+int http_server_port(const struct http_server *server) {
+    return server->port;
+}
