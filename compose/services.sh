@@ -62,6 +62,7 @@ class_archive() {
 prepare_kafka() {
     local dir=$1
     load_settings "$dir"
+    # The short broker session lets a killed broker register again at once.
     cat >"$dir/kafka.properties" <<PROPERTIES
 process.roles=broker,controller
 node.id=1
@@ -80,6 +81,8 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 log.cleaner.dedupe.buffer.size=33554432

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+# The system that compose/up runs: its folder, its ports, and the supervisor's configuration.
+# Sourced by up, down and status.
+
+# shellcheck shell=bash
+. "$(dirname -- "${BASH_SOURCE[0]}")/services.sh"
+
+data=$(data_dir)
+supervisor_conf=$data/supervisord.conf
+servers=(postgres kafka registry)
+# name, and the words of its command
+roles=(
+    'gateway gateway'
+    'order process order'
+    'inventory process inventory'
+    'payment process payment'
+    'shipping process shipping'
+    'project project'
+    'query query'
+)
+
+supervisorctl_() {
+    supervisorctl -c "$supervisor_conf" "$@"
+}
+
+supervisor_is_running() {
+    [[ -f $data/supervisord.pid ]] && is_running "$(<"$data/supervisord.pid")" &&
+        supervisorctl_ pid >/dev/null 2>&1
+}
+
+declare -A ports=() # by name of server or role; metrics_NAME for a role's open listener
+
+load_ports() {
+    local name port
+    if [[ -f $data/ports ]]; then
+        while read -r name port; do
+            ports[$name]=$port
+        done <"$data/ports"
+    fi
+}
+
+# Chosen once and remembered; chosen anew only while nothing of ours runs. The environment wins.
+choose_ports() {
+    local name preferred index=0
+    local names=(kafka kafka_controller postgres registry gateway query)
+    local defaults=(19092 19093 15432 18081 8080 8090)
+    local wished=("${KAFKA_PORT:-}" '' "${POSTGRES_PORT:-}" "${REGISTRY_PORT:-}"
+        "${GATEWAY_PORT:-}" "${QUERY_PORT:-}")
+    for name in "${roles[@]}"; do
+        names+=("metrics_${name%% *}")
+        defaults+=($((18100 + index++)))
+        wished+=('')
+    done
+    load_ports
+    if supervisor_is_running; then
+        return
+    fi
+    for index in "${!names[@]}"; do
+        name=${names[index]}
+        preferred=${wished[index]:-${ports[$name]:-${defaults[index]}}}
+        ports[$name]=$(free_port "$preferred")
+        if [[ ${ports[$name]} != "$preferred" ]]; then
+            say "port $preferred is taken: $name gets ${ports[$name]}"
+        fi
+    done
+    for name in "${names[@]}"; do
+        echo "$name ${ports[$name]}"
+    done >"$data/ports"
+    write_settings "$data" full "${ports[kafka]}" "${ports[kafka_controller]}" \
+        "${ports[postgres]}" "${ports[registry]}"
+}
+
+# The one configuration file of all roles and tools: `orderlog COMMAND --config FILE`.
+write_orderlog_conf() (
+    umask 077
+    eval "$(print_service_env "$data" "${servers[@]}")"
+    cat >"$data/orderlog.conf.new" <<CONF
+# Written by compose/up.
+kafka.bootstrap.servers = $ORDERLOG_KAFKA_BOOTSTRAP
+postgres.conninfo = $ORDERLOG_POSTGRES
+registry.url = $ORDERLOG_REGISTRY
+gateway.port = ${ports[gateway]}
+query.port = ${ports[query]}
+gateway.url = http://127.0.0.1:${ports[gateway]}
+query.url = http://127.0.0.1:${ports[query]}
+payment.ledger = $data/payment.ledger
+carrier.ledger = $data/carrier.ledger
+CONF
+    if [[ -f $data/api.key ]]; then
+        echo "api.key = $(<"$data/api.key")" >>"$data/orderlog.conf.new"
+    fi
+    mv "$data/orderlog.conf.new" "$data/orderlog.conf"
+)
+
+# write_program NAME COMMAND [LINE...]: one section; a percent sign would start an expansion.
+write_program() {
+    local name=$1 command=$2
+    shift 2
+    printf '%s\n' '' "[program:$name]" "command=${command//%/%%}" 'autostart=false' \
+        'startsecs=3' 'startretries=20' 'redirect_stderr=true' \
+        "stdout_logfile=${data//%/%%}/log/$name.log" 'stdout_logfile_maxbytes=50MB' \
+        'stdout_logfile_backups=2' "$@"
+}
+
+# What dies is started again, with a growing pause while it does not stay up. Not started again are
+# exits that a restart cannot cure: bad usage or settings (64, 78), a slot that another process
+# holds (80), offsets that disagree with the log (84).
+write_supervisor_conf() {
+    local role name
+    {
+        echo "; Written by compose/up."
+        printf '%s\n' '[unix_http_server]' "file=${data//%/%%}/supervisor.sock" 'chmod=0700' '' \
+            '[rpcinterface:supervisor]' \
+            'supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface' '' \
+            '[supervisorctl]' "serverurl=unix://${data//%/%%}/supervisor.sock" '' \
+            '[supervisord]' "pidfile=${data//%/%%}/supervisord.pid" \
+            "logfile=${data//%/%%}/log/supervisord.log" 'logfile_maxbytes=10MB' 'logfile_backups=1' \
+            "directory=${data//%/%%}" "childlogdir=${data//%/%%}/log" 'umask=022'
+        if [[ $(id -u) == 0 ]]; then
+            echo 'user=root'
+        fi
+        write_program postgres "'$source_dir/compose/services.sh' exec postgres '$data'" \
+            'autorestart=true' 'priority=1' 'stopsignal=INT' 'stopwaitsecs=30'
+        write_program kafka "'$source_dir/compose/services.sh' exec kafka '$data'" \
+            'autorestart=true' 'priority=1' 'stopwaitsecs=30'
+        write_program registry "'$source_dir/compose/services.sh' exec registry '$data'" \
+            'autorestart=true' 'priority=2'
+        for role in "${roles[@]}"; do
+            name=${role%% *}
+            write_program "$name" \
+                "'$data/bin/orderlog' ${role#* } --config '$data/orderlog.conf' --metrics.port ${ports[metrics_$name]}" \
+                'autorestart=unexpected' 'exitcodes=64,78,80,84' 'priority=10' 'stopwaitsecs=20'
+        done
+    } >"$supervisor_conf"
+}
+
+orderlog_() {
+    "$data/bin/orderlog" "$1" --config "$data/orderlog.conf" "${@:2}"
+}
