@@ -19,6 +19,8 @@ static const struct command roles[] = {
 };
 
 static const struct command operations[] = {
+    {"setup", cmd_setup, "Create topics, first offsets, schemas and tables: whatever is missing"},
+    {"keys", cmd_keys, "Create, list and revoke API keys"},
     {"generate", cmd_generate, "Write a shop's day of invented orders as CSV"},
     {NULL, NULL, NULL},
 };

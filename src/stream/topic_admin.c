@@ -5,6 +5,7 @@
 #include "stream/topic_admin.h"
 
 #include "stream/kafka_conf.h"
+#include "stream/offset_metadata.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,9 +15,6 @@
 #include <string.h>
 
 enum { REQUEST_MS = 30000, PARTITIONS_MAX = 1024 };
-
-// What the first transaction of a partition expects to find beside offset 0.
-static const char first_metadata[] = "v1 seq=0 events=0";
 
 struct topic_admin {
     const struct config *config; // borrowed
@@ -339,6 +337,15 @@ bool topic_admin_positions(struct topic_admin *admin, enum domain domain, int32_
     return true;
 }
 
+// What the first transaction of a partition expects to find beside offset 0.
+static void add_first_metadata(rd_kafka_topic_partition_t *at) {
+    static const struct offset_metadata first;
+    char text[OFFSET_METADATA_MAX];
+    offset_metadata_format(&first, text);
+    at->metadata = strdup(text); // freed with its list
+    at->metadata_size = at->metadata ? strlen(text) : 0;
+}
+
 static bool commit_first(struct topic_admin *admin, enum domain domain,
                          const rd_kafka_topic_partition_list_t *list, struct error *err) {
     char group[64];
@@ -392,8 +399,7 @@ bool topic_admin_ensure_offsets(struct topic_admin *admin, enum domain domain,
         rd_kafka_topic_partition_t *at =
             rd_kafka_topic_partition_list_add(list, topics[inbox].name, p);
         at->offset = 0;
-        at->metadata = strdup(first_metadata); // freed with the list
-        at->metadata_size = at->metadata ? sizeof(first_metadata) - 1 : 0;
+        add_first_metadata(at);
     }
     const int32_t commits = list->cnt;
     const bool ok = commits == 0 || commit_first(admin, domain, list, err);
