@@ -7,6 +7,7 @@
 # Exported names must not look like options: the program reads ORDERLOG_KAFKA_… and ORDERLOG_POSTGRES_…
 # as settings, and refuses a variable that nearly names an option.
 source_dir=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d : -f 6)} # some CI runners have none
 ORDERLOG_CACHE=${ORDERLOG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/orderlog}
 export ORDERLOG_CACHE
 
