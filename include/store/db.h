@@ -38,6 +38,9 @@ bool db_connect(struct db *db, struct error *err);
 // Drops the connection: the server rolls back what was open. The next db_connect makes a new one.
 void db_disconnect(struct db *db);
 
+// False after a call has found the connection gone.
+bool db_is_connected(const struct db *db);
+
 // Counts connections made. What was prepared before belongs to an older one.
 uint64_t db_generation(const struct db *db);
 

@@ -54,6 +54,10 @@ void db_disconnect(struct db *db) {
     db->prepared_count = 0;
 }
 
+bool db_is_connected(const struct db *db) {
+    return db->conn != NULL;
+}
+
 uint64_t db_generation(const struct db *db) {
     return db->generation;
 }

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From files to statements. A statement is looked through for names of relations; those it names
+// are put before it as common table expressions over array parameters, with the columns it may use:
+//
+//   WITH "order_placed" AS (SELECT * FROM unnest($1::uuid[], $2::text[]) AS t ("order_id", …))
+//   INSERT …
+//
+// A column counts as used when its name occurs anywhere in the statement; all of them do when there
+// is a `*` that is not an aggregate's, such as count(*).
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "projection_set.h"
+#include "sql_scan.h"
+
+static bool file_is(const struct projection_file *file, const char *base) {
+    const char *slash = strchr(file->name, '/');
+    return slash && strcmp(slash + 1, base) == 0 &&
+           (size_t)(slash - file->name) < PROJECTION_NAME_MAX;
+}
+
+// The topic named in the leading comments: `-- topic: orders.events`.
+static bool topic_of(const struct projection_file *file, const char **ret, size_t *ret_length) {
+    static const char key[] = "-- topic:";
+    const char *line = file->text;
+    while (line && strncmp(line, "--", 2) == 0) {
+        if (strncmp(line, key, sizeof(key) - 1) == 0) {
+            *ret = line + sizeof(key) - 1 + strspn(line + sizeof(key) - 1, " \t");
+            *ret_length = strcspn(*ret, " \t\r\n");
+            return *ret_length > 0;
+        }
+        line = strchr(line, '\n');
+        if (line)
+            line++;
+    }
+    return false;
+}
+
+const char *projection_topic_of(const struct projection_file *files, size_t files_count,
+                                const char *name, size_t name_length, size_t *ret_length) {
+    for (size_t i = 0; i < files_count; i++) {
+        const char *topic;
+        if (file_is(&files[i], "apply.sql") && strncmp(files[i].name, name, name_length) == 0 &&
+            files[i].name[name_length] == '/' && topic_of(&files[i], &topic, ret_length))
+            return topic;
+    }
+    return NULL;
+}
+
+static bool is_wanted(const char *const *names, const char *name) {
+    if (!names)
+        return true;
+    for (; *names; names++)
+        if (strcmp(*names, name) == 0)
+            return true;
+    return false;
+}
+
+// --- one statement --------------------------------------------------------------------------
+
+static bool statement_uses_relation(const char *text, size_t length, const char *name) {
+    struct sql_scan scan = {text, text + length};
+    struct sql_token token;
+    while (sql_scan_next(&scan, &token))
+        if (token.kind == SQL_WORD && sql_token_is(&token, name))
+            return true;
+    return false;
+}
+
+static bool statement_uses_column(const char *text, size_t length, const char *name) {
+    struct sql_scan scan = {text, text + length};
+    struct sql_token token;
+    char before = '\0';
+    while (sql_scan_next(&scan, &token)) {
+        if (token.kind == SQL_WORD && sql_token_is(&token, name))
+            return true;
+        if (token.kind == SQL_SYMBOL && *token.text == '*' && (before == ',' || before == '.'))
+            return true;
+        // SELECT * and RETURNING *: any word before it, for a product has a name or ')' there too
+        // and sending a column too many costs little.
+        if (token.kind == SQL_SYMBOL && *token.text == '*' && before == 'w')
+            return true;
+        before = token.kind == SQL_WORD ? 'w' : *token.text;
+    }
+    return false;
+}
+
+static bool choose_columns(struct projection_set *set, struct projection_statement *statement,
+                           const char *text, size_t length) {
+    statement->relations = calloc(set->relations.count, sizeof(*statement->relations));
+    statement->params = calloc(STATEMENT_PARAMS_MAX, sizeof(*statement->params));
+    if (!statement->relations || !statement->params)
+        return false;
+    for (size_t i = 0; i < set->relations.count; i++) {
+        struct relation *relation = &set->relations.items[i];
+        if (!statement_uses_relation(text, length, relation->name))
+            continue;
+        relation->is_used = true;
+        statement->relations[statement->relations_count++] = relation;
+        size_t params_before = statement->params_count;
+        for (size_t c = 0; c < relation->columns_count; c++) {
+            if (!statement_uses_column(text, length, relation->columns[c].name))
+                continue;
+            assert(statement->params_count < STATEMENT_PARAMS_MAX);
+            relation->columns[c].is_used = true;
+            statement->params[statement->params_count++] = &relation->columns[c];
+        }
+        if (statement->params_count == params_before) { // SELECT count(*) FROM event
+            relation->columns[0].is_used = true;
+            statement->params[statement->params_count++] = &relation->columns[0];
+        }
+    }
+    return true;
+}
+
+static void write_relation(FILE *out, const struct projection_statement *statement,
+                           const struct relation *relation) {
+    const char *separator = "";
+    fprintf(out, "\"%s\" AS (SELECT * FROM unnest(", relation->name);
+    for (size_t i = 0; i < statement->params_count; i++) {
+        const struct relation_column *column = statement->params[i];
+        if (column < relation->columns || column >= relation->columns + relation->columns_count)
+            continue;
+        fprintf(out, "%s$%zu::%s[]", separator, i + 1, sql_type_name(column->type));
+        separator = ", ";
+    }
+    fputs(") AS t (", out);
+    separator = "";
+    for (size_t i = 0; i < statement->params_count; i++) {
+        const struct relation_column *column = statement->params[i];
+        if (column < relation->columns || column >= relation->columns + relation->columns_count)
+            continue;
+        fprintf(out, "%s\"%s\"", separator, column->name);
+        separator = ", ";
+    }
+    fputs("))", out);
+}
+
+static char *write_statement(const struct projection_statement *statement, const char *text,
+                             size_t length) {
+    char *sql = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&sql, &size);
+    if (!out)
+        return NULL;
+    struct sql_scan scan = {text, text + length};
+    struct sql_token token;
+    const char *rest = text;
+    const char *keyword = "WITH ";
+    const char *closing = "\n";
+    struct sql_scan after = scan;
+    if (sql_scan_next(&after, &token) && sql_token_is(&token, "WITH")) {
+        rest = after.at;
+        closing = ",";
+        if (sql_scan_next(&after, &token) && sql_token_is(&token, "RECURSIVE")) {
+            rest = after.at;
+            keyword = "WITH RECURSIVE ";
+        }
+    }
+    fputs(keyword, out);
+    for (size_t i = 0; i < statement->relations_count; i++) {
+        fputs(i > 0 ? ",\n" : "", out);
+        write_relation(out, statement, statement->relations[i]);
+    }
+    fputs(closing, out);
+    fwrite(rest, 1, (size_t)(text + length - rest), out);
+    return fclose(out) == 0 ? sql : NULL;
+}
+
+static bool add_statement(struct projection_set *set, const struct projection_file *file,
+                          const char *text, size_t length, bool is_purge, struct error *err) {
+    if (set->statements_count == STATEMENTS_MAX)
+        return error_set(err, DISP_FATAL, 0, "more than %d statements", STATEMENTS_MAX);
+    struct projection_statement *statement = &set->statements[set->statements_count++];
+    statement->projection = (uint32_t)set->count;
+    statement->is_purge = is_purge;
+    snprintf(statement->name, sizeof(statement->name), "s%zu", set->statements_count);
+    if (is_purge) {
+        statement->sql = strndup(text, length);
+    } else {
+        if (!choose_columns(set, statement, text, length))
+            return error_set(err, DISP_FATAL, 0, "out of memory");
+        if (statement->relations_count == 0)
+            return error_set(err, DISP_FATAL, 0,
+                             "projections/%s: the statement \"%.40s…\" names no relation of %s",
+                             file->name, text, set->topic);
+        statement->sql = write_statement(statement, text, length);
+    }
+    return statement->sql ? true : error_set(err, DISP_FATAL, 0, "out of memory");
+}
+
+static bool add_file(struct projection_set *set, const struct projection_file *file, bool is_purge,
+                     struct error *err) {
+    struct sql_scan scan = {file->text, file->text + file->length};
+    const char *text;
+    size_t length;
+    size_t before = set->statements_count;
+    while (sql_scan_statement(&scan, &text, &length))
+        if (!add_statement(set, file, text, length, is_purge, err))
+            return false;
+    return set->statements_count > before ||
+           error_set(err, DISP_FATAL, 0, "projections/%s has no statement", file->name);
+}
+
+// --- the set ----------------------------------------------------------------------------------
+
+static const struct projection_file *find_purge(const struct projection_file *files,
+                                                size_t files_count, const char *name) {
+    size_t length = strlen(name);
+    for (size_t i = 0; i < files_count; i++)
+        if (file_is(&files[i], "purge.sql") && strncmp(files[i].name, name, length) == 0 &&
+            files[i].name[length] == '/')
+            return &files[i];
+    return NULL;
+}
+
+static bool add_projection(struct projection_set *set, const struct projection_file *apply,
+                           const struct projection_file *files, size_t files_count,
+                           struct error *err) {
+    if (set->count == PROJECTIONS_MAX)
+        return error_set(err, DISP_FATAL, 0, "more than %d read models of %s", PROJECTIONS_MAX,
+                         set->topic);
+    const struct projection_file *purge = find_purge(files, files_count, set->names[set->count]);
+    if (!add_file(set, apply, false, err) || (purge && !add_file(set, purge, true, err)))
+        return false;
+    set->count++;
+    return true;
+}
+
+struct projection_set *projection_set_new(const char *topic, const struct projection_file *files,
+                                          size_t files_count, const char *const *names,
+                                          struct error *err) {
+    struct projection_set *set = calloc(1, sizeof(*set));
+    if (!set || !relations_init(&set->relations, topic)) {
+        free(set);
+        error_set(err, DISP_FATAL, 0, "topic %s has no records in schemas/", topic);
+        return NULL;
+    }
+    set->topic = topic;
+    for (size_t i = 0; i < files_count; i++) {
+        const char *of;
+        size_t of_length;
+        if (!file_is(&files[i], "apply.sql"))
+            continue;
+        if (!topic_of(&files[i], &of, &of_length)) {
+            error_set(err, DISP_FATAL, 0,
+                      "projections/%s does not say its topic: begin it with `-- topic: NAME`",
+                      files[i].name);
+            projection_set_free(set);
+            return NULL;
+        }
+        if (strlen(topic) != of_length || strncmp(topic, of, of_length) != 0)
+            continue;
+        if (set->count < PROJECTIONS_MAX) {
+            size_t length = strcspn(files[i].name, "/");
+            memcpy(set->names[set->count], files[i].name, length);
+            set->names[set->count][length] = '\0';
+            if (!is_wanted(names, set->names[set->count]))
+                continue;
+        }
+        if (!add_projection(set, &files[i], files, files_count, err)) {
+            projection_set_free(set);
+            return NULL;
+        }
+    }
+    return set;
+}
+
+void projection_set_free(struct projection_set *set) {
+    if (!set)
+        return;
+    for (size_t i = 0; i < set->statements_count; i++) {
+        free(set->statements[i].sql);
+        free(set->statements[i].relations);
+        free(set->statements[i].params);
+    }
+    relations_done(&set->relations);
+    free(set);
+}
+
+size_t projection_set_count(const struct projection_set *set) {
+    return set->count;
+}
+
+const char *projection_set_name(const struct projection_set *set, size_t index) {
+    assert(index < set->count);
+    return set->names[index];
+}
+
+const char *projection_set_topic(const struct projection_set *set) {
+    return set->topic;
+}

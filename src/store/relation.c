@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Relations and their columns, from descriptors. How values get into them is in relation_rows.c.
+#include "relation.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+const char *sql_type_name(enum sql_type type) {
+    static const char *const names[] = {
+        [SQL_TYPE_BOOL] = "bool",        [SQL_TYPE_INT4] = "int4", [SQL_TYPE_INT8] = "int8",
+        [SQL_TYPE_TIME] = "timestamptz", [SQL_TYPE_TEXT] = "text", [SQL_TYPE_BYTES] = "bytea",
+        [SQL_TYPE_UUID] = "uuid",        [SQL_TYPE_JSON] = "jsonb"};
+    return names[type];
+}
+
+static enum sql_type sql_type_of(enum field_kind kind) {
+    switch (kind) {
+    case FIELD_BOOLEAN:
+        return SQL_TYPE_BOOL;
+    case FIELD_INT:
+        return SQL_TYPE_INT4;
+    case FIELD_LONG:
+        return SQL_TYPE_INT8;
+    case FIELD_TIME:
+        return SQL_TYPE_TIME;
+    case FIELD_BYTES:
+        return SQL_TYPE_BYTES;
+    case FIELD_UUID:
+        return SQL_TYPE_UUID;
+    case FIELD_STRING:
+    case FIELD_ENUM:
+    case FIELD_RECORD: // never a column: see is_column()
+        break;
+    }
+    return SQL_TYPE_TEXT;
+}
+
+// A record within a record that is not an array has no place in a flat relation.
+static bool is_column(const struct field_type *field) {
+    return !field->is_array && field->kind != FIELD_RECORD;
+}
+
+// OrderPlaced → order_placed
+static void snake_case(const char *name, char *out, size_t size) {
+    size_t n = 0;
+    for (const char *c = name; *c && n + 2 < size; c++) {
+        if (isupper((unsigned char)*c) && c != name)
+            out[n++] = '_';
+        out[n++] = (char)tolower((unsigned char)*c);
+    }
+    out[n] = '\0';
+}
+
+static struct relation_column *add_column(struct relations *relations, struct relation *relation,
+                                          const char *name, enum sql_type type,
+                                          enum column_source source) {
+    assert(relation->columns_count < RELATION_COLUMNS_MAX);
+    struct relation_column *column = &relation->columns[relation->columns_count];
+    column->fields = calloc(relations->records, sizeof(*column->fields));
+    if (!column->fields) {
+        relations->failed = true;
+        return NULL;
+    }
+    column->name = name;
+    column->type = type;
+    column->source = source;
+    relation->columns_count++;
+    return column;
+}
+
+static struct relation_column *find_column(struct relation *relation, const char *name) {
+    for (size_t i = 0; i < relation->columns_count; i++)
+        if (strcmp(relation->columns[i].name, name) == 0)
+            return &relation->columns[i];
+    return NULL;
+}
+
+static struct relation *add_relation(struct relations *relations, const struct record_type *record,
+                                     const struct field_type *array, const char *name) {
+    struct relation *relation = &relations->items[relations->count];
+    relation->columns = calloc(RELATION_COLUMNS_MAX, sizeof(*relation->columns));
+    if (!relation->columns) {
+        relations->failed = true;
+        return NULL;
+    }
+    snprintf(relation->name, sizeof(relation->name), "%s", name);
+    relation->record = record;
+    relation->array = array;
+    relations->count++;
+    add_column(relations, relation, "log_partition", SQL_TYPE_INT4, COLUMN_PARTITION);
+    add_column(relations, relation, "log_offset", SQL_TYPE_INT8, COLUMN_OFFSET);
+    add_column(relations, relation, "seq", SQL_TYPE_INT4, COLUMN_SEQ);
+    return relation;
+}
+
+static void add_fields(struct relations *relations, struct relation *relation,
+                       const struct record_type *record, size_t index) {
+    for (size_t i = 0; i < record->fields_count; i++) {
+        const struct field_type *field = &record->fields[i];
+        if (!is_column(field))
+            continue;
+        struct relation_column *column =
+            add_column(relations, relation, field->name, sql_type_of(field->kind), COLUMN_FIELD);
+        if (column)
+            column->fields[index] = field;
+    }
+}
+
+static void add_child(struct relations *relations, const struct record_type *record, size_t index,
+                      const struct field_type *array, const char *record_name) {
+    char name[RELATION_NAME_MAX];
+    snprintf(name, sizeof(name), "%.64s_%.60s", record_name, array->name);
+    struct relation *relation = add_relation(relations, record, array, name);
+    if (!relation)
+        return;
+    for (size_t i = 0; i < record->fields_count; i++) {
+        if (strcmp(record->fields[i].name, "event_id") != 0)
+            continue;
+        struct relation_column *column =
+            add_column(relations, relation, "event_id", SQL_TYPE_UUID, COLUMN_EVENT_ID);
+        if (column)
+            column->fields[index] = &record->fields[i];
+    }
+    add_column(relations, relation, "line_no", SQL_TYPE_INT4, COLUMN_LINE_NO);
+    if (array->kind == FIELD_RECORD)
+        add_fields(relations, relation, array->record, index);
+    else
+        add_column(relations, relation, "value", sql_type_of(array->kind), COLUMN_ITEM);
+}
+
+// One name, two types: marked by giving it no source of its own, removed at the end.
+static void join_event_fields(struct relations *relations, struct relation *event,
+                              const struct record_type *record, size_t index, bool *clashes) {
+    for (size_t i = 0; i < record->fields_count; i++) {
+        const struct field_type *field = &record->fields[i];
+        if (!is_column(field))
+            continue;
+        struct relation_column *column = find_column(event, field->name);
+        if (!column)
+            column =
+                add_column(relations, event, field->name, sql_type_of(field->kind), COLUMN_FIELD);
+        if (!column)
+            return;
+        if (column->type != sql_type_of(field->kind) || column->source != COLUMN_FIELD)
+            clashes[column - event->columns] = true;
+        column->fields[index] = field;
+    }
+}
+
+static void remove_clashes(struct relation *event, const bool *clashes) {
+    size_t kept = 0;
+    for (size_t i = 0; i < event->columns_count; i++) {
+        if (clashes[i] && event->columns[i].source == COLUMN_FIELD) {
+            free(event->columns[i].fields);
+            continue;
+        }
+        event->columns[kept++] = event->columns[i];
+    }
+    event->columns_count = kept;
+}
+
+bool relations_init(struct relations *relations, const char *topic) {
+    *relations = (struct relations){.records = RECORD_COUNT};
+    size_t relations_max = 1;
+    for (size_t r = 0; r < RECORD_COUNT; r++)
+        relations_max += 1 + record_types[r]->fields_count;
+    relations->items = calloc(relations_max, sizeof(*relations->items));
+    if (!relations->items)
+        return false;
+
+    struct relation *event = add_relation(relations, NULL, NULL, "event");
+    bool clashes[RELATION_COLUMNS_MAX] = {false};
+    if (event) {
+        add_column(relations, event, "type", SQL_TYPE_TEXT, COLUMN_TYPE);
+        add_column(relations, event, "body", SQL_TYPE_JSON, COLUMN_BODY);
+    }
+    for (size_t r = 0; r < RECORD_COUNT && !relations->failed; r++) {
+        if (strcmp(record_dirs[r], topic) != 0)
+            continue;
+        const struct record_type *record = record_types[r];
+        char name[RELATION_NAME_MAX];
+        snake_case(record->name, name, sizeof(name));
+        join_event_fields(relations, event, record, r, clashes);
+        struct relation *own = add_relation(relations, record, NULL, name);
+        if (own)
+            add_fields(relations, own, record, r);
+        for (size_t i = 0; i < record->fields_count && !relations->failed; i++)
+            if (record->fields[i].is_array)
+                add_child(relations, record, r, &record->fields[i], name);
+    }
+    if (relations->failed || relations->count < 2) {
+        relations_done(relations);
+        return false;
+    }
+    remove_clashes(event, clashes);
+    return true;
+}
+
+void relations_done(struct relations *relations) {
+    for (size_t i = 0; i < relations->count; i++) {
+        struct relation *relation = &relations->items[i];
+        for (size_t c = 0; c < relation->columns_count; c++) {
+            free(relation->columns[c].fields);
+            pg_array_done(&relation->columns[c].values);
+        }
+        free(relation->columns);
+    }
+    free(relations->items);
+    *relations = (struct relations){0};
+}
+
+struct relation *relations_find(struct relations *relations, const char *name, size_t length) {
+    for (size_t i = 0; i < relations->count; i++)
+        if (strlen(relations->items[i].name) == length &&
+            strncasecmp(relations->items[i].name, name, length) == 0)
+            return &relations->items[i];
+    return NULL;
+}
