@@ -163,6 +163,7 @@ static inline const uint8_t *codec_get_branch(const uint8_t *at, const uint8_t *
         *ret = *at;
         return at + 1;
     }
+    *ret = false;
     int64_t branch;
     at = codec_get_long(at, end, &branch, fault);
     if (at && (uint64_t)branch > 1)
@@ -176,7 +177,9 @@ static inline const uint8_t *codec_get_enum(const uint8_t *at, const uint8_t *en
                                             struct codec_fault *fault) {
     int32_t symbol;
     at = codec_get_int(at, end, &symbol, fault);
-    if (at && (uint32_t)symbol >= symbols_count)
+    if (!at)
+        return NULL;
+    if ((uint32_t)symbol >= symbols_count)
         return codec_fault(fault, at, "no such symbol of the enum");
     *ret = (uint32_t)symbol;
     return at;
