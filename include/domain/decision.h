@@ -44,6 +44,9 @@ struct decision {
 void decision_begin(struct decision *decision, struct arena *arena, const struct policy *policy,
                     int64_t now_us);
 
+// Zeroed memory that lives as long as the decision; NULL when memory is out, and from then on.
+void *decision_alloc(struct decision *decision, size_t size);
+
 // A zeroed record of the given size appended to messages; NULL when memory is out.
 void *decision_message(struct decision *decision, enum record_id type, size_t size);
 

@@ -57,6 +57,11 @@ void order_decide_deadline(struct decision *decision, struct order *order);
 // True when the order has reached a terminal state and no part of it is unsettled.
 bool order_is_closed(const struct order *order);
 
+// Cuts a closed order down in place to what is remembered of it for ever: ids, version, part
+// states, remembered commands. Lines, amounts and deadlines go. Returns the new size, which is also
+// order_size(); nothing when done before. A closed order still answers every input.
+size_t order_shrink(struct order *order);
+
 enum order_status order_status(const struct order *order);
 int64_t order_version(const struct order *order);
 int64_t order_placed_at_us(const struct order *order);

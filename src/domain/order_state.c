@@ -1,0 +1,517 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Layout and fold of the order. Evolve trusts its events, which only the decider makes, and asserts
+// what must hold after each.
+#include "order_state.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+enum { BLOCK_ALIGN = 8 };
+
+static size_t aligned(size_t size) {
+    return (size + BLOCK_ALIGN - 1) & ~(size_t)(BLOCK_ALIGN - 1);
+}
+
+// ---- layout ------------------------------------------------------------------------------------
+
+size_t order_block_size(const struct order_placed *placed) {
+    size_t text_len = placed->shop_id.len + placed->payment_method.len;
+    for (uint32_t i = 0; i < placed->lines_count; i++)
+        text_len += placed->lines[i].sku.len;
+    return aligned(sizeof(struct order) + ORDER_MEMORIES_MAX * sizeof(struct order_memory) +
+                   sizeof(struct order_open) + placed->lines_count * sizeof(struct order_item) +
+                   text_len);
+}
+
+size_t order_size(const struct order *order) {
+    return order->size;
+}
+
+const struct order_open *order_opened_const(const struct order *order) {
+    assert(!order->shrunk);
+    return (const struct order_open *)((const char *)(order + 1) +
+                                       order->memories_capacity * sizeof(struct order_memory));
+}
+
+struct order_open *order_opened(struct order *order) {
+    return (struct order_open *)order_opened_const(order);
+}
+
+struct order_item *order_items(struct order *order) {
+    return (struct order_item *)((char *)order + order_opened(order)->items_at);
+}
+
+static int sku_compare(const struct order *order, const struct order_item *item, const char *sku,
+                       uint32_t len) {
+    uint32_t shorter = item->sku_len < len ? item->sku_len : len;
+    int by_bytes = shorter ? memcmp((const char *)order + item->sku_at, sku, shorter) : 0;
+    if (by_bytes != 0)
+        return by_bytes;
+    return (item->sku_len > len) - (item->sku_len < len);
+}
+
+struct order_item *order_item_find(struct order *order, struct view sku) {
+    struct order_item *items = order_items(order);
+    uint32_t low = 0;
+    uint32_t high = order_opened(order)->items_count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        int by_sku = sku_compare(order, &items[middle], sku.ptr, sku.len);
+        if (by_sku == 0)
+            return &items[middle];
+        if (by_sku > 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+// ---- a new order -------------------------------------------------------------------------------
+
+static int item_compare(const struct order *order, const struct order_item *a,
+                        const struct order_item *b) {
+    return sku_compare(order, a, (const char *)order + b->sku_at, b->sku_len);
+}
+
+static void sift_down(const struct order *order, struct order_item *items, size_t root,
+                      size_t count) {
+    for (size_t child; (child = 2 * root + 1) < count; root = child) {
+        if (child + 1 < count && item_compare(order, &items[child], &items[child + 1]) < 0)
+            child++;
+        if (item_compare(order, &items[root], &items[child]) >= 0)
+            return;
+        struct order_item swapped = items[root];
+        items[root] = items[child];
+        items[child] = swapped;
+    }
+}
+
+// Heap sort: in place and never quadratic. qsort() may allocate.
+static void items_sort(const struct order *order, struct order_item *items, size_t count) {
+    for (size_t root = count / 2; root-- > 0;)
+        sift_down(order, items, root, count);
+    for (size_t last = count; last-- > 1;) {
+        struct order_item swapped = items[0];
+        items[0] = items[last];
+        items[last] = swapped;
+        sift_down(order, items, 0, last);
+    }
+}
+
+// Equal SKUs stand side by side: sums them into the first and zeroes what is left over.
+static uint32_t items_merge(const struct order *order, struct order_item *items, uint32_t count) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (kept > 0 && item_compare(order, &items[kept - 1], &items[i]) == 0)
+            items[kept - 1].quantity += items[i].quantity;
+        else
+            items[kept++] = items[i];
+    }
+    memset(items + kept, 0, (count - kept) * sizeof(*items));
+    return kept;
+}
+
+static uint32_t text_put(struct order *order, uint32_t *at, struct view text) {
+    uint32_t put_at = *at;
+    if (text.len > 0)
+        memcpy((char *)order + put_at, text.ptr, text.len);
+    *at += text.len;
+    return put_at;
+}
+
+static void evolve_placed(struct order *order, const struct order_placed *placed) {
+    assert(order->version == 0);
+    order->size = (uint32_t)order_block_size(placed);
+    order->memories_capacity = ORDER_MEMORIES_MAX;
+    order->life = ORDER_LIFE_OPEN;
+    order->reservation = RESERVATION_STATUS_PENDING;
+    order->payment = PAYMENT_STATUS_NONE;
+    order->shipment = SHIPMENT_STATUS_NONE;
+    order->placed_at_us = placed->occurred_at;
+    order->order_id = placed->order_id;
+    order->place_command_id = placed->causation_id;
+
+    struct order_open *open = order_opened(order);
+    open->reservation_deadline_us = placed->reservation_deadline;
+    open->payment_deadline_us = INT64_MAX;
+    open->total_minor = placed->total_minor;
+    assert(placed->currency.len < sizeof(open->currency));
+    memcpy(open->currency, placed->currency.ptr, placed->currency.len);
+
+    struct order_item *items = (struct order_item *)(open + 1);
+    open->items_at = (uint32_t)((char *)items - (char *)order);
+    open->text_at = open->items_at + placed->lines_count * (uint32_t)sizeof(*items);
+
+    uint32_t at = open->text_at;
+    order->shop_len = (uint16_t)placed->shop_id.len;
+    order->shop_at = text_put(order, &at, placed->shop_id);
+    open->method_len = (uint16_t)placed->payment_method.len;
+    open->method_at = text_put(order, &at, placed->payment_method);
+    for (uint32_t i = 0; i < placed->lines_count; i++) {
+        items[i].quantity = (uint32_t)placed->lines[i].quantity;
+        items[i].sku_len = (uint16_t)placed->lines[i].sku.len;
+        items[i].sku_at = text_put(order, &at, placed->lines[i].sku);
+    }
+    open->text_len = at - open->text_at;
+
+    items_sort(order, items, placed->lines_count);
+    open->items_count = items_merge(order, items, placed->lines_count);
+    open->items_pending = open->items_count;
+}
+
+// ---- remembered commands -----------------------------------------------------------------------
+
+const struct order_memory *order_remembered(const struct order *order, const struct id *key_id) {
+    const struct order_memory *memories = (const struct order_memory *)(order + 1);
+    for (uint32_t i = 0; i < order->memories_count; i++)
+        if (id_equal(&memories[i].key_id, key_id))
+            return &memories[i];
+    return NULL;
+}
+
+static void memory_drop(struct order *order, uint32_t at) {
+    struct order_memory *memories = order_memories(order);
+    order->memories_count--;
+    memmove(memories + at, memories + at + 1, (order->memories_count - at) * sizeof(*memories));
+    memset(memories + order->memories_count, 0, sizeof(*memories));
+}
+
+static void remember(struct order *order, const struct id *key_id, const struct id *command_id,
+                     int64_t at_us, bool accepted) {
+    struct order_memory *memories = order_memories(order);
+    const struct order_memory *same = order_remembered(order, key_id);
+    if (same)
+        memory_drop(order, (uint32_t)(same - memories));
+    for (uint32_t i = 0; order->memories_count == order->memories_capacity; i++) {
+        if (i == order->memories_count)
+            return;
+        if (!memories[i].accepted)
+            memory_drop(order, i);
+    }
+    struct order_memory *memory = &memories[order->memories_count++];
+    memory->key_id = *key_id;
+    memory->command_id = *command_id;
+    memory->at_us = at_us;
+    memory->accepted = accepted;
+}
+
+// A command under a reused key does not replace the one that the key stands for.
+static void evolve_refused(struct order *order, const struct order_command_refused *refused) {
+    if (order && refused->reason != ORDER_REFUSAL_KEY_REUSED)
+        remember(order, &refused->key_id, &refused->causation_id, refused->occurred_at, false);
+}
+
+// ---- the other events --------------------------------------------------------------------------
+
+static void item_answered(struct order *order, struct view sku, enum order_item_state state,
+                          int64_t available) {
+    struct order_open *open = order_opened(order);
+    struct order_item *item = order_item_find(order, sku);
+    assert(item && item->state == ORDER_ITEM_PENDING && open->items_pending > 0);
+    item->state = (uint8_t)state;
+    item->available = available;
+    open->items_pending--;
+    if (state != ORDER_ITEM_RESERVED)
+        open->items_refused++;
+    if (open->items_pending == 0)
+        order->reservation =
+            open->items_refused ? RESERVATION_STATUS_REFUSED : RESERVATION_STATUS_RESERVED;
+}
+
+static void evolve_stock_reserved(struct order *order, const struct order_stock_reserved *event) {
+    for (uint32_t i = 0; i < event->lines_count; i++)
+        item_answered(order, event->lines[i].sku, ORDER_ITEM_RESERVED, 0);
+}
+
+static void evolve_stock_refused(struct order *order, const struct order_stock_refused *event) {
+    bool unknown = event->result == STOCK_RESULT_UNKNOWN_SKU;
+    item_answered(order, event->sku, unknown ? ORDER_ITEM_UNKNOWN_SKU : ORDER_ITEM_OUT_OF_STOCK,
+                  event->available);
+}
+
+// A new step of the payment: its look-ups are counted from 0, and what was unresolved is not.
+static void payment_step(struct order *order, enum payment_status status, int64_t deadline_us) {
+    struct order_open *open = order_opened(order);
+    order->payment = (uint8_t)status;
+    order->cases &= (uint8_t)~ORDER_CASE_PAYMENT_UNRESOLVED;
+    open->payment_deadline_us = deadline_us;
+    open->attempt = 0;
+}
+
+// Asked again: while authorising, its outcome is now unknown.
+static void payment_asked_again(struct order *order, int32_t attempt, int64_t deadline_us) {
+    struct order_open *open = order_opened(order);
+    if (order->payment == PAYMENT_STATUS_REQUESTED)
+        order->payment = PAYMENT_STATUS_UNKNOWN;
+    open->attempt = attempt;
+    open->payment_deadline_us = deadline_us;
+}
+
+static void evolve_dispatched(struct order *order, const struct order_dispatched *event) {
+    order->shipment = SHIPMENT_STATUS_DISPATCHED;
+    order->reservation = RESERVATION_STATUS_SOLD;
+    payment_step(order, PAYMENT_STATUS_CAPTURE_REQUESTED, event->deadline);
+}
+
+static void evolve_ended(struct order *order, enum order_life life, bool voids,
+                         int64_t void_deadline_us) {
+    order->life = (uint8_t)life;
+    order_opened(order)->reservation_deadline_us = INT64_MAX;
+    if (order->reservation != RESERVATION_STATUS_REFUSED)
+        order->reservation = RESERVATION_STATUS_RELEASED;
+    if (order->shipment == SHIPMENT_STATUS_REQUESTED || order->shipment == SHIPMENT_STATUS_BOOKED)
+        order->shipment = SHIPMENT_STATUS_CANCELLED;
+    if (voids)
+        payment_step(order, PAYMENT_STATUS_VOID_REQUESTED, void_deadline_us);
+}
+
+static void evolve_case(struct order *order, const struct order_case_opened *event) {
+    if (event->reason == CASE_REASON_CAPTURE_FAILED)
+        payment_step(order, PAYMENT_STATUS_FAILED, INT64_MAX);
+    if (event->reason == CASE_REASON_PAYMENT_UNRESOLVED)
+        order_opened(order)->payment_deadline_us = INT64_MAX;
+    order->cases |= (uint8_t)(1 << event->reason);
+}
+
+static void accepted(struct order *order, const struct order_head *head, bool has_key,
+                     const struct id *key_id) {
+    if (has_key)
+        remember(order, key_id, &head->causation_id, head->occurred_at, true);
+}
+
+static void evolve_cancelled(struct order *order, const struct order_cancelled *event) {
+    accepted(order, (const struct order_head *)event, event->has_key_id, &event->key_id);
+    evolve_ended(order, ORDER_LIFE_CANCELLED, event->has_deadline, event->deadline);
+}
+
+static void evolve_dispatch_authorised(struct order *order,
+                                       const struct order_dispatch_authorised *event) {
+    accepted(order, (const struct order_head *)event, event->has_key_id, &event->key_id);
+    order->shipment = SHIPMENT_STATUS_DISPATCH_AUTHORISED;
+}
+
+static void evolve_delivered(struct order *order, const struct order_delivered *event) {
+    accepted(order, (const struct order_head *)event, event->has_key_id, &event->key_id);
+    order->shipment = SHIPMENT_STATUS_DELIVERED;
+}
+
+static void evolve_confirmed(struct order *order) {
+    order->life = ORDER_LIFE_CONFIRMED;
+    order->shipment = SHIPMENT_STATUS_REQUESTED;
+    order_opened(order)->reservation_deadline_us = INT64_MAX;
+}
+
+static void evolve_versioned(struct order *order, enum record_id type, const void *event) {
+    switch ((int)type) {
+    case RECORD_ORDER_PLACED:
+        evolve_placed(order, event);
+        return;
+    case RECORD_ORDER_STOCK_RESERVED:
+        evolve_stock_reserved(order, event);
+        return;
+    case RECORD_ORDER_STOCK_REFUSED:
+        evolve_stock_refused(order, event);
+        return;
+    case RECORD_ORDER_PAYMENT_REQUESTED: {
+        const struct order_payment_requested *requested = event;
+        payment_step(order, PAYMENT_STATUS_REQUESTED, requested->deadline);
+        return;
+    }
+    case RECORD_ORDER_PAYMENT_AUTHORIZED: {
+        const struct order_payment_authorized *authorized = event;
+        payment_step(order, PAYMENT_STATUS_AUTHORIZED, INT64_MAX);
+        order_opened(order)->authorised_minor = authorized->amount_minor;
+        return;
+    }
+    case RECORD_ORDER_PAYMENT_DECLINED:
+        payment_step(order, PAYMENT_STATUS_DECLINED, INT64_MAX);
+        return;
+    case RECORD_ORDER_PAYMENT_UNKNOWN: {
+        const struct order_payment_unknown *unknown = event;
+        payment_asked_again(order, unknown->attempt, unknown->deadline);
+        return;
+    }
+    case RECORD_ORDER_PAYMENT_TIMED_OUT: {
+        const struct order_payment_timed_out *timed_out = event;
+        payment_asked_again(order, timed_out->attempt, timed_out->deadline);
+        return;
+    }
+    case RECORD_ORDER_PAYMENT_CAPTURED: {
+        const struct order_payment_captured *captured = event;
+        payment_step(order, PAYMENT_STATUS_CAPTURED, INT64_MAX);
+        order_opened(order)->captured_minor = captured->amount_minor;
+        return;
+    }
+    case RECORD_ORDER_PAYMENT_VOIDED:
+        payment_step(order, PAYMENT_STATUS_VOIDED, INT64_MAX);
+        return;
+    case RECORD_ORDER_CONFIRMED:
+        evolve_confirmed(order);
+        return;
+    case RECORD_ORDER_SHIPMENT_BOOKED:
+        order->shipment = SHIPMENT_STATUS_BOOKED;
+        return;
+    case RECORD_ORDER_SHIPMENT_FAILED:
+        order->shipment = SHIPMENT_STATUS_FAILED;
+        return;
+    case RECORD_ORDER_DISPATCH_AUTHORISED:
+        evolve_dispatch_authorised(order, event);
+        return;
+    case RECORD_ORDER_DISPATCHED:
+        evolve_dispatched(order, event);
+        return;
+    case RECORD_ORDER_DELIVERED:
+        evolve_delivered(order, event);
+        return;
+    case RECORD_ORDER_COMPLETED:
+        order->life = ORDER_LIFE_COMPLETED;
+        return;
+    case RECORD_ORDER_CANCELLED:
+        evolve_cancelled(order, event);
+        return;
+    case RECORD_ORDER_REJECTED: {
+        const struct order_rejected *rejected = event;
+        evolve_ended(order, ORDER_LIFE_REJECTED, rejected->has_deadline, rejected->deadline);
+        return;
+    }
+    case RECORD_ORDER_EXPIRED: {
+        const struct order_expired *expired = event;
+        evolve_ended(order, ORDER_LIFE_EXPIRED, expired->has_deadline, expired->deadline);
+        return;
+    }
+    case RECORD_ORDER_CASE_OPENED:
+        evolve_case(order, event);
+        return;
+    }
+    assert(!"a record that is not an event of an order");
+}
+
+void order_evolve(struct order *order, enum record_id type, const void *event) {
+    if (type == RECORD_ORDER_COMMAND_REFUSED) {
+        evolve_refused(order, event);
+        return;
+    }
+    const struct order_head *head = event;
+    assert(order && head->version == order->version + 1);
+    evolve_versioned(order, type, event);
+    order->version = head->version;
+    order_assert_sound(order);
+}
+
+// ---- closing -----------------------------------------------------------------------------------
+
+bool order_is_closed(const struct order *order) {
+    if (!order_is_terminal(order))
+        return false;
+    return order->payment == PAYMENT_STATUS_NONE || order->payment == PAYMENT_STATUS_DECLINED ||
+           order->payment == PAYMENT_STATUS_CAPTURED || order->payment == PAYMENT_STATUS_VOIDED;
+}
+
+size_t order_shrink(struct order *order) {
+    assert(order_is_closed(order));
+    if (order->shrunk)
+        return order->size;
+    uint32_t shop_at =
+        (uint32_t)(sizeof(*order) + order->memories_count * sizeof(struct order_memory));
+    size_t size = aligned(shop_at + order->shop_len);
+    memmove((char *)order + shop_at, (char *)order + order->shop_at, order->shop_len);
+    memset((char *)order + shop_at + order->shop_len, 0, size - shop_at - order->shop_len);
+    order->shop_at = shop_at;
+    order->memories_capacity = order->memories_count;
+    order->shrunk = 1;
+    order->size = (uint32_t)size;
+    return size;
+}
+
+// ---- what others ask ---------------------------------------------------------------------------
+
+static const enum order_status status_of_life[ORDER_LIFE_COUNT] = {
+    [ORDER_LIFE_COMPLETED] = ORDER_STATUS_COMPLETED,
+    [ORDER_LIFE_CANCELLED] = ORDER_STATUS_CANCELLED,
+    [ORDER_LIFE_REJECTED] = ORDER_STATUS_REJECTED,
+    [ORDER_LIFE_EXPIRED] = ORDER_STATUS_EXPIRED,
+};
+
+// Of a confirmed order; a refused booking cancels it in the same decision.
+static const enum order_status status_of_shipment[SHIPMENT_STATUS_COUNT] = {
+    [SHIPMENT_STATUS_NONE] = ORDER_STATUS_CONFIRMED,
+    [SHIPMENT_STATUS_REQUESTED] = ORDER_STATUS_CONFIRMED,
+    [SHIPMENT_STATUS_BOOKED] = ORDER_STATUS_READY_TO_SHIP,
+    [SHIPMENT_STATUS_DISPATCH_AUTHORISED] = ORDER_STATUS_DISPATCHING,
+    [SHIPMENT_STATUS_DISPATCHED] = ORDER_STATUS_DISPATCHED,
+    [SHIPMENT_STATUS_DELIVERED] = ORDER_STATUS_DELIVERED,
+    [SHIPMENT_STATUS_CANCELLED] = ORDER_STATUS_CONFIRMED,
+    [SHIPMENT_STATUS_FAILED] = ORDER_STATUS_CONFIRMED,
+};
+
+enum order_status order_stage(const struct order *order) {
+    if (order_is_terminal(order))
+        return status_of_life[order->life];
+    if (order->life == ORDER_LIFE_CONFIRMED)
+        return status_of_shipment[order->shipment];
+    return order->payment == PAYMENT_STATUS_NONE ? ORDER_STATUS_PLACED
+                                                 : ORDER_STATUS_AWAITING_PAYMENT;
+}
+
+enum order_status order_status(const struct order *order) {
+    if (order->cases && !order_is_terminal(order))
+        return ORDER_STATUS_NEEDS_ATTENTION;
+    return order_stage(order);
+}
+
+int64_t order_version(const struct order *order) {
+    return order->version;
+}
+
+int64_t order_placed_at_us(const struct order *order) {
+    return order->placed_at_us;
+}
+
+int64_t order_deadline_us(const struct order *order) {
+    if (order->shrunk)
+        return INT64_MAX;
+    const struct order_open *open = order_opened_const(order);
+    return open->reservation_deadline_us < open->payment_deadline_us ? open->reservation_deadline_us
+                                                                     : open->payment_deadline_us;
+}
+
+// ---- invariants --------------------------------------------------------------------------------
+
+void order_assert_sound(const struct order *order) {
+    bool left = order->shipment == SHIPMENT_STATUS_DISPATCHED ||
+                order->shipment == SHIPMENT_STATUS_DELIVERED;
+    bool leaving = left || order->shipment == SHIPMENT_STATUS_DISPATCH_AUTHORISED;
+    bool charging = order->payment == PAYMENT_STATUS_CAPTURE_REQUESTED ||
+                    order->payment == PAYMENT_STATUS_CAPTURED ||
+                    order->payment == PAYMENT_STATUS_FAILED;
+    bool authorising =
+        order->payment == PAYMENT_STATUS_REQUESTED || order->payment == PAYMENT_STATUS_UNKNOWN;
+    bool voiding =
+        order->payment == PAYMENT_STATUS_VOID_REQUESTED || order->payment == PAYMENT_STATUS_VOIDED;
+
+    // Never both cancelled and on its way; nothing is charged or sold that has not left.
+    assert(!leaving || order->life == ORDER_LIFE_CONFIRMED || order->life == ORDER_LIFE_COMPLETED);
+    assert(charging == left);
+    assert((order->reservation == RESERVATION_STATUS_SOLD) == left);
+    assert(!authorising || order->life == ORDER_LIFE_OPEN);
+    assert(!voiding || order_is_terminal(order));
+    assert(order->life != ORDER_LIFE_COMPLETED || (order->shipment == SHIPMENT_STATUS_DELIVERED &&
+                                                   order->payment == PAYMENT_STATUS_CAPTURED));
+    assert(order->life != ORDER_LIFE_CONFIRMED || charging ||
+           order->payment == PAYMENT_STATUS_AUTHORIZED);
+    assert(order->life != ORDER_LIFE_OPEN || order->shipment == SHIPMENT_STATUS_NONE);
+    assert(order->memories_count <= order->memories_capacity);
+    if (order->shrunk)
+        return;
+
+    const struct order_open *open = order_opened_const(order);
+    assert(open->items_count > 0);
+    assert(open->items_pending + open->items_refused <= open->items_count);
+    assert(open->authorised_minor >= 0 && open->authorised_minor <= open->total_minor);
+    assert(open->captured_minor >= 0 && open->captured_minor <= open->authorised_minor);
+    assert(order->payment == PAYMENT_STATUS_NONE || open->items_pending == 0);
+    assert(open->reservation_deadline_us == INT64_MAX || order->life == ORDER_LIFE_OPEN);
+}

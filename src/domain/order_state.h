@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The folded order as one block without pointers, so that memcpy saves, restores and moves it:
+//
+//   open:    | struct order | memories, capacity 4 | struct order_open | items by SKU | text |
+//   closed:  | struct order | memories in use      | shop |
+//
+// Text is the shop, the payment method and the SKUs, addressed by offsets from the block's start.
+// There is no padding with undefined bytes: two folds of the same events are equal by memcmp.
+// Inner to the order's own files.
+#ifndef ORDERLOG_DOMAIN_ORDER_STATE_H
+#define ORDERLOG_DOMAIN_ORDER_STATE_H
+
+#include "domain/order.h"
+
+enum order_life {
+    ORDER_LIFE_OPEN, // stock and money are being gathered
+    ORDER_LIFE_CONFIRMED,
+    ORDER_LIFE_COMPLETED, // from here on terminal
+    ORDER_LIFE_CANCELLED,
+    ORDER_LIFE_REJECTED,
+    ORDER_LIFE_EXPIRED,
+    ORDER_LIFE_COUNT
+};
+
+enum order_item_state {
+    ORDER_ITEM_PENDING,
+    ORDER_ITEM_RESERVED,
+    ORDER_ITEM_UNKNOWN_SKU,
+    ORDER_ITEM_OUT_OF_STOCK,
+};
+
+enum order_case {
+    ORDER_CASE_PAYMENT_UNRESOLVED = 1 << CASE_REASON_PAYMENT_UNRESOLVED,
+    ORDER_CASE_CAPTURE_FAILED = 1 << CASE_REASON_CAPTURE_FAILED,
+    ORDER_CASE_CARRIER_CONTRADICTION = 1 << CASE_REASON_CARRIER_CONTRADICTION,
+};
+
+enum { ORDER_MEMORIES_MAX = 4 };
+
+// One distinct SKU; quantities of repeated lines summed. Sorted by SKU bytes.
+struct order_item {
+    int64_t available; // as inventory saw it when it refused
+    uint32_t quantity; // at most 1,000 lines of 1,000,000
+    uint32_t sku_at;   // offset in the block
+    uint16_t sku_len;
+    uint8_t state; // enum order_item_state
+    uint8_t unused[5];
+};
+
+// One command that had its outcome here. An accepted one is never pushed out by refused ones.
+struct order_memory {
+    struct id key_id;
+    struct id command_id;
+    int64_t at_us;
+    uint64_t accepted; // 0 or 1
+};
+
+// What a closed order keeps.
+struct order {
+    uint32_t size; // of the whole block
+    uint32_t shop_at;
+    uint16_t shop_len;
+    uint8_t memories_count;
+    uint8_t memories_capacity;
+    uint8_t life;        // enum order_life
+    uint8_t reservation; // enum reservation_status
+    uint8_t payment;     // enum payment_status
+    uint8_t shipment;    // enum shipment_status
+    uint8_t cases;       // enum order_case
+    uint8_t shrunk;      // 1: struct order_open and what follows is gone
+    uint8_t unused[6];
+    int64_t version;
+    int64_t placed_at_us;
+    struct id order_id;
+    struct id place_command_id; // correlation id of everything that happens to the order
+};
+
+// What only an order that may still change needs.
+struct order_open {
+    int64_t reservation_deadline_us; // INT64_MAX: not running
+    int64_t payment_deadline_us;     // likewise
+    int64_t total_minor;
+    int64_t authorised_minor;
+    int64_t captured_minor;
+    uint32_t items_at;
+    uint32_t items_count;
+    uint32_t items_pending;
+    uint32_t items_refused;
+    uint32_t text_at;
+    uint32_t text_len;
+    uint32_t method_at;
+    int32_t attempt; // look-ups of the payment in its present step
+    uint16_t method_len;
+    char currency[4]; // terminated
+    uint8_t unused[2];
+};
+
+_Static_assert(sizeof(struct order_item) == 24, "no padding");
+_Static_assert(sizeof(struct order_memory) == 48, "no padding");
+_Static_assert(sizeof(struct order) == 72, "no padding");
+_Static_assert(sizeof(struct order_open) == 80, "no padding");
+
+static inline struct order_memory *order_memories(struct order *order) {
+    return (struct order_memory *)(order + 1);
+}
+
+// Asserts that the order was not shrunk.
+struct order_open *order_opened(struct order *order);
+const struct order_open *order_opened_const(const struct order *order);
+
+struct order_item *order_items(struct order *order);
+
+// NULL if the order has no such SKU.
+struct order_item *order_item_find(struct order *order, struct view sku);
+
+static inline struct view order_text(const struct order *order, uint32_t at, uint32_t len) {
+    return (struct view){.ptr = (const char *)order + at, .len = len};
+}
+
+static inline bool order_is_terminal(const struct order *order) {
+    return order->life >= ORDER_LIFE_COMPLETED;
+}
+
+// The status that the four machines amount to when open cases are left aside.
+enum order_status order_stage(const struct order *order);
+
+// The remembered command of this key, NULL if there is none.
+const struct order_memory *order_remembered(const struct order *order, const struct id *key_id);
+
+// What no input may break: aborts the process on our own bugs.
+void order_assert_sound(const struct order *order);
+
+#endif
