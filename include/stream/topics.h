@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "event/schema_ids.h"
+
 enum domain { DOMAIN_ORDER, DOMAIN_INVENTORY, DOMAIN_PAYMENT, DOMAIN_SHIPPING, DOMAIN_COUNT };
 
 enum topic_kind { TOPIC_INBOX, TOPIC_EVENTS, TOPIC_STATE, TOPIC_DEADLETTERS, TOPIC_TABLE };
@@ -36,12 +38,12 @@ enum topic_id {
 };
 
 struct topic {
-    const char *name;         // "orders.inbox"
-    const char *class_dir;    // schemas/ folder shared by its kind ("inbox", "deadletters"), or NULL
+    const char *name;      // "orders.inbox"
+    const char *class_dir; // schemas/ folder shared by its kind ("inbox", "deadletters"), or NULL
     enum topic_kind kind;
     enum partitions_class partitions;
-    const char *key;          // what the key is, for docs
-    const char *about;        // one sentence
+    const char *key;   // what the key is, for docs
+    const char *about; // one sentence
 };
 
 extern const struct topic topics[TOPIC_COUNT];
@@ -58,11 +60,14 @@ extern const struct domain_topics domains[DOMAIN_COUNT];
 // True when a record of schemas/<dir>/ may be written to the topic.
 bool topic_allows(const struct topic *topic, const char *record_dir);
 
+// The table as the schema registry client wants it: indices are enum topic_id.
+void topics_for_schemas(struct schema_topic ret[TOPIC_COUNT]);
+
 // Kafka's default partitioner for keyed records (murmur2, as the Java client).
 int32_t topic_partition_of(const void *key, size_t key_len, int32_t partitions);
 
 // The key of a SKU: shop, '/', SKU. Returns its length; out must hold TOPIC_KEY_MAX bytes.
-enum { TOPIC_KEY_MAX = 64 + 1 + 64 };
+enum { TOPIC_NAME_MAX = 64, TOPIC_KEY_MAX = TOPIC_NAME_MAX + 1 + TOPIC_NAME_MAX };
 size_t topic_sku_key(const char *shop, size_t shop_len, const char *sku, size_t sku_len, char *out);
 
 #endif

@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-static void log_line(const rd_kafka_t *client, int level, const char *facility,
-                     const char *text) {
+static void log_line(const rd_kafka_t *client, int level, const char *facility, const char *text) {
     if (!log_enabled(log_level_from_syslog(level)))
         return;
     const struct log_field fields[] = {F_STR("client", client ? rd_kafka_name(client) : NULL),

@@ -59,6 +59,12 @@ bool topic_allows(const struct topic *topic, const char *record_dir) {
            (topic->class_dir && strcmp(topic->class_dir, record_dir) == 0);
 }
 
+void topics_for_schemas(struct schema_topic ret[TOPIC_COUNT]) {
+    for (size_t i = 0; i < TOPIC_COUNT; i++)
+        ret[i] = (struct schema_topic){.name = topics[i].name,
+                                       .dirs = {topics[i].name, topics[i].class_dir}};
+}
+
 // MurmurHash2 with Kafka's seed, as org.apache.kafka.common.utils.Utils.murmur2.
 static uint32_t murmur2(const uint8_t *bytes, size_t len) {
     const uint32_t m = 0x5bd1e995;

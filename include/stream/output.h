@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a transaction writes. Events go out at once, one keyed record each; messages for other
+// inboxes are gathered per partition and leave as one record each when the transaction ends (a
+// record costs librdkafka the same whatever its size).
+//
+// Everything is addressed to explicit partitions: an event to the partition of the input that
+// caused it, a message to murmur2(its key). One thread.
+#ifndef ORDERLOG_STREAM_OUTPUT_H
+#define ORDERLOG_STREAM_OUTPUT_H
+
+#include "domain/decision.h"
+#include "event/schema_ids.h"
+#include "stream/producer.h"
+
+enum {
+    OUTPUT_GROUP_BYTES_MAX = 256 * 1024,
+    OUTPUT_GROUP_MESSAGES_MAX = 1024,
+};
+
+struct output;
+
+// partitions: by topic. ids and domain are borrowed / kept.
+struct output *output_new(enum domain domain, const struct schema_ids *ids,
+                          const int32_t partitions[TOPIC_COUNT]);
+void output_free(struct output *output);
+
+// From now on everything goes to this producer's open transaction.
+void output_begin(struct output *output, struct producer *producer);
+
+// Forgets the groups gathered so far (the transaction is being aborted).
+void output_drop(struct output *output);
+
+// Sends the events of a decision, gathers its messages. False: DISP_ABORT when producing failed,
+// DISP_FATAL when the decision ran out of memory.
+bool output_decision(struct output *output, int32_t partition, const struct decision *decision,
+                     struct error *err);
+
+// One record of a compacted table, keyed like the SKU it is about.
+bool output_product(struct output *output, int32_t partition, const struct product *product,
+                    struct error *err);
+
+// What could not be handled, whole. key and value may be NULL.
+bool output_dead_letter(struct output *output, int32_t partition, const struct dead_letter *letter,
+                        struct error *err);
+
+// Sends what was gathered: the last step before the commit.
+bool output_flush(struct output *output, struct error *err);
+
+// Events sent to this partition since output_begin().
+int64_t output_events_count(const struct output *output, int32_t partition);
+
+// Shop and SKU (ptr NULL where the type has none) of an inbox message. False when they are empty or
+// too long for a key.
+bool output_message_names(enum record_id type, const void *body, struct view *ret_shop,
+                          struct view *ret_sku);
+
+// The key a record carries, by its type: order id text, or shop/SKU. Returns its length.
+// Asserts what output_message_names() checks.
+size_t output_message_key(enum record_id type, const void *body, char key[TOPIC_KEY_MAX]);
+
+#endif

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stream/input.h"
+
+#include "stream/output.h"
+
+#include <string.h>
+
+static bool id_of(struct view bytes, uint32_t *ret) {
+    if (bytes.len < MESSAGE_HEADER_LEN || bytes.ptr[0] != 0)
+        return false;
+    const uint8_t *at = (const uint8_t *)bytes.ptr + 1;
+    *ret = (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+    return true;
+}
+
+bool input_open(const struct schema_ids *ids, const rd_kafka_message_t *raw, struct arena *arena,
+                struct input_record *ret, struct error *err) {
+    *ret = (struct input_record){
+        .partition = raw->partition,
+        .offset = raw->offset,
+        .key = {.ptr = raw->key, .len = (uint32_t)raw->key_len},
+        .value = {.ptr = raw->payload, .len = (uint32_t)raw->len},
+    };
+    uint32_t id;
+    enum record_id record;
+    struct error unknown;
+    if (!raw->payload || !id_of(ret->value, &id) ||
+        !schema_ids_find(ids, (int32_t)id, &record, &unknown) || record != RECORD_MESSAGE_GROUP) {
+        // A single message, or something that its own decoding will name.
+        ret->messages = arena_alloc(arena, sizeof(*ret->messages));
+        if (!ret->messages)
+            return error_set(err, DISP_FATAL, 0, "out of memory for a batch");
+        ret->messages[0] = ret->value;
+        ret->messages_count = 1;
+        return true;
+    }
+    struct message message;
+    if (!message_decode(ids, raw->payload, raw->len, arena, &message, err))
+        return false;
+    const struct message_group *group = message.body;
+    if (group->messages_count > OUTPUT_GROUP_MESSAGES_MAX)
+        return error_set(err, DISP_POISON, 0, "a group of %u messages: %d is the most",
+                         group->messages_count, OUTPUT_GROUP_MESSAGES_MAX);
+    ret->is_group = true;
+    ret->messages = group->messages;
+    ret->messages_count = group->messages_count;
+    return true;
+}
+
+bool input_decode(const struct schema_ids *ids, enum topic_id topic, int32_t partition,
+                  int32_t partitions_count, struct view bytes, struct arena *arena,
+                  struct message *ret, struct error *err) {
+    if (!bytes.ptr)
+        return error_set(err, DISP_POISON, 0, "a tombstone: inboxes are not compacted");
+    if (!message_decode(ids, (const uint8_t *)bytes.ptr, bytes.len, arena, ret, err))
+        return false;
+    if (strcmp(record_dirs[ret->type], topics[topic].name) != 0)
+        return error_set(err, DISP_POISON, 0, "%s does not belong into %s",
+                         record_types[ret->type]->name, topics[topic].name);
+    char key[TOPIC_KEY_MAX];
+    struct view shop, sku;
+    if (!output_message_names(ret->type, ret->body, &shop, &sku))
+        return error_set(err, DISP_POISON, 0, "shop_id or sku is empty or longer than 64 bytes");
+    size_t key_len = output_message_key(ret->type, ret->body, key);
+    int32_t home = topic_partition_of(key, key_len, partitions_count);
+    if (home != partition)
+        return error_set(err, DISP_POISON, 0, "its key %.*s belongs into partition %d",
+                         (int)key_len, key, home);
+    return true;
+}

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Routes are found once, from the folder a record's schema lies in.
+#include "stream/output.h"
+
+#include "event/message.h"
+#include "service/log.h"
+#include "service/metrics.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Room for the count in front of the items, and for the length in front of one.
+enum { COUNT_ROOM = 5, LENGTH_ROOM = 5 };
+
+struct group {
+    uint8_t *items; // owned; grows up to OUTPUT_GROUP_BYTES_MAX and one message
+    size_t len;
+    size_t capacity;
+    uint32_t messages_count;
+};
+
+struct output {
+    enum domain domain;
+    const struct schema_ids *ids;
+    int32_t partitions[TOPIC_COUNT];
+    enum topic_id route[RECORD_COUNT]; // TOPIC_COUNT: several topics
+    struct group *groups[TOPIC_COUNT]; // inboxes only, one per partition
+    int64_t *events_count;             // per partition of our events topic
+    struct producer *producer;         // borrowed
+};
+
+// Every event begins like this ...
+struct event_start {
+    struct id event_id;
+    struct view shop_id;
+    union {
+        struct id order_id;
+        struct view sku;
+    };
+};
+// ... and every message for an inbox, commands aside, like this.
+struct message_start {
+    struct id message_id;
+    struct id causation_id;
+    struct id correlation_id;
+    struct view shop_id;
+    union {
+        struct id order_id;
+        struct view sku;
+    };
+};
+// Commands of people.
+struct command_start {
+    struct id command_id;
+    struct id key_id;
+    struct view shop_id;
+    union {
+        struct id order_id;
+        struct view sku;
+    };
+};
+
+#define SAME(a, b, field) _Static_assert(offsetof(struct a, field) == offsetof(struct b, field), #b)
+SAME(event_start, order_placed, order_id);
+SAME(event_start, order_command_refused, order_id);
+SAME(event_start, stock_sold, sku);
+SAME(event_start, stock_command_refused, sku);
+SAME(event_start, payment_captured, order_id);
+SAME(event_start, shipment_booked, order_id);
+SAME(message_start, request_stock, sku);
+SAME(message_start, stock_answered, order_id);
+SAME(message_start, payment_answered, order_id);
+SAME(message_start, shipment_answered, order_id);
+SAME(message_start, request_payment, order_id);
+SAME(message_start, request_shipment, order_id);
+SAME(command_start, place_order, order_id);
+SAME(command_start, cancel_order, order_id);
+SAME(command_start, dispatch_order, order_id);
+SAME(command_start, deliver_order, order_id);
+SAME(command_start, set_product, sku);
+SAME(command_start, receive_stock, sku);
+SAME(command_start, adjust_stock, sku);
+
+struct output *output_new(enum domain domain, const struct schema_ids *ids,
+                          const int32_t partitions[TOPIC_COUNT]) {
+    struct output *output = calloc(1, sizeof(*output));
+    assert(output);
+    output->domain = domain;
+    output->ids = ids;
+    memcpy(output->partitions, partitions, sizeof(output->partitions));
+    for (size_t record = 0; record < RECORD_COUNT; record++) {
+        output->route[record] = TOPIC_COUNT;
+        for (size_t topic = 0; topic < TOPIC_COUNT; topic++)
+            if (strcmp(record_dirs[record], topics[topic].name) == 0)
+                output->route[record] = (enum topic_id)topic;
+    }
+    for (size_t topic = 0; topic < TOPIC_COUNT; topic++)
+        if (topics[topic].kind == TOPIC_INBOX) {
+            output->groups[topic] = calloc((size_t)partitions[topic], sizeof(struct group));
+            assert(output->groups[topic]);
+        }
+    output->events_count =
+        calloc((size_t)partitions[domains[domain].events], sizeof(*output->events_count));
+    assert(output->events_count);
+    return output;
+}
+
+void output_free(struct output *output) {
+    if (!output)
+        return;
+    for (size_t topic = 0; topic < TOPIC_COUNT; topic++) {
+        for (int32_t p = 0; output->groups[topic] && p < output->partitions[topic]; p++)
+            free(output->groups[topic][p].items);
+        free(output->groups[topic]);
+    }
+    free(output->events_count);
+    free(output);
+}
+
+void output_drop(struct output *output) {
+    for (size_t topic = 0; topic < TOPIC_COUNT; topic++)
+        for (int32_t p = 0; output->groups[topic] && p < output->partitions[topic]; p++)
+            output->groups[topic][p].len = output->groups[topic][p].messages_count = 0;
+}
+
+void output_begin(struct output *output, struct producer *producer) {
+    output_drop(output);
+    output->producer = producer;
+    memset(output->events_count, 0,
+           (size_t)output->partitions[domains[output->domain].events] *
+               sizeof(*output->events_count));
+}
+
+int64_t output_events_count(const struct output *output, int32_t partition) {
+    return output->events_count[partition];
+}
+
+static size_t key_of(const struct view *shop, const struct view *sku, const struct id *order_id,
+                     char key[TOPIC_KEY_MAX]) {
+    if (sku)
+        return topic_sku_key(shop->ptr, shop->len, sku->ptr, sku->len, key);
+    id_format(order_id, key);
+    return ID_TEXT_LEN;
+}
+
+static bool is_command(enum record_id type) {
+    switch (type) {
+    case RECORD_PLACE_ORDER:
+    case RECORD_CANCEL_ORDER:
+    case RECORD_DISPATCH_ORDER:
+    case RECORD_DELIVER_ORDER:
+    case RECORD_SET_PRODUCT:
+    case RECORD_RECEIVE_STOCK:
+    case RECORD_ADJUST_STOCK:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void names_of(enum record_id type, const void *body, const struct view **ret_shop,
+                     const struct view **ret_sku, const struct id **ret_order_id) {
+    bool by_sku = strcmp(record_dirs[type], topics[TOPIC_INVENTORY_INBOX].name) == 0;
+    if (is_command(type)) {
+        const struct command_start *start = body;
+        *ret_shop = &start->shop_id;
+        *ret_sku = by_sku ? &start->sku : NULL;
+        *ret_order_id = &start->order_id;
+        return;
+    }
+    const struct message_start *start = body;
+    *ret_shop = &start->shop_id;
+    *ret_sku = by_sku ? &start->sku : NULL;
+    *ret_order_id = &start->order_id;
+}
+
+bool output_message_names(enum record_id type, const void *body, struct view *ret_shop,
+                          struct view *ret_sku) {
+    const struct view *shop, *sku;
+    const struct id *order_id;
+    names_of(type, body, &shop, &sku, &order_id);
+    if (shop->len == 0 || shop->len > TOPIC_NAME_MAX ||
+        (sku && (sku->len == 0 || sku->len > TOPIC_NAME_MAX)))
+        return false;
+    *ret_shop = *shop;
+    *ret_sku = sku ? *sku : (struct view){0};
+    return true;
+}
+
+size_t output_message_key(enum record_id type, const void *body, char key[TOPIC_KEY_MAX]) {
+    const struct view *shop, *sku;
+    const struct id *order_id;
+    names_of(type, body, &shop, &sku, &order_id);
+    return key_of(shop, sku, order_id, key);
+}
+
+// CloudEvents, binary content mode of the Kafka protocol binding 1.0.
+static rd_kafka_headers_t *headers_new(enum domain domain, enum record_id type,
+                                       const struct id *event_id) {
+    static const char *const sources[DOMAIN_COUNT] = {"/orderlog/order", "/orderlog/inventory",
+                                                      "/orderlog/payment", "/orderlog/shipping"};
+    char id[ID_TEXT_LEN];
+    id_format(event_id, id);
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(5);
+    rd_kafka_header_add(headers, "ce_specversion", -1, "1.0", -1);
+    rd_kafka_header_add(headers, "ce_type", -1, record_types[type]->full_name, -1);
+    rd_kafka_header_add(headers, "ce_source", -1, sources[domain], -1);
+    rd_kafka_header_add(headers, "ce_id", -1, id, ID_TEXT_LEN);
+    rd_kafka_header_add(headers, "content-type", -1, "application/avro", -1);
+    return headers;
+}
+
+// The record in wire format, in the transaction's memory.
+static uint8_t *encoded(struct output *output, enum topic_id topic, enum record_id type,
+                        const void *body, size_t *ret_len, struct error *err) {
+    const struct record_type *record = record_types[type];
+    size_t room = MESSAGE_HEADER_LEN + record->size_max(body);
+    uint8_t *payload = producer_memory(output->producer, room);
+    if (!payload) {
+        error_set(err, DISP_FATAL, 0, "out of memory: a transaction writes more than allowed");
+        return NULL;
+    }
+    uint8_t *end = message_encode(schema_ids_of(output->ids, topic, type), record, body, payload,
+                                  payload + room);
+    assert(end && "size_max is an upper bound");
+    *ret_len = (size_t)(end - payload);
+    return payload;
+}
+
+static bool send_event(struct output *output, int32_t partition, const struct decided *event,
+                       struct error *err) {
+    enum topic_id topic = domains[output->domain].events;
+    assert(output->route[event->type] == topic && "an event of another domain");
+    const struct event_start *start = event->body;
+    char key[TOPIC_KEY_MAX];
+    size_t key_len =
+        key_of(&start->shop_id, output->domain == DOMAIN_INVENTORY ? &start->sku : NULL,
+               &start->order_id, key);
+    size_t len;
+    uint8_t *payload = encoded(output, topic, event->type, event->body, &len, err);
+    if (!payload)
+        return false;
+    if (!producer_send(output->producer, topic, partition, key, key_len, payload, len,
+                       headers_new(output->domain, event->type, &start->event_id), err))
+        return false;
+    output->events_count[partition]++;
+    return true;
+}
+
+// Avro's zig-zag variable-length long.
+static uint8_t *put_long(uint8_t *at, int64_t value) {
+    uint64_t bits = (uint64_t)value << 1 ^ (uint64_t)(value >> 63);
+    while (bits >= 0x80) {
+        *at++ = (uint8_t)(bits | 0x80);
+        bits >>= 7;
+    }
+    *at++ = (uint8_t)bits;
+    return at;
+}
+
+static bool group_send(struct output *output, enum topic_id topic, int32_t partition,
+                       struct group *group, struct error *err) {
+    size_t room = MESSAGE_HEADER_LEN + COUNT_ROOM + group->len + 1;
+    uint8_t *payload = producer_memory(output->producer, room);
+    if (!payload)
+        return error_set(err, DISP_FATAL, 0,
+                         "out of memory: a transaction writes more than allowed");
+    uint32_t id = (uint32_t)schema_ids_of(output->ids, topic, RECORD_MESSAGE_GROUP);
+    uint8_t *at = payload;
+    *at++ = 0;
+    for (int shift = 24; shift >= 0; shift -= 8)
+        *at++ = (uint8_t)(id >> shift);
+    at = put_long(at, group->messages_count);
+    memcpy(at, group->items, group->len);
+    at += group->len;
+    *at++ = 0;
+    group->len = group->messages_count = 0;
+    return producer_send(output->producer, topic, partition, NULL, 0, payload,
+                         (size_t)(at - payload), NULL, err);
+}
+
+static bool gather(struct output *output, const struct decided *message, struct error *err) {
+    enum topic_id topic = output->route[message->type];
+    assert(topic != TOPIC_COUNT && topics[topic].kind == TOPIC_INBOX);
+    char key[TOPIC_KEY_MAX];
+    size_t key_len = output_message_key(message->type, message->body, key);
+    int32_t partition = topic_partition_of(key, key_len, output->partitions[topic]);
+    struct group *group = &output->groups[topic][partition];
+
+    const struct record_type *record = record_types[message->type];
+    size_t room = LENGTH_ROOM + MESSAGE_HEADER_LEN + record->size_max(message->body);
+    if (group->messages_count &&
+        (group->len + room > OUTPUT_GROUP_BYTES_MAX ||
+         group->messages_count == OUTPUT_GROUP_MESSAGES_MAX) &&
+        !group_send(output, topic, partition, group, err))
+        return false;
+    if (group->len + room > group->capacity) {
+        group->capacity = group->capacity ? group->capacity : 4096;
+        while (group->len + room > group->capacity)
+            group->capacity *= 2;
+        group->items = realloc(group->items, group->capacity);
+        assert(group->items && "out of memory for a message group");
+    }
+    // The length comes first and is known last: encode behind the largest one, then move down.
+    uint8_t *start = group->items + group->len;
+    uint8_t *body = start + LENGTH_ROOM;
+    uint8_t *end = message_encode(schema_ids_of(output->ids, topic, message->type), record,
+                                  message->body, body, group->items + group->capacity);
+    assert(end && "size_max is an upper bound");
+    uint8_t *at = put_long(start, end - body);
+    memmove(at, body, (size_t)(end - body));
+    group->len += (size_t)(at - start) + (size_t)(end - body);
+    group->messages_count++;
+    return true;
+}
+
+bool output_decision(struct output *output, int32_t partition, const struct decision *decision,
+                     struct error *err) {
+    if (decision->out_of_memory)
+        return error_set(err, DISP_FATAL, 0, "out of memory: one input leads to too much output");
+    for (uint32_t i = 0; i < decision->events_count; i++)
+        if (!send_event(output, partition, &decision->events[i], err))
+            return false;
+    for (uint32_t i = 0; i < decision->messages_count; i++)
+        if (!gather(output, &decision->messages[i], err))
+            return false;
+    return true;
+}
+
+bool output_product(struct output *output, int32_t partition, const struct product *product,
+                    struct error *err) {
+    char key[TOPIC_KEY_MAX];
+    size_t key_len = topic_sku_key(product->shop_id.ptr, product->shop_id.len, product->sku.ptr,
+                                   product->sku.len, key);
+    size_t len;
+    uint8_t *payload = encoded(output, TOPIC_PRODUCTS, RECORD_PRODUCT, product, &len, err);
+    return payload && producer_send(output->producer, TOPIC_PRODUCTS, partition, key, key_len,
+                                    payload, len, NULL, err);
+}
+
+bool output_dead_letter(struct output *output, int32_t partition, const struct dead_letter *letter,
+                        struct error *err) {
+    enum topic_id topic = domains[output->domain].deadletters;
+    size_t len;
+    uint8_t *payload = encoded(output, topic, RECORD_DEAD_LETTER, letter, &len, err);
+    if (!payload || !producer_send(output->producer, topic, partition, letter->key.ptr,
+                                   letter->key.len, payload, len, NULL, err))
+        return false;
+    metrics_add(METRIC_DEAD_LETTERS, 0, 1);
+    LOG(WARN, "input set aside in the dead letters",
+        F_VIEW("topic", letter->topic.ptr, letter->topic.len),
+        F_INT("partition", letter->partition), F_INT("offset", letter->offset),
+        F_INT("index", letter->index), F_VIEW("error", letter->error.ptr, letter->error.len));
+    return true;
+}
+
+bool output_flush(struct output *output, struct error *err) {
+    for (size_t topic = 0; topic < TOPIC_COUNT; topic++)
+        for (int32_t p = 0; output->groups[topic] && p < output->partitions[topic]; p++)
+            if (output->groups[topic][p].messages_count &&
+                !group_send(output, (enum topic_id)topic, p, &output->groups[topic][p], err))
+                return false;
+    return true;
+}

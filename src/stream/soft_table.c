@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Open addressing with linear probing over pointers to entries. An entry is one allocation (key
+// and bookkeeping) plus one for its block, so that a block may change its size while the entry
+// stays. Removed entries stay in the index as tombstones until the next growth; an entry removed
+// in a transaction keeps its block in the undo log until the commit.
+#include "stream/soft_table.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+struct entry {
+    uint64_t hash;
+    uint64_t changed_in; // transaction number of the last saved copy
+    void *block;         // owned; NULL = no such key
+    uint32_t size;
+    uint32_t key_len;
+    uint8_t key[];
+};
+
+struct saved {
+    struct entry *entry;
+    void *block; // owned; NULL = the key did not exist
+    uint32_t size;
+};
+
+struct soft_table {
+    struct entry **slots;
+    size_t slots_count; // power of two
+    size_t used;        // slots taken, by living or dead entries
+    size_t living;
+    size_t bytes;
+    uint64_t transaction;
+    struct saved *saved;
+    size_t saved_count;
+    size_t saved_capacity;
+};
+
+enum { SLOTS_FIRST = 1024 };
+
+static void *must(void *memory) {
+    assert(memory && "out of memory for soft state");
+    return memory;
+}
+
+struct soft_table *soft_table_new(void) {
+    struct soft_table *table = must(calloc(1, sizeof(*table)));
+    table->slots = must(calloc(SLOTS_FIRST, sizeof(struct entry *)));
+    table->slots_count = SLOTS_FIRST;
+    table->transaction = 1;
+    return table;
+}
+
+void soft_table_free(struct soft_table *table) {
+    if (!table)
+        return;
+    for (size_t i = 0; i < table->saved_count; i++)
+        free(table->saved[i].block);
+    free(table->saved);
+    for (size_t i = 0; i < table->slots_count; i++)
+        if (table->slots[i]) {
+            free(table->slots[i]->block);
+            free(table->slots[i]);
+        }
+    free(table->slots);
+    free(table);
+}
+
+static struct entry **slot_of(const struct soft_table *table, uint64_t hash, const void *key,
+                              size_t key_len) {
+    size_t mask = table->slots_count - 1;
+    size_t at = hash & mask;
+    while (table->slots[at]) {
+        struct entry *entry = table->slots[at];
+        if (entry->hash == hash && entry->key_len == key_len &&
+            memcmp(entry->key, key, key_len) == 0)
+            break;
+        at = (at + 1) & mask;
+    }
+    return &table->slots[at];
+}
+
+static struct entry *find(const struct soft_table *table, const void *key, size_t key_len) {
+    struct entry *entry = *slot_of(table, XXH3_64bits(key, key_len), key, key_len);
+    return entry && entry->block ? entry : NULL;
+}
+
+// Rebuilds the index for twice the living, dropping the dead that no undo needs.
+static void grow(struct soft_table *table) {
+    size_t count = SLOTS_FIRST;
+    while (count < (table->living + 1) * 4)
+        count *= 2;
+    struct entry **old = table->slots;
+    size_t old_count = table->slots_count;
+    table->slots = must(calloc(count, sizeof(struct entry *)));
+    table->slots_count = count;
+    table->used = 0;
+    for (size_t i = 0; i < old_count; i++) {
+        struct entry *entry = old[i];
+        if (!entry)
+            continue;
+        if (!entry->block && entry->changed_in != table->transaction) {
+            table->bytes -= sizeof(*entry) + entry->key_len;
+            free(entry);
+            continue;
+        }
+        *slot_of(table, entry->hash, entry->key, entry->key_len) = entry;
+        table->used++;
+    }
+    free(old);
+}
+
+// Keeps what the entry is now, once per transaction. With keep_block the copy leaves the block in
+// place for the caller to change; otherwise the block itself moves into the log.
+static void save(struct soft_table *table, struct entry *entry, bool keep_block) {
+    if (entry->changed_in == table->transaction)
+        return;
+    if (table->saved_count == table->saved_capacity) {
+        table->saved_capacity = table->saved_capacity ? table->saved_capacity * 2 : 256;
+        table->saved = must(realloc(table->saved, table->saved_capacity * sizeof(*table->saved)));
+    }
+    struct saved *saved = &table->saved[table->saved_count++];
+    *saved = (struct saved){.entry = entry, .block = NULL, .size = entry->size};
+    if (entry->block && keep_block) {
+        saved->block = must(malloc(entry->size ? entry->size : 1));
+        memcpy(saved->block, entry->block, entry->size);
+    } else if (entry->block) {
+        saved->block = entry->block;
+        entry->block = NULL;
+    }
+    entry->changed_in = table->transaction;
+}
+
+void *soft_table_get(const struct soft_table *table, const void *key, size_t key_len,
+                     size_t *ret_size) {
+    const struct entry *entry = find(table, key, key_len);
+    if (entry && ret_size)
+        *ret_size = entry->size;
+    return entry ? entry->block : NULL;
+}
+
+void *soft_table_edit(struct soft_table *table, const void *key, size_t key_len) {
+    struct entry *entry = find(table, key, key_len);
+    if (!entry)
+        return NULL;
+    save(table, entry, true);
+    return entry->block;
+}
+
+void *soft_table_put(struct soft_table *table, const void *key, size_t key_len, size_t size) {
+    assert(size > 0 && size <= UINT32_MAX && key_len <= UINT32_MAX);
+    if ((table->used + 1) * 2 > table->slots_count)
+        grow(table);
+    uint64_t hash = XXH3_64bits(key, key_len);
+    struct entry **slot = slot_of(table, hash, key, key_len);
+    struct entry *entry = *slot;
+    if (!entry) {
+        entry = must(malloc(sizeof(*entry) + key_len));
+        *entry = (struct entry){.hash = hash, .key_len = (uint32_t)key_len};
+        memcpy(entry->key, key, key_len);
+        *slot = entry;
+        table->used++;
+        table->bytes += sizeof(*entry) + key_len;
+    }
+    save(table, entry, true);
+    void *block = must(calloc(1, size));
+    if (entry->block) {
+        memcpy(block, entry->block, entry->size < size ? entry->size : size);
+        free(entry->block);
+        table->bytes -= entry->size;
+    } else {
+        table->living++;
+    }
+    entry->block = block;
+    entry->size = (uint32_t)size;
+    table->bytes += size;
+    return block;
+}
+
+void soft_table_remove(struct soft_table *table, const void *key, size_t key_len) {
+    struct entry *entry = find(table, key, key_len);
+    if (!entry)
+        return;
+    save(table, entry, false);
+    free(entry->block); // NULL when it moved into the log
+    entry->block = NULL;
+    table->bytes -= entry->size;
+    table->living--;
+}
+
+void soft_table_commit(struct soft_table *table) {
+    for (size_t i = 0; i < table->saved_count; i++)
+        free(table->saved[i].block);
+    table->saved_count = 0;
+    table->transaction++;
+}
+
+void soft_table_undo(struct soft_table *table,
+                     void (*visit)(void *opaque, const void *key, size_t key_len, void *block),
+                     void *opaque) {
+    for (size_t i = 0; i < table->saved_count; i++) {
+        struct saved *saved = &table->saved[i];
+        struct entry *entry = saved->entry;
+        if (entry->block) {
+            free(entry->block);
+            table->bytes -= entry->size;
+            table->living--;
+        }
+        entry->block = saved->block;
+        entry->size = saved->size;
+        if (entry->block) {
+            table->bytes += entry->size;
+            table->living++;
+        }
+    }
+    table->transaction++;
+    if (visit)
+        for (size_t i = 0; i < table->saved_count; i++) {
+            struct entry *entry = table->saved[i].entry;
+            if (entry->block)
+                visit(opaque, entry->key, entry->key_len, entry->block);
+        }
+    table->saved_count = 0;
+}
+
+size_t soft_table_count(const struct soft_table *table) {
+    return table->living;
+}
+
+size_t soft_table_bytes(const struct soft_table *table) {
+    return table->bytes + table->slots_count * sizeof(struct entry *);
+}
+
+void soft_table_each(const struct soft_table *table,
+                     void (*visit)(void *opaque, const void *key, size_t key_len, void *block,
+                                   size_t size),
+                     void *opaque) {
+    for (size_t i = 0; i < table->slots_count; i++) {
+        struct entry *entry = table->slots[i];
+        if (entry && entry->block)
+            visit(opaque, entry->key, entry->key_len, entry->block, entry->size);
+    }
+}

@@ -1,0 +1,801 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Read the file from txn_loop_turn() on: one turn is one transaction. Everything that can go wrong
+// with it ends in settle(), the one switch over what an error asks for.
+#include "stream/txn_loop.h"
+
+#include "service/clock.h"
+#include "service/log.h"
+#include "service/metrics.h"
+#include "service/service.h"
+#include "service/watchdog.h"
+#include "stream/input.h"
+#include "stream/kafka_conf.h"
+#include "stream/takeover.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    START_TIMEOUT_MS = 10000,
+    WATERMARK_TIMEOUT_MS = 2000,
+    TAKEOVER_MS_MAX = 120000, // well below max.poll.interval.ms
+    RETRY_PAUSE_MS = 100,
+    IDLE_POLL_MS = 200,
+    END_QUERY_PAUSE_US = 50000, // between two questions for the end of one partition
+    FIRE_MAX = 1000,            // deadlines per partition and transaction
+    COMPLETIONS_MAX = 1024,
+    LAG_EVERY_MS = 1000,
+    GROUP_MESSAGES_MAX = OUTPUT_GROUP_MESSAGES_MAX,
+};
+
+struct txn_loop {
+    const struct config *config;
+    const struct role *role;
+    const struct schema_ids *ids;
+    struct watchdog *watchdog;
+    pthread_t thread;
+
+    rd_kafka_t *consumer;
+    rd_kafka_t *uncommitted; // asks for ends, reads nothing
+    struct producer producers[2];
+    unsigned current; // producer of the open or next transaction
+    struct output *output;
+    struct arena arena; // one batch
+
+    struct partition *partitions;
+    int32_t partitions_count;
+    uint32_t by; // names this process in offset metadata
+
+    bool open; // a transaction is
+    bool paused;
+    bool done; // service_fail() was called
+    size_t messages;
+    int64_t lag_due_ms;
+};
+
+static const char *input_name(const struct txn_loop *loop) {
+    return topics[domains[loop->role->domain].inbox].name;
+}
+
+static void fail(struct txn_loop *loop, enum exit_code code, const struct error *err) {
+    loop->done = true;
+    service_fail(code, err);
+}
+
+// ---- the end of a transaction ------------------------------------------------------------------
+
+static void undo(struct txn_loop *loop) {
+    output_drop(loop->output);
+    for (int32_t p = 0; p < loop->partitions_count; p++) {
+        struct partition *partition = &loop->partitions[p];
+        if (partition->state && loop->role->undo)
+            loop->role->undo(loop->role->context, partition->state);
+        if (partition->restored)
+            partition_rewind(partition);
+    }
+    loop->open = false;
+}
+
+// Puts the consumer back to what is committed; messages fetched before are dropped by the seek.
+static bool rewind_input(struct txn_loop *loop, struct error *err) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(4);
+    for (int32_t p = 0; p < loop->partitions_count; p++)
+        if (loop->partitions[p].assigned)
+            rd_kafka_topic_partition_list_add(list, input_name(loop), p)->offset =
+                loop->partitions[p].committed_offset;
+    rd_kafka_error_t *failed =
+        list->cnt ? rd_kafka_seek_partitions(loop->consumer, list, START_TIMEOUT_MS) : NULL;
+    bool sought = !failed;
+    if (failed) {
+        error_set(err, DISP_FATAL, rd_kafka_error_code(failed), "rewind: %s",
+                  rd_kafka_error_string(failed));
+        rd_kafka_error_destroy(failed);
+    }
+    for (int i = 0; sought && i < list->cnt; i++)
+        if (list->elems[i].err)
+            sought = error_set(err, DISP_FATAL, list->elems[i].err, "rewind of %s[%d]: %s",
+                               input_name(loop), list->elems[i].partition,
+                               rd_kafka_err2str(list->elems[i].err));
+    rd_kafka_topic_partition_list_destroy(list);
+    return sought;
+}
+
+static void commit_succeeded(struct txn_loop *loop) {
+    const struct producer *producer = &loop->producers[loop->current];
+    for (int32_t p = 0; p < loop->partitions_count; p++) {
+        struct partition *partition = &loop->partitions[p];
+        if (!partition->touched)
+            continue;
+        if (loop->role->commit)
+            loop->role->commit(loop->role->context, partition->state);
+        partition_commit_staged(partition, producer->events_next[p]);
+    }
+    loop->open = false;
+    loop->current ^= 1;
+    metrics_add(METRIC_TRANSACTIONS, 0, 1);
+}
+
+// Aborts on the broker, undoes in memory, reads again. False: the process has to end.
+static bool abort_and_rewind(struct txn_loop *loop, const struct error *why, bool rewind) {
+    LOG(WARN, "transaction aborted, its input is read again", F_ERR(why));
+    metrics_add(METRIC_TRANSACTIONS, 1, 1);
+    undo(loop);
+    struct error err;
+    if (!producer_abort(&loop->producers[loop->current], &err)) {
+        fail(loop, err.what == DISP_FATAL ? EXIT_FENCED : EXIT_UNAVAILABLE, &err);
+        return false;
+    }
+    if (rewind && !rewind_input(loop, &err)) {
+        fail(loop, EXIT_INTERNAL, &err);
+        return false;
+    }
+    return true;
+}
+
+enum outcome_found { FOUND_COMMITTED, FOUND_ABORTED, FOUND_OTHER, FOUND_NOTHING };
+
+// Asks the broker what became of the transaction: its number and ours stand in the metadata.
+static enum outcome_found find_outcome(struct txn_loop *loop, struct error *err) {
+    struct takeover takeover = {.config = loop->config,
+                                .role = loop->role,
+                                .ids = loop->ids,
+                                .consumer = loop->consumer,
+                                .uncommitted = loop->uncommitted};
+    struct partition *touched = NULL;
+    for (int32_t p = 0; !touched && p < loop->partitions_count; p++)
+        if (loop->partitions[p].touched)
+            touched = &loop->partitions[p];
+    assert(touched);
+    int64_t deadline_ms = clock_monotonic_ms() + TAKEOVER_MS_MAX;
+    rd_kafka_topic_partition_list_t *list = NULL;
+    while (takeover_committed(&takeover, &touched, 1, &list, err) != TAKEOVER_DONE) {
+        if (clock_monotonic_ms() > deadline_ms)
+            return FOUND_NOTHING;
+        (void)service_wait_stop(RETRY_PAUSE_MS);
+    }
+    struct offset_metadata now;
+    bool parsed =
+        offset_metadata_parse(list->elems[0].metadata, list->elems[0].metadata_size, &now);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (parsed && now.by == touched->staged.by && now.seq == touched->staged.seq)
+        return FOUND_COMMITTED;
+    if (parsed && now.by == touched->committed.by && now.seq == touched->committed.seq)
+        return FOUND_ABORTED;
+    return FOUND_OTHER;
+}
+
+// The commit's answer never came. A new epoch of the producer ends the transaction one way or the
+// other; then the stable committed offsets tell which.
+static bool resolve_unknown(struct txn_loop *loop, const struct error *why) {
+    LOG(WARN, "outcome of a commit is unknown, asking for the committed offsets", F_ERR(why));
+    metrics_add(METRIC_TRANSACTIONS, 2, 1);
+    struct error err;
+    if (!producer_reopen(&loop->producers[loop->current], &err)) {
+        fail(loop, err.what == DISP_FATAL ? EXIT_FENCED : EXIT_UNAVAILABLE, &err);
+        return false;
+    }
+    switch (find_outcome(loop, &err)) {
+    case FOUND_COMMITTED:
+        LOG(INFO, "the commit had succeeded, its state is kept");
+        commit_succeeded(loop);
+        return true;
+    case FOUND_ABORTED:
+        undo(loop);
+        if (rewind_input(loop, &err))
+            return true;
+        fail(loop, EXIT_INTERNAL, &err);
+        return false;
+    case FOUND_OTHER:
+        error_set(&err, DISP_FATAL, 0, "another worker has committed on %s meanwhile",
+                  input_name(loop));
+        fail(loop, EXIT_FENCED, &err);
+        return false;
+    case FOUND_NOTHING:
+        fail(loop, EXIT_UNAVAILABLE, &err);
+        return false;
+    }
+    return false;
+}
+
+// No transaction could be opened for what was read: it is read again.
+static bool rewind_unopened(struct txn_loop *loop, const struct error *why) {
+    LOG(WARN, "no transaction could be opened, its input is read again", F_ERR(why));
+    struct error err;
+    undo(loop);
+    if (rewind_input(loop, &err))
+        return true;
+    fail(loop, EXIT_INTERNAL, &err);
+    return false;
+}
+
+static bool begin_if_needed(struct txn_loop *loop, struct partition *partition, struct error *err) {
+    if (!loop->open) {
+        struct producer *producer = &loop->producers[loop->current];
+        if (!producer_begin(producer, err))
+            return false;
+        output_begin(loop->output, producer);
+        loop->open = true;
+    }
+    partition->touched = true;
+    return true;
+}
+
+static enum commit_outcome commit(struct txn_loop *loop, struct error *err) {
+    if (!output_flush(loop->output, err))
+        return COMMIT_ABORT;
+    rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(8);
+    for (int32_t p = 0; p < loop->partitions_count; p++) {
+        struct partition *partition = &loop->partitions[p];
+        if (!partition->touched)
+            continue;
+        partition_stage(partition, output_events_count(loop->output, p), loop->by);
+        char text[OFFSET_METADATA_MAX];
+        offset_metadata_format(&partition->staged, text);
+        rd_kafka_topic_partition_t *element =
+            rd_kafka_topic_partition_list_add(offsets, input_name(loop), p);
+        element->offset = partition->staged_offset;
+        element->metadata = strdup(text); // owned by the list from here on
+        assert(element->metadata);
+        element->metadata_size = strlen(text);
+    }
+    // Taken here, in the polling thread: it names the generation whose input this is.
+    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(loop->consumer);
+    int64_t started_us = clock_monotonic_us();
+    enum commit_outcome outcome =
+        producer_commit(&loop->producers[loop->current], offsets, group, err);
+    metrics_observe_us(METRIC_COMMIT, 0, clock_monotonic_us() - started_us);
+    rd_kafka_consumer_group_metadata_destroy(group);
+    rd_kafka_topic_partition_list_destroy(offsets);
+    return outcome;
+}
+
+// Ends the open transaction, if any.
+static bool finish(struct txn_loop *loop) {
+    if (!loop->open)
+        return true;
+    struct error err;
+    switch (commit(loop, &err)) {
+    case COMMIT_DONE:
+        commit_succeeded(loop);
+        return true;
+    case COMMIT_ABORT:
+        return abort_and_rewind(loop, &err, true);
+    case COMMIT_UNKNOWN:
+        return resolve_unknown(loop, &err);
+    case COMMIT_FENCED:
+        error_wrap(&err, "another process has this slot, or the transaction took too long");
+        undo(loop);
+        fail(loop, EXIT_FENCED, &err);
+        return false;
+    }
+    return false;
+}
+
+// What an error inside a transaction asks for. True: go on.
+static bool settle(struct txn_loop *loop, const struct error *err) {
+    switch (err->what) {
+    case DISP_RETRY:
+    case DISP_ABORT:
+        if (loop->open)
+            return abort_and_rewind(loop, err, true);
+        return rewind_unopened(loop, err);
+    case DISP_POISON: // was set aside where the message is known
+    case DISP_NONE:
+    case DISP_FATAL:
+        break;
+    }
+    undo(loop);
+    fail(loop, EXIT_INTERNAL, err);
+    return false;
+}
+
+// ---- one record --------------------------------------------------------------------------------
+
+static bool dead_letter(struct txn_loop *loop, const struct input_record *record, int32_t index,
+                        struct view value, const struct error *why, struct error *err) {
+    const struct view topic = {.ptr = input_name(loop), .len = (uint32_t)strlen(input_name(loop))};
+    const struct view text = {.ptr = why->msg, .len = (uint32_t)strlen(why->msg)};
+    const struct dead_letter letter = {
+        .topic = topic,
+        .partition = record->partition,
+        .offset = record->offset,
+        .index = index,
+        .error = text,
+        .failed_at = clock_now_us(),
+        .key = record->key,
+        .value = value,
+    };
+    return output_dead_letter(loop->output, record->partition, &letter, err);
+}
+
+static bool handle_message(struct txn_loop *loop, struct partition *partition,
+                           const struct input_record *record, uint32_t index, uint32_t ordinal,
+                           struct error *err) {
+    struct error why;
+    struct view bytes = record->messages[index];
+    struct message message;
+    int32_t letter_index = record->is_group ? (int32_t)index : -1;
+    loop->messages++;
+    bool executor = partition->window.answered;
+    if (executor && window_is_answered(&partition->window, ordinal))
+        return true;
+    bool good = input_decode(loop->ids, domains[loop->role->domain].inbox, partition->id,
+                             loop->partitions_count, bytes, &loop->arena, &message, &why);
+    if (good) {
+        const struct stream_input input = {
+            .partition = partition->id,
+            .now_us = clock_now_us(),
+            .type = message.type,
+            .body = message.body,
+            .token = {.partition = partition->id,
+                      .generation = partition->generation,
+                      .ordinal = partition->window_base + ordinal},
+        };
+        good =
+            loop->role->handle(loop->role->context, partition->state, &input, loop->output, &why);
+        if (!good && why.what != DISP_POISON) {
+            *err = why;
+            return false;
+        }
+    }
+    if (good)
+        return true;
+    if (!dead_letter(loop, record, letter_index, bytes, &why, err))
+        return false;
+    if (executor)
+        window_answer(&partition->window, ordinal);
+    return true;
+}
+
+static bool handle_record(struct txn_loop *loop, const rd_kafka_message_t *raw, struct error *err) {
+    struct partition *partition = &loop->partitions[raw->partition];
+    if (!partition->assigned || raw->offset < partition->next_offset)
+        return true; // fetched before a rewind or a revocation
+    if (!begin_if_needed(loop, partition, err))
+        return false;
+    metrics_add(METRIC_RECORDS_IN, 0, 1);
+
+    struct input_record record;
+    struct error why;
+    if (!input_open(loop->ids, raw, &loop->arena, &record, &why)) {
+        if (!dead_letter(loop, &record, -1, record.value, &why, err))
+            return false;
+        record.messages_count = 0;
+    }
+    uint32_t first = 0;
+    if (partition->window.answered && record.messages_count)
+        first = window_add(&partition->window, raw->offset, record.messages_count);
+    partition->next_offset = raw->offset + 1;
+    for (uint32_t i = 0; i < record.messages_count; i++)
+        if (!handle_message(loop, partition, &record, i, first + i, err))
+            return false;
+    metrics_add(METRIC_MESSAGES_IN, 0, record.messages_count);
+    return true;
+}
+
+// An event of the client instead of a record. False: the process has to end.
+static bool client_event(struct txn_loop *loop, const rd_kafka_message_t *raw) {
+    if (raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        struct partition *partition = &loop->partitions[raw->partition];
+        // Trailing markers have no records: only this moves the position past them.
+        if (partition->assigned && raw->offset > partition->next_offset)
+            partition->next_offset = raw->offset;
+        return true;
+    }
+    struct error err;
+    error_set(&err, DISP_FATAL, raw->err, "consuming %s: %s", input_name(loop),
+              rd_kafka_message_errstr(raw));
+    char reason[256];
+    rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(loop->consumer, reason, sizeof(reason));
+    if (fatal) {
+        error_set(&err, DISP_FATAL, fatal, "%s", reason);
+        fail(loop, fatal == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? EXIT_FENCED : EXIT_INTERNAL,
+             &err);
+        return false;
+    }
+    if (raw->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
+        error_wrap(&err, "the log begins after our committed offset: input was deleted unread");
+        fail(loop, EXIT_OFFSETS_DISAGREE, &err);
+        return false;
+    }
+    LOG(WARN, "consumer reports an error, it goes on trying", F_ERR(&err));
+    return true;
+}
+
+// ---- what finishes by itself: calls and deadlines -----------------------------------------------
+
+static bool take_completions(struct txn_loop *loop, struct error *err) {
+    if (!loop->role->poll)
+        return true;
+    struct stream_completion batch[COMPLETIONS_MAX];
+    size_t count = loop->role->poll(loop->role->context, clock_now_us(), batch, COMPLETIONS_MAX);
+    bool good = true;
+    for (size_t i = 0; i < count; i++) {
+        const struct stream_completion *completion = &batch[i];
+        struct partition *partition = &loop->partitions[completion->token.partition];
+        bool stale = !partition->assigned || partition->generation != completion->token.generation;
+        if (!good || stale) {
+            loop->role->discard(loop->role->context, completion);
+            continue;
+        }
+        uint32_t ordinal = (uint32_t)(completion->token.ordinal - partition->window_base);
+        good = begin_if_needed(loop, partition, err) &&
+               loop->role->complete(loop->role->context, completion, clock_now_us(), loop->output,
+                                    err);
+        if (good)
+            window_answer(&partition->window, ordinal);
+        loop->messages++;
+    }
+    return good;
+}
+
+// A deadline counts only when everything that was in the inbox after it has been read: an answer
+// that sits there unread must not be overtaken. The end is asked for with read_uncommitted.
+static bool caught_up(struct txn_loop *loop, struct partition *partition, int64_t deadline_us) {
+    int64_t now_us = clock_now_us();
+    if (partition->end_seen_us <= deadline_us &&
+        now_us - partition->end_seen_us > END_QUERY_PAUSE_US) {
+        int64_t low, high;
+        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+            loop->uncommitted, input_name(loop), partition->id, &low, &high, WATERMARK_TIMEOUT_MS);
+        if (code)
+            return false;
+        partition->end_seen = high;
+        partition->end_seen_us = now_us;
+    }
+    return partition->end_seen_us > deadline_us && partition->next_offset >= partition->end_seen;
+}
+
+static bool fire_deadlines(struct txn_loop *loop, struct error *err) {
+    if (!loop->role->deadline_us)
+        return true;
+    for (int32_t p = 0; p < loop->partitions_count; p++) {
+        struct partition *partition = &loop->partitions[p];
+        if (!partition->assigned)
+            continue;
+        int64_t deadline_us = loop->role->deadline_us(loop->role->context, partition->state);
+        if (deadline_us > clock_now_us() || !caught_up(loop, partition, deadline_us))
+            continue;
+        // Only deadlines before the end was seen are judged; later ones wait for the next look.
+        if (!begin_if_needed(loop, partition, err) ||
+            !loop->role->fire(loop->role->context, partition->state, p, partition->end_seen_us,
+                              FIRE_MAX, loop->output, err))
+            return false;
+    }
+    return true;
+}
+
+// ---- the turn ----------------------------------------------------------------------------------
+
+static void pause_input(struct txn_loop *loop, bool pause) {
+    if (pause == loop->paused)
+        return;
+    rd_kafka_topic_partition_list_t *list = NULL;
+    if (rd_kafka_assignment(loop->consumer, &list))
+        return;
+    (void)(pause ? rd_kafka_pause_partitions(loop->consumer, list)
+                 : rd_kafka_resume_partitions(loop->consumer, list));
+    rd_kafka_topic_partition_list_destroy(list);
+    loop->paused = pause;
+}
+
+static bool has_room(struct txn_loop *loop) {
+    if (!loop->role->has_room)
+        return true;
+    for (int32_t p = 0; p < loop->partitions_count; p++)
+        if (loop->partitions[p].assigned &&
+            !window_has_room(&loop->partitions[p].window, GROUP_MESSAGES_MAX))
+            return false;
+    return loop->role->has_room(loop->role->context, GROUP_MESSAGES_MAX);
+}
+
+static int idle_ms(const struct txn_loop *loop) {
+    int64_t due_us = INT64_MAX;
+    if (loop->role->next_due_us)
+        due_us = loop->role->next_due_us(loop->role->context);
+    for (int32_t p = 0; loop->role->deadline_us && p < loop->partitions_count; p++)
+        if (loop->partitions[p].assigned) {
+            int64_t at_us = loop->role->deadline_us(loop->role->context, loop->partitions[p].state);
+            if (at_us < due_us)
+                due_us = at_us;
+        }
+    int64_t wait_us = due_us == INT64_MAX ? INT64_MAX : due_us - clock_now_us();
+    if (wait_us <= 0)
+        return 1;
+    return wait_us / 1000 >= IDLE_POLL_MS ? IDLE_POLL_MS : (int)(wait_us / 1000) + 1;
+}
+
+static void report_lag(struct txn_loop *loop) {
+    int64_t now_ms = clock_monotonic_ms();
+    if (now_ms < loop->lag_due_ms)
+        return;
+    loop->lag_due_ms = now_ms + LAG_EVERY_MS;
+    for (int32_t p = 0; p < loop->partitions_count; p++) {
+        int64_t low, high; // as seen by the last fetch: no round trip
+        if (loop->partitions[p].assigned &&
+            !rd_kafka_get_watermark_offsets(loop->consumer, input_name(loop), p, &low, &high))
+            metrics_set(METRIC_LAG_RECORDS, p,
+                        high > loop->partitions[p].next_offset
+                            ? high - loop->partitions[p].next_offset
+                            : 0);
+    }
+}
+
+// Reads until the input is drained, or the batch is big or old enough.
+static bool take_input(struct txn_loop *loop, struct error *err) {
+    int wait_ms = idle_ms(loop);
+    int64_t until_ms = INT64_MAX;
+    while (loop->messages < (size_t)loop->config->commit_records_max) {
+        pause_input(loop, !has_room(loop));
+        rd_kafka_message_t *raw = rd_kafka_consumer_poll(loop->consumer, wait_ms);
+        wait_ms = 0;
+        if (!raw)
+            return true;
+        bool good = true;
+        bool alive = true;
+        if (raw->err)
+            alive = client_event(loop, raw);
+        else
+            good = handle_record(loop, raw, err);
+        rd_kafka_message_destroy(raw);
+        if (!alive)
+            return error_set(err, DISP_NONE, 0, "ending");
+        if (!good)
+            return false;
+        int64_t now_ms = clock_monotonic_ms();
+        if (until_ms == INT64_MAX)
+            until_ms = now_ms + loop->config->commit_interval_ms;
+        if (now_ms >= until_ms)
+            return true;
+    }
+    return true;
+}
+
+// One batch, one transaction.
+static void txn_loop_turn(struct txn_loop *loop) {
+    struct error err = {0};
+    loop->messages = 0;
+    arena_reset(&loop->arena);
+    if (take_input(loop, &err) && take_completions(loop, &err) && fire_deadlines(loop, &err)) {
+        (void)finish(loop);
+    } else if (!loop->done) {
+        (void)settle(loop, &err);
+        (void)service_wait_stop(RETRY_PAUSE_MS);
+    }
+    report_lag(loop);
+}
+
+// ---- partitions come and go --------------------------------------------------------------------
+
+static bool take_over(struct txn_loop *loop, const rd_kafka_topic_partition_list_t *list) {
+    struct partition **partitions = calloc((size_t)list->cnt + 1, sizeof(struct partition *));
+    assert(partitions);
+    for (int i = 0; i < list->cnt; i++)
+        partitions[i] = &loop->partitions[list->elems[i].partition];
+    const struct takeover takeover = {.config = loop->config,
+                                      .role = loop->role,
+                                      .ids = loop->ids,
+                                      .consumer = loop->consumer,
+                                      .uncommitted = loop->uncommitted};
+    struct error err = {0};
+    enum takeover_result result;
+    int64_t deadline_ms = clock_monotonic_ms() + TAKEOVER_MS_MAX;
+    while ((result = takeover_run(&takeover, partitions, (size_t)list->cnt, &err)) ==
+               TAKEOVER_RETRY &&
+           clock_monotonic_ms() < deadline_ms && !service_stopping()) {
+        LOG(INFO, "take-over waits", F_ERR(&err));
+        (void)service_wait_stop(RETRY_PAUSE_MS);
+    }
+    free(partitions);
+    if (result == TAKEOVER_DONE)
+        return true;
+    if (!service_stopping())
+        fail(loop,
+             result == TAKEOVER_REFUSED ? EXIT_OFFSETS_DISAGREE
+             : result == TAKEOVER_RETRY ? EXIT_UNAVAILABLE
+                                        : EXIT_INTERNAL,
+             &err);
+    loop->done = true;
+    return false;
+}
+
+static void assigned(struct txn_loop *loop, rd_kafka_topic_partition_list_t *list) {
+    if (loop->done || !take_over(loop, list)) {
+        rd_kafka_assign(loop->consumer, NULL);
+        return;
+    }
+    for (int i = 0; i < list->cnt; i++) {
+        struct partition *partition = &loop->partitions[list->elems[i].partition];
+        partition->assigned = true;
+        list->elems[i].offset = partition->committed_offset;
+    }
+    loop->paused = false;
+    rd_kafka_assign(loop->consumer, list);
+}
+
+// Work of a generation that ends must not be committed in the next: abort, and forget the tokens.
+// Restored state is kept: if the partition comes back with our own last commit, it is still right.
+static void revoked(struct txn_loop *loop, bool lost) {
+    if (loop->open) {
+        struct error why;
+        error_set(&why, DISP_ABORT, 0, "partitions are being revoked");
+        (void)abort_and_rewind(loop, &why, false);
+    }
+    for (int32_t p = 0; p < loop->partitions_count; p++) {
+        struct partition *partition = &loop->partitions[p];
+        partition->assigned = false;
+        if (lost)
+            partition_drop(partition, loop->role);
+    }
+    rd_kafka_assign(loop->consumer, NULL);
+}
+
+static void rebalanced(rd_kafka_t *consumer, rd_kafka_resp_err_t code,
+                       rd_kafka_topic_partition_list_t *list, void *opaque) {
+    struct txn_loop *loop = opaque;
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        assigned(loop, list);
+        return;
+    }
+    revoked(loop, rd_kafka_assignment_lost(consumer));
+}
+
+// ---- start and stop ----------------------------------------------------------------------------
+
+static void *run(void *opaque) {
+    struct txn_loop *loop = opaque;
+    while (!service_stopping() && !loop->done)
+        txn_loop_turn(loop);
+    // Leaves without a word: a static member that comes back finds its partitions waiting.
+    watchdog_enter(loop->watchdog, "closing the consumer", loop->config->watchdog_ms);
+    rd_kafka_consumer_close(loop->consumer);
+    watchdog_leave(loop->watchdog);
+    return NULL;
+}
+
+static rd_kafka_t *consumer_new(struct txn_loop *loop, const char *isolation, bool input,
+                                struct error *err) {
+    const char *role = domains[loop->role->domain].name;
+    char group[64], instance[64], session_ms[32], heartbeat_ms[32];
+    (void)snprintf(group, sizeof(group), "orderlog.%s", role);
+    (void)snprintf(instance, sizeof(instance), "%s-%lld", role, (long long)loop->config->slot);
+    (void)snprintf(session_ms, sizeof(session_ms), "%lld",
+                   (long long)loop->config->session_timeout_ms);
+    (void)snprintf(heartbeat_ms, sizeof(heartbeat_ms), "%lld",
+                   (long long)(loop->config->session_timeout_ms / 4));
+    rd_kafka_conf_t *conf = kafka_conf_new(loop->config, instance, err);
+    if (!conf)
+        return NULL;
+    const struct kafka_setting common[] = {{"group.id", group},
+                                           {"isolation.level", isolation},
+                                           {"enable.auto.commit", "false"},
+                                           {"enable.auto.offset.store", "false"},
+                                           {"auto.offset.reset", "error"},
+                                           {"check.crcs", "true"},
+                                           {NULL, NULL}};
+    const struct kafka_setting reading[] = {{"group.instance.id", instance},
+                                            {"session.timeout.ms", session_ms},
+                                            {"heartbeat.interval.ms", heartbeat_ms},
+                                            {"partition.assignment.strategy", "range"},
+                                            {"enable.partition.eof", "true"},
+                                            // The default stalls a full queue for a second.
+                                            {"fetch.queue.backoff.ms", "5"},
+                                            {"queued.max.messages.kbytes", "16384"},
+                                            {NULL, NULL}};
+    if (!kafka_conf_set(conf, common, err) || (input && !kafka_conf_set(conf, reading, err))) {
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    if (input) {
+        rd_kafka_conf_set_rebalance_cb(conf, rebalanced);
+        rd_kafka_conf_set_opaque(conf, loop);
+    }
+    rd_kafka_t *consumer = kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
+    if (consumer)
+        rd_kafka_poll_set_consumer(consumer);
+    return consumer;
+}
+
+static bool open_producers(struct txn_loop *loop, const int32_t partitions[TOPIC_COUNT],
+                           struct error *err) {
+    const struct domain_topics *domain = &domains[loop->role->domain];
+    for (int i = 0; i < 2; i++) {
+        char id[128];
+        (void)snprintf(id, sizeof(id), "orderlog.%s.%lld.%c", domain->name,
+                       (long long)loop->config->slot, 'a' + i);
+        const struct producer_settings settings = {
+            .config = loop->config,
+            .transactional_id = id,
+            .events = domain->events,
+            .events_partitions = partitions[domain->events],
+            .watchdog = loop->watchdog,
+        };
+        if (!producer_open(&loop->producers[i], &settings, err))
+            return false;
+    }
+    return true;
+}
+
+static bool subscribe(struct txn_loop *loop, struct error *err) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, input_name(loop), RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(loop->consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return !code || error_set(err, DISP_FATAL, code, "subscribe to %s: %s", input_name(loop),
+                              rd_kafka_err2str(code));
+}
+
+static void loop_free(struct txn_loop *loop) {
+    for (int32_t p = 0; p < loop->partitions_count; p++)
+        partition_done(&loop->partitions[p], loop->role);
+    free(loop->partitions);
+    for (int i = 0; i < 2; i++)
+        producer_close(&loop->producers[i]);
+    if (loop->consumer)
+        rd_kafka_destroy(loop->consumer);
+    if (loop->uncommitted)
+        rd_kafka_destroy(loop->uncommitted);
+    output_free(loop->output);
+    arena_done(&loop->arena);
+    watchdog_unregister(loop->watchdog);
+    free(loop);
+}
+
+static bool loop_open(struct txn_loop *loop, struct error *err) {
+    if (!(loop->uncommitted = consumer_new(loop, "read_uncommitted", false, err)))
+        return false;
+    int32_t partitions[TOPIC_COUNT];
+    for (size_t i = 0; i < TOPIC_COUNT; i++)
+        if (!kafka_partitions(loop->uncommitted, topics[i].name, START_TIMEOUT_MS, &partitions[i],
+                              err))
+            return false;
+    const struct domain_topics *domain = &domains[loop->role->domain];
+    loop->partitions_count = partitions[domain->inbox];
+    if (partitions[domain->events] != loop->partitions_count)
+        return error_set(err, DISP_FATAL, 0,
+                         "%s has %d partitions and %s %d: an order's events must lie in the "
+                         "partition of its input; partition counts cannot be changed",
+                         topics[domain->inbox].name, partitions[domain->inbox],
+                         topics[domain->events].name, partitions[domain->events]);
+    loop->partitions = calloc((size_t)loop->partitions_count, sizeof(*loop->partitions));
+    assert(loop->partitions);
+    for (int32_t p = 0; p < loop->partitions_count; p++)
+        partition_init(&loop->partitions[p], p, loop->role->poll != NULL);
+    loop->output = output_new(loop->role->domain, loop->ids, partitions);
+    // First the producers: whoever held this slot before is fenced, its open transaction ended.
+    return open_producers(loop, partitions, err) &&
+           (loop->consumer = consumer_new(loop, "read_committed", true, err)) &&
+           subscribe(loop, err);
+}
+
+struct txn_loop *txn_loop_start(const struct config *config, const struct role *role,
+                                const struct schema_ids *ids, struct error *err) {
+    struct txn_loop *loop = calloc(1, sizeof(*loop));
+    assert(loop);
+    loop->config = config;
+    loop->role = role;
+    loop->ids = ids;
+    loop->watchdog = watchdog_register("transaction-loop");
+    loop->by = (uint32_t)(clock_now_us() ^ (int64_t)getpid() << 20) | 1;
+    arena_init(&loop->arena, 1U << 30);
+    metrics_name_series(METRIC_TRANSACTIONS, 0, "committed");
+    metrics_name_series(METRIC_TRANSACTIONS, 1, "aborted");
+    metrics_name_series(METRIC_TRANSACTIONS, 2, "unknown");
+    if (loop_open(loop, err) && pthread_create(&loop->thread, NULL, run, loop) == 0)
+        return loop;
+    loop_free(loop);
+    return NULL;
+}
+
+void txn_loop_stop(struct txn_loop *loop) {
+    if (!loop)
+        return;
+    (void)pthread_join(loop->thread, NULL);
+    loop_free(loop);
+}
