@@ -13,7 +13,7 @@
 #   orderlog_tests(LABEL label [NEEDS kafka postgres registry])
 #
 # registers every test_*.c of the current folder that is not registered already, linked with the
-# libraries of the areas whose headers it includes.
+# libraries, ours and others', whose headers it includes.
 function(orderlog_test)
   cmake_parse_arguments(PARSE_ARGV 0 arg "LONG" "NAME;LABEL;TIMEOUT"
     "SOURCES;LIBS;COMMAND;NEEDS")
@@ -65,10 +65,20 @@ function(orderlog_tests)
     if(TARGET ${name})
       continue()
     endif()
-    file(STRINGS ${source} includes REGEX "^#include \"(service|event|domain|stream|process|store|http|cli)/")
-    list(TRANSFORM includes REPLACE "^#include \"([a-z]+)/.*" "orderlog_\\1")
-    list(REMOVE_DUPLICATES includes)
-    orderlog_test(NAME ${name} SOURCES ${source} LIBS ${includes} LABEL ${arg_LABEL}
+    file(STRINGS ${source} includes REGEX "^#include ")
+    set(libs "")
+    foreach(include ${includes})
+      if(include MATCHES "\"(service|event|domain|stream|process|store|http|cli)/")
+        list(APPEND libs orderlog_${CMAKE_MATCH_1})
+      elseif(include MATCHES "<(jansson|microhttpd|avro|zlib)\\.h>")
+        list(APPEND libs dep::${CMAKE_MATCH_1})
+      elseif(include MATCHES "<(curl|openssl)/|<lib(rdkafka|pq)[-/]")
+        string(REPLACE openssl crypto lib "${CMAKE_MATCH_1}${CMAKE_MATCH_2}")
+        list(APPEND libs dep::${lib})
+      endif()
+    endforeach()
+    list(REMOVE_DUPLICATES libs)
+    orderlog_test(NAME ${name} SOURCES ${source} LIBS ${libs} LABEL ${arg_LABEL}
       NEEDS ${arg_NEEDS})
   endforeach()
 endfunction()
