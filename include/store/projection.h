@@ -63,7 +63,7 @@ bool projection_positions_load(struct db *db, const struct projection_set *set,
 // --- a batch ------------------------------------------------------------------------------------
 
 // One decoded record and where it stands in the log.
-struct log_record {
+struct projection_record {
     enum record_id type;
     const void *value; // struct of that record
     int32_t partition;
@@ -90,7 +90,7 @@ struct projection_skip {
 
 struct projection_batch {
     uint32_t mask; // of projections that apply it
-    const struct log_record *records;
+    const struct projection_record *records;
     size_t records_count;
     const struct projection_move *moves; // one per projection in mask and partition
     size_t moves_count;

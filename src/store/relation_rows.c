@@ -71,7 +71,7 @@ static void put_field(struct pg_array *values, const struct field_type *field,
 }
 
 // jsonb in binary: a version byte, then the text.
-static void put_body(struct pg_array *values, const struct log_record *record) {
+static void put_body(struct pg_array *values, const struct projection_record *record) {
     json_t *json = event_json(record_types[record->type], record->value);
     size_t length = json ? json_dumpb(json, NULL, 0, JSON_COMPACT) : 0;
     uint8_t *at = length > 0 ? pg_array_extend(values, 1 + length) : NULL;
@@ -85,7 +85,7 @@ static void put_body(struct pg_array *values, const struct log_record *record) {
 }
 
 // item is NULL outside child relations.
-static void add_row(struct relation *relation, const struct log_record *record, int32_t seq,
+static void add_row(struct relation *relation, const struct projection_record *record, int32_t seq,
                     const uint8_t *item, uint32_t line_no) {
     const char *name = record_types[record->type]->name;
     const uint8_t *base = item ? item : record->value;
@@ -149,7 +149,7 @@ static size_t item_size(const struct field_type *array) {
     return array->record->struct_size;
 }
 
-static void add_items(struct relation *relation, const struct log_record *record, int32_t seq) {
+static void add_items(struct relation *relation, const struct projection_record *record, int32_t seq) {
     const uint8_t *base = record->value;
     const uint8_t *items = *(const uint8_t *const *)(base + relation->array->offset);
     uint32_t count = *(const uint32_t *)(base + relation->array->aux_offset);
@@ -158,7 +158,7 @@ static void add_items(struct relation *relation, const struct log_record *record
         add_row(relation, record, seq, items + i * size, i + 1);
 }
 
-void relations_add(struct relations *relations, const struct log_record *record, int32_t seq) {
+void relations_add(struct relations *relations, const struct projection_record *record, int32_t seq) {
     for (size_t i = 0; i < relations->count; i++) {
         struct relation *relation = &relations->items[i];
         if (!relation->is_used)

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The transaction of a batch, on a real PostgreSQL, without Kafka.
+#include "store/projection.h"
+#include "store_fixture.h"
+
+enum { ORDERS = 500 };
+
+static struct order_placed placed[ORDERS];
+static struct order_cancelled cancelled[ORDERS];
+static struct projection_record records[2 * ORDERS];
+
+// Offsets 0 … ORDERS - 1 place the orders, the following ones cancel every one of them.
+static void make_records(void) {
+    for (uint64_t n = 0; n < ORDERS; n++) {
+        placed[n] = fixture_placed(n);
+        cancelled[n] = fixture_cancelled(n, 2);
+        records[n] = (struct projection_record){RECORD_ORDER_PLACED, &placed[n], 0, (int64_t)n};
+        records[ORDERS + n] = (struct projection_record){RECORD_ORDER_CANCELLED, &cancelled[n], 0,
+                                                         (int64_t)(ORDERS + n)};
+    }
+}
+
+static struct projection_set *open_set(void) {
+    struct error err;
+    struct projection_set *set =
+        projection_set_new("orders.events", projection_files, projection_files_count, NULL, &err);
+    if (!set)
+        fixture_fail("projections", &err);
+    return set;
+}
+
+static int64_t load_position(struct db *db, struct projection_set *set) {
+    struct projection_position positions[PROJECTIONS_MAX];
+    struct error err;
+    int32_t partition = 0;
+    if (!projection_positions_load(db, set, "topic-1", &partition, 1, positions, &err))
+        fixture_fail("positions", &err);
+    return positions[0].next_offset;
+}
+
+static bool apply(struct db *db, struct projection_set *set, size_t from, size_t to,
+                  int64_t expected, struct error *err) {
+    struct projection_move moves[PROJECTIONS_MAX];
+    size_t count = projection_set_count(set);
+    for (size_t i = 0; i < count; i++)
+        moves[i] =
+            (struct projection_move){(uint32_t)i, 0, expected, expected + (int64_t)(to - from)};
+    struct projection_batch batch = {.mask = (1u << count) - 1,
+                                     .records = records + from,
+                                     .records_count = to - from,
+                                     .moves = moves,
+                                     .moves_count = count};
+    return projection_set_apply(set, db, &batch, NULL, err);
+}
+
+static void clear(struct db *db) {
+    fixture_exec(db, "TRUNCATE orders, order_lines, order_timeline, order_commands, "
+                     "projection_offsets, projection_skipped");
+}
+
+static const char *const tables[] = {"orders", "order_lines", "order_timeline", "order_commands"};
+
+static void rows_and_offset_are_written_together(void **state) {
+    (void)state;
+    struct error err;
+    struct db *db = fixture_connect();
+    struct projection_set *set = open_set();
+    clear(db);
+    assert_int_equal(load_position(db, set), 0);
+    if (!apply(db, set, 0, ORDERS, 0, &err))
+        fixture_fail("apply", &err);
+    assert_int_equal(load_position(db, set), ORDERS);
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM orders"), ORDERS);
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM order_lines"), 2 * ORDERS);
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM order_timeline"), ORDERS);
+    assert_int_equal(
+        fixture_count(db, "SELECT count(*) FROM order_commands WHERE outcome = 'applied'"), ORDERS);
+    assert_int_equal(fixture_count(db, "SELECT sum(total_minor) FROM orders "
+                                       "WHERE status = 'PLACED' AND lines_count = 2 "
+                                       "AND customer_id IN ('odd', 'even')"),
+                     600 * ORDERS);
+    assert_int_equal(fixture_count(db, "SELECT extract(epoch FROM min(placed_at)) FROM orders"),
+                     FIXTURE_T0_US / 1000000);
+    projection_set_free(set);
+    db_free(db);
+}
+
+// However the log is cut into batches, the same rows come out.
+static void batches_of_any_size_give_the_same_rows(void **state) {
+    (void)state;
+    static const size_t sizes[] = {2 * ORDERS, 1, 7, 100, 101, ORDERS + 3};
+    char *expected[4] = {NULL};
+    struct db *db = fixture_connect();
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        struct projection_set *set = open_set();
+        clear(db);
+        load_position(db, set);
+        for (size_t from = 0; from < 2 * ORDERS; from += sizes[s]) {
+            struct error err;
+            size_t to = from + sizes[s] < 2 * ORDERS ? from + sizes[s] : 2 * ORDERS;
+            if (!apply(db, set, from, to, (int64_t)from, &err))
+                fixture_fail("apply", &err);
+        }
+        for (size_t t = 0; t < 4; t++) {
+            char *dump = fixture_dump(db, tables[t]);
+            if (!expected[t]) {
+                assert_true(strlen(dump) > ORDERS * 20);
+                expected[t] = dump;
+                continue;
+            }
+            assert_string_equal(dump, expected[t]);
+            free(dump);
+        }
+        projection_set_free(set);
+        db_disconnect(db);
+        assert_true(db_connect(db, NULL));
+    }
+    for (size_t t = 0; t < 4; t++)
+        free(expected[t]);
+    db_free(db);
+}
+
+static void applying_a_batch_twice_changes_nothing(void **state) {
+    (void)state;
+    struct error err;
+    struct db *db = fixture_connect();
+    struct projection_set *set = open_set();
+    clear(db);
+    load_position(db, set);
+    assert_true(apply(db, set, 0, 2 * ORDERS, 0, &err));
+    char *before[4];
+    for (size_t t = 0; t < 4; t++)
+        before[t] = fixture_dump(db, tables[t]);
+    // Somebody sets the offsets back: all of it comes again, and in other batches.
+    fixture_exec(db, "UPDATE projection_offsets SET next_offset = 0");
+    assert_true(apply(db, set, 0, 300, 0, &err));
+    assert_true(apply(db, set, 300, 2 * ORDERS, 300, &err));
+    for (size_t t = 0; t < 4; t++) {
+        char *after = fixture_dump(db, tables[t]);
+        assert_string_equal(before[t], after);
+        free(before[t]);
+        free(after);
+    }
+    projection_set_free(set);
+    db_free(db);
+}
+
+static void a_stale_offset_writes_nothing(void **state) {
+    (void)state;
+    struct error err;
+    struct db *live_db = fixture_connect();
+    struct db *zombie_db = fixture_connect();
+    struct projection_set *live = open_set();
+    struct projection_set *zombie = open_set();
+    clear(live_db);
+    int64_t believed = load_position(zombie_db, zombie);
+    assert_true(apply(live_db, live, 0, 100, load_position(live_db, live), &err));
+
+    assert_false(apply(zombie_db, zombie, 0, 200, believed, &err));
+    assert_int_equal(err.what, DISP_ABORT);
+    assert_int_equal(fixture_count(live_db, "SELECT count(*) FROM orders"), 100);
+    assert_int_equal(fixture_count(live_db, "SELECT count(*) FROM order_timeline"), 100);
+    // It may go on where the log really is.
+    assert_true(apply(zombie_db, zombie, 100, 200, load_position(zombie_db, zombie), &err));
+    assert_int_equal(fixture_count(live_db, "SELECT count(*) FROM orders"), 200);
+    projection_set_free(live);
+    projection_set_free(zombie);
+    db_free(live_db);
+    db_free(zombie_db);
+}
+
+static void a_failing_statement_takes_rows_and_offset_with_it(void **state) {
+    (void)state;
+    struct error err;
+    struct db *db = fixture_connect();
+    struct projection_set *set = open_set();
+    clear(db);
+    load_position(db, set);
+    // PostgreSQL's text cannot hold a NUL, which UTF-8 and Avro allow.
+    struct view good = placed[42].customer_id;
+    placed[42].customer_id = VIEW("a\0b");
+    assert_false(apply(db, set, 0, 100, 0, &err));
+    assert_int_equal(err.what, DISP_POISON);
+    assert_non_null(strstr(err.msg, "read model orders"));
+    placed[42].customer_id = good;
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM order_timeline"), 0);
+    assert_int_equal(load_position(db, set), 0);
+    assert_true(apply(db, set, 0, 100, 0, &err)); // the connection is usable
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM orders"), 100);
+    projection_set_free(set);
+    db_free(db);
+}
+
+static void a_killed_connection_leaves_all_or_nothing(void **state) {
+    (void)state;
+    struct error err;
+    struct db *db = fixture_connect();
+    struct db *killer = fixture_connect();
+    struct projection_set *set = open_set();
+    clear(db);
+    load_position(db, set);
+    // A trigger ends the backend in the middle of the transaction: rows are written, no commit.
+    fixture_exec(killer,
+                 "CREATE FUNCTION end_backend() RETURNS trigger LANGUAGE plpgsql AS "
+                 "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;"
+                 "CREATE TRIGGER crash AFTER INSERT ON order_commands "
+                 "FOR EACH STATEMENT EXECUTE FUNCTION end_backend()");
+    assert_false(apply(db, set, 0, 100, 0, &err));
+    assert_int_equal(err.what, DISP_RETRY);
+    fixture_exec(killer, "DROP TRIGGER crash ON order_commands; DROP FUNCTION end_backend()");
+    assert_int_equal(fixture_count(killer, "SELECT count(*) FROM orders"), 0);
+    assert_int_equal(load_position(db, set), 0); // connects again by itself
+    assert_true(apply(db, set, 0, 100, 0, &err));
+    assert_int_equal(fixture_count(killer, "SELECT count(*) FROM orders"), 100);
+    assert_int_equal(fixture_count(killer, "SELECT count(*) FROM order_commands"), 100);
+    projection_set_free(set);
+    db_free(db);
+    db_free(killer);
+}
+
+static void a_recreated_topic_is_refused(void **state) {
+    (void)state;
+    struct error err;
+    struct db *db = fixture_connect();
+    struct projection_set *set = open_set();
+    clear(db);
+    load_position(db, set);
+    struct projection_position positions[PROJECTIONS_MAX];
+    int32_t partition = 0;
+    assert_false(projection_positions_load(db, set, "topic-2", &partition, 1, positions, &err));
+    assert_int_equal(err.what, DISP_FATAL);
+    assert_non_null(strstr(err.msg, "deleted"));
+    projection_set_free(set);
+    db_free(db);
+}
+
+static void migrating_twice_changes_nothing_and_a_changed_file_is_refused(void **state) {
+    (void)state;
+    struct error err;
+    struct db *db = fixture_connect();
+    int applied = -1;
+    assert_true(store_migrate(db, &applied, &err));
+    assert_int_equal(applied, 0);
+    struct projection_file file = {"first/table.sql", "CREATE TABLE first (n int)", 26};
+    assert_true(store_migrate_files(db, &file, 1, &applied, &err));
+    assert_int_equal(applied, 1);
+    file = (struct projection_file){"first/table.sql", "CREATE TABLE first (n bigint)", 29};
+    assert_false(store_migrate_files(db, &file, 1, &applied, &err));
+    assert_non_null(strstr(err.msg, "table_2.sql"));
+    db_free(db);
+}
+
+static void outcomes_older_than_a_week_are_purged_and_others_stay(void **state) {
+    (void)state;
+    struct error err;
+    struct db *db = fixture_connect();
+    struct projection_set *set = open_set();
+    clear(db);
+    load_position(db, set);
+    assert_true(apply(db, set, 0, 10, 0, &err));
+    fixture_exec(db, "UPDATE order_commands SET occurred_at = now();"
+                     "UPDATE order_commands SET occurred_at = now() - interval '8 days' "
+                     "WHERE log_offset < 4");
+    assert_true(projection_set_purge(set, db, &err));
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM order_commands"), 6);
+    projection_set_free(set);
+    db_free(db);
+}
+
+int main(void) {
+    make_records();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_and_offset_are_written_together),
+        cmocka_unit_test(batches_of_any_size_give_the_same_rows),
+        cmocka_unit_test(applying_a_batch_twice_changes_nothing),
+        cmocka_unit_test(a_stale_offset_writes_nothing),
+        cmocka_unit_test(a_failing_statement_takes_rows_and_offset_with_it),
+        cmocka_unit_test(a_killed_connection_leaves_all_or_nothing),
+        cmocka_unit_test(a_recreated_topic_is_refused),
+        cmocka_unit_test(migrating_twice_changes_nothing_and_a_changed_file_is_refused),
+        cmocka_unit_test(outcomes_older_than_a_week_are_purged_and_others_stay),
+    };
+    return cmocka_run_group_tests(tests, fixture_create, fixture_drop);
+}
