@@ -213,9 +213,10 @@ bool request_collect(struct http_request *request, const char *bytes, size_t len
 
 bool request_can_discard(const struct http_request *request) {
     const char *length = http_request_header(request, "Content-Length");
-    if (request->close || http_request_header(request, "Expect"))
+    if (request->close || http_request_header(request, "Expect") ||
+        http_request_header(request, "Transfer-Encoding"))
         return false;
-    return length && strlen(length) < 10 && atoll(length) > 0 && atoll(length) <= DISCARD_BYTES_MAX;
+    return !length || (strlen(length) < 10 && atoll(length) <= DISCARD_BYTES_MAX);
 }
 
 bool request_admit(struct http_request *request, struct problem *problem) {

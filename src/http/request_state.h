@@ -113,7 +113,7 @@ bool request_admit(struct http_request *request, struct problem *problem);
 bool request_collect(struct http_request *request, const char *bytes, size_t length,
                      enum problem_type *ret_type);
 
-// True when the request announces a body that is short enough to be swallowed.
+// True when the request has no body, or announces one that is short enough to be swallowed.
 bool request_can_discard(const struct http_request *request);
 
 // --- connection.c ------------------------------------------------------------------------------
