@@ -50,13 +50,4 @@ bool output_flush(struct output *output, struct error *err);
 // Events sent to this partition since output_begin().
 int64_t output_events_count(const struct output *output, int32_t partition);
 
-// Shop and SKU (ptr NULL where the type has none) of an inbox message. False when they are empty or
-// too long for a key.
-bool output_message_names(enum record_id type, const void *body, struct view *ret_shop,
-                          struct view *ret_sku);
-
-// The key a record carries, by its type: order id text, or shop/SKU. Returns its length.
-// Asserts what output_message_names() checks.
-size_t output_message_key(enum record_id type, const void *body, char key[TOPIC_KEY_MAX]);
-
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "stream/input.h"
 
+#include "stream/address.h"
 #include "stream/output.h"
 
 #include <string.h>
@@ -57,11 +58,11 @@ bool input_decode(const struct schema_ids *ids, enum topic_id topic, int32_t par
     if (strcmp(record_dirs[ret->type], topics[topic].name) != 0)
         return error_set(err, DISP_POISON, 0, "%s does not belong into %s",
                          record_types[ret->type]->name, topics[topic].name);
+    struct address address;
+    if (!address_of_message(ret->type, ret->body, &address, err))
+        return false;
     char key[TOPIC_KEY_MAX];
-    struct view shop, sku;
-    if (!output_message_names(ret->type, ret->body, &shop, &sku))
-        return error_set(err, DISP_POISON, 0, "shop_id or sku is empty or longer than 64 bytes");
-    size_t key_len = output_message_key(ret->type, ret->body, key);
+    size_t key_len = address_key(&address, key);
     int32_t home = topic_partition_of(key, key_len, partitions_count);
     if (home != partition)
         return error_set(err, DISP_POISON, 0, "its key %.*s belongs into partition %d",

@@ -6,6 +6,7 @@
 #include "event/message.h"
 #include "service/log.h"
 #include "service/metrics.h"
+#include "stream/address.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -31,58 +32,6 @@ struct output {
     int64_t *events_count;             // per partition of our events topic
     struct producer *producer;         // borrowed
 };
-
-// Every event begins like this ...
-struct event_start {
-    struct id event_id;
-    struct view shop_id;
-    union {
-        struct id order_id;
-        struct view sku;
-    };
-};
-// ... and every message for an inbox, commands aside, like this.
-struct message_start {
-    struct id message_id;
-    struct id causation_id;
-    struct id correlation_id;
-    struct view shop_id;
-    union {
-        struct id order_id;
-        struct view sku;
-    };
-};
-// Commands of people.
-struct command_start {
-    struct id command_id;
-    struct id key_id;
-    struct view shop_id;
-    union {
-        struct id order_id;
-        struct view sku;
-    };
-};
-
-#define SAME(a, b, field) _Static_assert(offsetof(struct a, field) == offsetof(struct b, field), #b)
-SAME(event_start, order_placed, order_id);
-SAME(event_start, order_command_refused, order_id);
-SAME(event_start, stock_sold, sku);
-SAME(event_start, stock_command_refused, sku);
-SAME(event_start, payment_captured, order_id);
-SAME(event_start, shipment_booked, order_id);
-SAME(message_start, request_stock, sku);
-SAME(message_start, stock_answered, order_id);
-SAME(message_start, payment_answered, order_id);
-SAME(message_start, shipment_answered, order_id);
-SAME(message_start, request_payment, order_id);
-SAME(message_start, request_shipment, order_id);
-SAME(command_start, place_order, order_id);
-SAME(command_start, cancel_order, order_id);
-SAME(command_start, dispatch_order, order_id);
-SAME(command_start, deliver_order, order_id);
-SAME(command_start, set_product, sku);
-SAME(command_start, receive_stock, sku);
-SAME(command_start, adjust_stock, sku);
 
 struct output *output_new(enum domain domain, const struct schema_ids *ids,
                           const int32_t partitions[TOPIC_COUNT]) {
@@ -138,65 +87,6 @@ int64_t output_events_count(const struct output *output, int32_t partition) {
     return output->events_count[partition];
 }
 
-static size_t key_of(const struct view *shop, const struct view *sku, const struct id *order_id,
-                     char key[TOPIC_KEY_MAX]) {
-    if (sku)
-        return topic_sku_key(shop->ptr, shop->len, sku->ptr, sku->len, key);
-    id_format(order_id, key);
-    return ID_TEXT_LEN;
-}
-
-static bool is_command(enum record_id type) {
-    switch (type) {
-    case RECORD_PLACE_ORDER:
-    case RECORD_CANCEL_ORDER:
-    case RECORD_DISPATCH_ORDER:
-    case RECORD_DELIVER_ORDER:
-    case RECORD_SET_PRODUCT:
-    case RECORD_RECEIVE_STOCK:
-    case RECORD_ADJUST_STOCK:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static void names_of(enum record_id type, const void *body, const struct view **ret_shop,
-                     const struct view **ret_sku, const struct id **ret_order_id) {
-    bool by_sku = strcmp(record_dirs[type], topics[TOPIC_INVENTORY_INBOX].name) == 0;
-    if (is_command(type)) {
-        const struct command_start *start = body;
-        *ret_shop = &start->shop_id;
-        *ret_sku = by_sku ? &start->sku : NULL;
-        *ret_order_id = &start->order_id;
-        return;
-    }
-    const struct message_start *start = body;
-    *ret_shop = &start->shop_id;
-    *ret_sku = by_sku ? &start->sku : NULL;
-    *ret_order_id = &start->order_id;
-}
-
-bool output_message_names(enum record_id type, const void *body, struct view *ret_shop,
-                          struct view *ret_sku) {
-    const struct view *shop, *sku;
-    const struct id *order_id;
-    names_of(type, body, &shop, &sku, &order_id);
-    if (shop->len == 0 || shop->len > TOPIC_NAME_MAX ||
-        (sku && (sku->len == 0 || sku->len > TOPIC_NAME_MAX)))
-        return false;
-    *ret_shop = *shop;
-    *ret_sku = sku ? *sku : (struct view){0};
-    return true;
-}
-
-size_t output_message_key(enum record_id type, const void *body, char key[TOPIC_KEY_MAX]) {
-    const struct view *shop, *sku;
-    const struct id *order_id;
-    names_of(type, body, &shop, &sku, &order_id);
-    return key_of(shop, sku, order_id, key);
-}
-
 // CloudEvents, binary content mode of the Kafka protocol binding 1.0.
 static rd_kafka_headers_t *headers_new(enum domain domain, enum record_id type,
                                        const struct id *event_id) {
@@ -234,17 +124,20 @@ static bool send_event(struct output *output, int32_t partition, const struct de
                        struct error *err) {
     enum topic_id topic = domains[output->domain].events;
     assert(output->route[event->type] == topic && "an event of another domain");
-    const struct event_start *start = event->body;
+    struct address address;
+    if (!address_of_event(event->type, event->body, &address, err)) {
+        err->what = DISP_FATAL; // what we decided ourselves cannot be addressed
+        return false;
+    }
     char key[TOPIC_KEY_MAX];
-    size_t key_len =
-        key_of(&start->shop_id, output->domain == DOMAIN_INVENTORY ? &start->sku : NULL,
-               &start->order_id, key);
+    size_t key_len = address_key(&address, key);
     size_t len;
     uint8_t *payload = encoded(output, topic, event->type, event->body, &len, err);
     if (!payload)
         return false;
     if (!producer_send(output->producer, topic, partition, key, key_len, payload, len,
-                       headers_new(output->domain, event->type, &start->event_id), err))
+                       headers_new(output->domain, event->type, address_event_id(event->body)),
+                       err))
         return false;
     output->events_count[partition]++;
     return true;
@@ -285,8 +178,13 @@ static bool group_send(struct output *output, enum topic_id topic, int32_t parti
 static bool gather(struct output *output, const struct decided *message, struct error *err) {
     enum topic_id topic = output->route[message->type];
     assert(topic != TOPIC_COUNT && topics[topic].kind == TOPIC_INBOX);
+    struct address address;
+    if (!address_of_message(message->type, message->body, &address, err)) {
+        err->what = DISP_FATAL;
+        return false;
+    }
     char key[TOPIC_KEY_MAX];
-    size_t key_len = output_message_key(message->type, message->body, key);
+    size_t key_len = address_key(&address, key);
     int32_t partition = topic_partition_of(key, key_len, output->partitions[topic]);
     struct group *group = &output->groups[topic][partition];
 

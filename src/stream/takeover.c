@@ -15,6 +15,7 @@
 enum {
     CALL_TIMEOUT_MS = 5000,
     FOLD_SILENCE_MS_MAX = 60000, // no progress for so long: something hangs
+    FOLD_COMMIT_EVERY = 1024,
 };
 
 static const char *input_name(const struct takeover *takeover) {
@@ -86,6 +87,9 @@ static void fold_record(const struct takeover *takeover, struct fold *fold,
         return;
     }
     fold->folded++;
+    // Nothing of a fold is ever undone: do not keep what it was.
+    if (fold->folded % FOLD_COMMIT_EVERY == 0 && takeover->role->commit)
+        takeover->role->commit(takeover->role->context, fold->partition->state);
     if (record->offset >= fold->known)
         fold->new_count++;
 }

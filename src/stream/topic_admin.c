@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REQUEST_MS = 30000, PARTITIONS_MAX = 1024 };
+enum { REQUEST_MS = 30000, PARTITIONS_MAX = 1024, PAUSE_MS = 200, ATTEMPTS_MAX = 100 };
 
 struct topic_admin {
     const struct config *config; // borrowed
@@ -212,16 +212,21 @@ static bool create(struct topic_admin *admin, const struct topic *topic, bool *r
     return ok;
 }
 
+// Nothing is under way, so this only waits.
+static void pause_a_little(struct topic_admin *admin) {
+    rd_kafka_event_t *none = rd_kafka_queue_poll(admin->queue, PAUSE_MS);
+    if (none)
+        rd_kafka_event_destroy(none);
+}
+
 // A topic that was just made is not known to every broker at once.
 static bool await_metadata(struct topic_admin *admin, enum topic_id topic, struct error *err) {
-    for (int tries = 0; tries < 100; tries++) {
+    for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
         if (!refresh(admin, err))
             return false;
         if (admin->existing[topic] > 0)
             return true;
-        rd_kafka_event_t *none = rd_kafka_queue_poll(admin->queue, 100);
-        if (none)
-            rd_kafka_event_destroy(none);
+        pause_a_little(admin);
     }
     return error_set(err, DISP_RETRY, 0, "topic %s was created but no broker shows it",
                      topics[topic].name);
@@ -282,8 +287,8 @@ static void group_name(enum domain domain, char *out, size_t size) {
     (void)snprintf(out, size, "orderlog.%s", domains[domain].name);
 }
 
-static bool list_committed(struct topic_admin *admin, enum domain domain, int32_t count,
-                           struct topic_position *positions, struct error *err) {
+static bool try_list_committed(struct topic_admin *admin, enum domain domain, int32_t count,
+                               struct topic_position *positions, struct error *err) {
     char group[64];
     group_name(domain, group, sizeof(group));
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
@@ -318,6 +323,19 @@ static bool list_committed(struct topic_admin *admin, enum domain domain, int32_
             positions[found->elems[i].partition].committed = found->elems[i].offset;
     rd_kafka_event_destroy(event);
     return ok;
+}
+
+// The coordinator of a young cluster is still loading, or being made.
+static bool list_committed(struct topic_admin *admin, enum domain domain, int32_t count,
+                           struct topic_position *positions, struct error *err) {
+    for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+        if (try_list_committed(admin, domain, count, positions, err))
+            return true;
+        if (err->what != DISP_RETRY)
+            return false;
+        pause_a_little(admin);
+    }
+    return false;
 }
 
 bool topic_admin_positions(struct topic_admin *admin, enum domain domain, int32_t count,
