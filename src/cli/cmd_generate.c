@@ -36,12 +36,12 @@ static int generate(const struct config_flag *flags) {
 
 int cmd_generate(int argc, char **argv) {
     struct config_flag flags[] = {
-        {"orders", "N", "How many orders", "1000"},
-        {"seed", "S", "The same seed gives the same orders", "1"},
-        {"skus", "K", "How many different products are sold", "200"},
-        {"day", "YYYY-MM-DD", "The day of the orders", "2026-03-02"},
-        {"lines-mean", "X", "Lines per order on average", "3"},
-        {"currency", "CODE", "Currency of all prices", "GBP"},
+        {"orders", "N", "How many orders; default 1000", "1000"},
+        {"seed", "S", "The same seed gives the same orders; default 1", "1"},
+        {"skus", "K", "How many different products are sold; default 200", "200"},
+        {"day", "YYYY-MM-DD", "The day of the orders; default 2026-03-02", "2026-03-02"},
+        {"lines-mean", "X", "Lines per order on average; default 3", "3"},
+        {"currency", "CODE", "Currency of all prices; default GBP", "GBP"},
         {NULL, NULL, NULL, NULL},
     };
     const struct config_command command = {

@@ -15,6 +15,7 @@ struct command_group {
 };
 
 static const struct command roles[] = {
+    {"process", cmd_process, "Decide or act: process order|inventory|payment|shipping"},
     {NULL, NULL, NULL},
 };
 
@@ -22,6 +23,8 @@ static const struct command operations[] = {
     {"setup", cmd_setup, "Create topics, first offsets, schemas and tables: whatever is missing"},
     {"keys", cmd_keys, "Create, list and revoke API keys"},
     {"generate", cmd_generate, "Write a shop's day of invented orders as CSV"},
+    {"replay", cmd_replay,
+     "Place a file's orders through the gateway and count what becomes of them"},
     {NULL, NULL, NULL},
 };
 
