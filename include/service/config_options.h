@@ -40,7 +40,8 @@
        "Commit after this time at the latest")                                                     \
     MS(transaction_timeout_ms, "transaction.timeout.ms", 10000, 2000, 900000, ROLES_PROCESS,       \
        "The broker aborts a transaction that is open for longer")                                  \
-    MS(session_timeout_ms, "session.timeout.ms", 10000, 1000, 300000, ROLES_PROCESS,               \
+    MS(session_timeout_ms, "session.timeout.ms", 10000, 1000, 300000,                              \
+       ROLES_PROCESS | ROLE_PROJECT,                                                               \
        "A slot that is silent for longer loses its partitions")                                    \
     MS(order_reservation_ttl_ms, "order.reservation.ttl.ms", 900000, 1000, 604800000, ROLE_ORDER,  \
        "An order that is not confirmed by then is cancelled and its stock released")               \
@@ -66,8 +67,8 @@
        "With carrier.mode=auto: from dispatched to delivered")                                     \
     INT(projector_batch_records_max, "projector.batch.records.max", 2000, 1, 100000, ROLE_PROJECT, \
         "Records applied in one database transaction at most")                                     \
-    INT(projector_threads, "projector.threads", 2, 1, 64, ROLE_PROJECT,                            \
-        "Database connections that apply partitions side by side")                                 \
+    INT(projector_threads, "projector.threads", 1, 1, 64, ROLE_PROJECT,                            \
+        "Threads per topic, each with its own consumer and database connection")                   \
     BOOL(projector_synchronous_commit, "projector.synchronous-commit", false, ROLE_PROJECT,        \
          "Wait for the disk at every commit; off loses nothing, as rows and offsets go together")  \
     STR(gateway_host, "gateway.host", "127.0.0.1", ROLE_GATEWAY, "Address to listen on")           \

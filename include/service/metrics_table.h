@@ -45,6 +45,10 @@
     GAUGE(TIMERS, "orderlog_timers", NULL, UNLABELLED, 1, "Deadlines waiting")                     \
     COUNTER(PROJECTED_RECORDS, "orderlog_projected_records_total", NULL, UNLABELLED, 1,            \
             "Events applied to read models")                                                       \
+    GAUGE(PROJECTION_LAG, "orderlog_projection_lag_records", "topic", NAMED, 8,                    \
+          "Records between the stored positions and the end of the log")                           \
+    GAUGE(PROJECTION_LAG_MS, "orderlog_projection_lag_milliseconds", "topic", NAMED, 8,            \
+          "Age of the last record applied, while there are further ones")                          \
     HISTOGRAM(PROJECT_BATCH, "orderlog_project_batch_seconds", NULL, UNLABELLED, 1,                \
               "Applying one batch in one database transaction")
 

@@ -22,6 +22,7 @@ enum {
     PROJECTIONS_MAX = 32, // per topic
     PROJECTION_GENERATION = 1,
     PROJECTION_NAME_MAX = 64,
+    PROJECTION_ERROR_RECREATED = 1, // struct error's code: the topic was deleted and made anew
 };
 
 struct projection_set;

@@ -34,7 +34,7 @@ static bool read_positions(const struct projection_set *set, const PGresult *res
         uint32_t projection = (uint32_t)(i % set->count);
         if (!db_bool(result, row, 2))
             return error_set(
-                err, DISP_FATAL, 0,
+                err, DISP_FATAL, PROJECTION_ERROR_RECREATED,
                 "read model %s was made from another topic named %s, which was deleted since: "
                 "empty its tables, delete its rows in projection_offsets, and start again",
                 set->names[projection], set->topic);

@@ -90,7 +90,8 @@ struct relation *relations_find(struct relations *relations, const char *name, s
 void relations_clear(struct relations *relations);
 
 // Adds a record's rows to every used relation.
-void relations_add(struct relations *relations, const struct projection_record *record, int32_t seq);
+void relations_add(struct relations *relations, const struct projection_record *record,
+                   int32_t seq);
 
 // Makes the columns ready to be sent. False when memory was out.
 bool relations_finish(struct relations *relations);

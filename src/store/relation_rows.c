@@ -149,7 +149,8 @@ static size_t item_size(const struct field_type *array) {
     return array->record->struct_size;
 }
 
-static void add_items(struct relation *relation, const struct projection_record *record, int32_t seq) {
+static void add_items(struct relation *relation, const struct projection_record *record,
+                      int32_t seq) {
     const uint8_t *base = record->value;
     const uint8_t *items = *(const uint8_t *const *)(base + relation->array->offset);
     uint32_t count = *(const uint32_t *)(base + relation->array->aux_offset);
@@ -158,7 +159,8 @@ static void add_items(struct relation *relation, const struct projection_record 
         add_row(relation, record, seq, items + i * size, i + 1);
 }
 
-void relations_add(struct relations *relations, const struct projection_record *record, int32_t seq) {
+void relations_add(struct relations *relations, const struct projection_record *record,
+                   int32_t seq) {
     for (size_t i = 0; i < relations->count; i++) {
         struct relation *relation = &relations->items[i];
         if (!relation->is_used)

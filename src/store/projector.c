@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+//            assigned                 positions loaded
+//   STALE ─────────────▶ (is_stale) ───────────────────▶ READING ── batch applied ──┐
+//     ▲                                                   │   ▲                     │
+//     └──────── rebalance, lost connection, ──────────────┘   └─────────────────────┘
+//               moved offsets, any doubt
+//
+// In doubt nothing is guessed: the consumer is paused, the positions are read again, and reading
+// goes on from there.
+#include "store/projector.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "projector_batch.h"
+#include "projector_input.h"
+#include "service/clock.h"
+#include "service/log.h"
+#include "service/metrics.h"
+#include "service/service.h"
+
+enum {
+    POLL_MS = 100,
+    BACKOFF_FIRST_MS = 20,
+    BACKOFF_MAX_MS = 2000,
+    TOPIC_ID_TIMEOUT_MS = 5000,
+    HOUSEKEEPING_MS = 1000,
+    PURGE_MS = 60000,
+    METRIC_SERIES_MAX = 8,
+};
+
+struct projector {
+    struct projector_options options;
+    pthread_t thread;
+    atomic_bool stopping;
+    atomic_bool running;
+    int series; // of the lag metrics
+    struct projection_set *set;
+    struct db *db;
+    struct projector_input input;
+    struct projector_batch batch;
+    int64_t backoff_ms;
+    int64_t resume_at_ms;
+    int64_t housekeeping_at_ms;
+    int64_t purge_at_ms;
+};
+
+// Rows and offsets go together, so that a tail lost with the server is applied again.
+static const char settings_fast[] = "SET synchronous_commit = off; SET jit = off; "
+                                    "SET statement_timeout = '60s'; SET lock_timeout = '10s'";
+static const char settings_durable[] = "SET synchronous_commit = on; SET jit = off; "
+                                       "SET statement_timeout = '60s'; SET lock_timeout = '10s'";
+
+static void back_off(struct projector *projector) {
+    projector->backoff_ms =
+        projector->backoff_ms == 0 ? BACKOFF_FIRST_MS : projector->backoff_ms * 2;
+    if (projector->backoff_ms > BACKOFF_MAX_MS)
+        projector->backoff_ms = BACKOFF_MAX_MS;
+    projector->resume_at_ms = clock_monotonic_ms() + projector->backoff_ms;
+}
+
+// The one place where an error becomes an action.
+static void act_on(struct projector *projector, const struct error *err) {
+    const char *topic = projector->options.topic;
+    projector_input_pause(&projector->input);
+    switch (err->what) {
+    case DISP_NONE:
+    case DISP_RETRY:
+    case DISP_POISON:
+        LOG(WARN, "projecting is interrupted, going on from the stored positions",
+            F_STR("topic", topic), F_ERR(err));
+        break;
+    case DISP_ABORT:
+        LOG(WARN, "another projector has moved the offsets, stepping aside", F_STR("topic", topic),
+            F_ERR(err));
+        break;
+    case DISP_FATAL:
+        LOG(ERROR, "projecting does not work, trying again", F_STR("topic", topic), F_ERR(err));
+        break;
+    }
+    back_off(projector);
+}
+
+static bool load_positions(struct projector *projector, struct error *err) {
+    struct projector_input *input = &projector->input;
+    size_t projections = projection_set_count(projector->set);
+    char topic_id[TOPIC_ID_MAX];
+    if (!db_connect(projector->db, err) ||
+        !projector_input_topic_id(input, TOPIC_ID_TIMEOUT_MS, topic_id, err))
+        return false;
+    int32_t partitions[PARTITIONS_MAX];
+    for (size_t i = 0; i < input->partitions_count; i++)
+        partitions[i] = input->partitions[i].partition;
+    struct projection_position *positions =
+        calloc(input->partitions_count * projections, sizeof(*positions));
+    bool ok = positions
+                  ? projection_positions_load(projector->db, projector->set, topic_id, partitions,
+                                              input->partitions_count, positions, err)
+                  : error_set(err, DISP_RETRY, 0, "out of memory");
+    for (size_t i = 0; ok && i < input->partitions_count * projections; i++)
+        input->partitions[i / projections].next[positions[i].projection] = positions[i].next_offset;
+    free(positions);
+    return ok;
+}
+
+// Polling goes on meanwhile: it keeps the membership alive and brings new assignments.
+static void try_to_resume(struct projector *projector) {
+    struct projector_input *input = &projector->input;
+    struct error err;
+    size_t none;
+    if (!projector_input_poll(input, BACKOFF_FIRST_MS, &none, &err) ||
+        clock_monotonic_ms() < projector->resume_at_ms || input->partitions_count == 0)
+        return;
+    if (!load_positions(projector, &err) ||
+        !projector_input_resume(input, projection_set_count(projector->set), &err)) {
+        if (err.what == DISP_FATAL && err.code == PROJECTION_ERROR_RECREATED)
+            service_fail(EXIT_OFFSETS_DISAGREE, &err);
+        act_on(projector, &err);
+        return;
+    }
+    LOG(INFO, "projecting", F_STR("topic", projector->options.topic),
+        F_INT("partitions", input->partitions_count));
+}
+
+static void read_and_apply(struct projector *projector) {
+    struct error err;
+    size_t count;
+    if (!projector_input_poll(&projector->input, POLL_MS, &count, &err)) {
+        act_on(projector, &err);
+        service_fail(EXIT_OFFSETS_DISAGREE, &err);
+        return;
+    }
+    if (count == 0)
+        return;
+    int64_t begin_us = clock_monotonic_us();
+    bool ok = projector_batch_apply(&projector->batch, &projector->input, count, &err);
+    projector_input_release(&projector->input, count);
+    if (!ok) {
+        act_on(projector, &err);
+        return;
+    }
+    projector->backoff_ms = 0;
+    metrics_observe_us(METRIC_PROJECT_BATCH, 0, clock_monotonic_us() - begin_us);
+}
+
+static void keep_house(struct projector *projector) {
+    int64_t now_ms = clock_monotonic_ms();
+    if (now_ms < projector->housekeeping_at_ms)
+        return;
+    projector->housekeeping_at_ms = now_ms + HOUSEKEEPING_MS;
+    size_t projections = projection_set_count(projector->set);
+    int64_t oldest_ms;
+    int64_t lag = projector_input_lag(&projector->input, projections, &oldest_ms);
+    metrics_set(METRIC_PROJECTION_LAG, projector->series, lag);
+    metrics_set(METRIC_PROJECTION_LAG_MS, projector->series, lag > 0 ? oldest_ms : 0);
+    projector_input_commit(&projector->input, projections);
+    struct error err;
+    if (projector->input.is_stale || now_ms < projector->purge_at_ms)
+        return;
+    projector->purge_at_ms = now_ms + PURGE_MS;
+    if (!projection_set_purge(projector->set, projector->db, &err))
+        LOG(WARN, "purging old rows failed, trying again in a minute", F_ERR(&err));
+}
+
+static void *run(void *arg) {
+    struct projector *projector = arg;
+    while (!atomic_load(&projector->stopping)) {
+        if (projector->input.is_stale)
+            try_to_resume(projector);
+        else
+            read_and_apply(projector);
+        const struct projector_input *input = &projector->input;
+        atomic_store(&projector->running,
+                     !input->is_stale || (input->is_member && input->partitions_count == 0));
+        keep_house(projector);
+    }
+    projector_input_commit(&projector->input, projection_set_count(projector->set));
+    return NULL;
+}
+
+static void destroy(struct projector *projector) {
+    projector_input_close(&projector->input);
+    projector_batch_done(&projector->batch);
+    projection_set_free(projector->set);
+    db_free(projector->db);
+    free(projector);
+}
+
+static bool prepare(struct projector *projector, struct error *err) {
+    const struct projector_options *options = &projector->options;
+    const struct config *config = options->config;
+    char name[64];
+    snprintf(name, sizeof(name), "orderlog project %s", options->topic);
+    projector->db = db_new(config->postgres_dsn, name,
+                           config->projector_synchronous_commit ? settings_durable : settings_fast);
+    if (!projector->db ||
+        !projector_batch_init(&projector->batch, projector->set, projector->db, options->ids,
+                              (size_t)config->projector_batch_records_max))
+        return error_set(err, DISP_FATAL, 0, "out of memory");
+    return projector_input_open(&projector->input, config, options->topic, options->worker, err);
+}
+
+// Series of one topic are shared by its workers: the last one to look wins.
+static int series_of(const char *topic) {
+    static const char *const names[METRIC_SERIES_MAX] = {"orders.events", "inventory.events",
+                                                         "payments.events", "shipping.events"};
+    int series = 0;
+    while (series < METRIC_SERIES_MAX - 1 && names[series] && strcmp(names[series], topic) != 0)
+        series++;
+    const char *name = names[series] ? names[series] : "other";
+    metrics_name_series(METRIC_PROJECTION_LAG, series, name);
+    metrics_name_series(METRIC_PROJECTION_LAG_MS, series, name);
+    return series;
+}
+
+bool projector_start(const struct projector_options *options, struct projector **ret,
+                     struct error *err) {
+    struct projector *projector = calloc(1, sizeof(*projector));
+    if (!projector)
+        return error_set(err, DISP_FATAL, 0, "out of memory");
+    projector->options = *options;
+    projector->series = series_of(options->topic);
+    projector->set = projection_set_new(options->topic, options->files, options->files_count,
+                                        options->names, err);
+    if (!projector->set) {
+        free(projector);
+        return false;
+    }
+    if (projection_set_count(projector->set) == 0) {
+        projection_set_free(projector->set);
+        free(projector);
+        *ret = NULL;
+        return true;
+    }
+    if (!prepare(projector, err)) {
+        destroy(projector);
+        return false;
+    }
+    if (pthread_create(&projector->thread, NULL, run, projector) != 0) {
+        destroy(projector);
+        return error_set(err, DISP_FATAL, 0, "cannot start a thread");
+    }
+    *ret = projector;
+    return true;
+}
+
+void projector_stop(struct projector *projector) {
+    if (!projector)
+        return;
+    atomic_store(&projector->stopping, true);
+    pthread_join(projector->thread, NULL);
+    destroy(projector);
+}
+
+bool projector_is_running(const struct projector *projector) {
+    return atomic_load(&((struct projector *)projector)->running);
+}

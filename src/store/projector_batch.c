@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "projector_batch.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/log.h"
+#include "service/metrics.h"
+
+// Decoded structs of one batch; the messages themselves are bounded by the consumer's queue.
+enum { ARENA_BYTES_MAX = 512 << 20, SKIP_ERROR_MAX = 400 };
+
+bool projector_batch_init(struct projector_batch *batch, struct projection_set *set, struct db *db,
+                          const struct schema_ids *ids, size_t entries_max) {
+    *batch = (struct projector_batch){.set = set, .db = db, .ids = ids, .entries_max = entries_max};
+    arena_init(&batch->arena, ARENA_BYTES_MAX);
+    size_t moves_max = (size_t)PARTITIONS_MAX * projection_set_count(set);
+    batch->entries = calloc(entries_max, sizeof(*batch->entries));
+    batch->records = calloc(entries_max, sizeof(*batch->records));
+    batch->skips = calloc(entries_max, sizeof(*batch->skips));
+    batch->group = calloc(entries_max, sizeof(*batch->group));
+    batch->moves = calloc(moves_max, sizeof(*batch->moves));
+    return batch->entries && batch->records && batch->skips && batch->group && batch->moves;
+}
+
+void projector_batch_done(struct projector_batch *batch) {
+    free(batch->entries);
+    free(batch->records);
+    free(batch->skips);
+    free(batch->group);
+    free(batch->moves);
+    arena_done(&batch->arena);
+}
+
+// --- decoding -----------------------------------------------------------------------------------
+
+// A copy that any text column takes.
+static const char *keep_error(struct projector_batch *batch, const char *text) {
+    size_t length = strnlen(text, SKIP_ERROR_MAX);
+    char *copy = arena_alloc(&batch->arena, length + 1);
+    if (!copy)
+        return "it was refused";
+    for (size_t i = 0; i < length; i++)
+        copy[i] = text[i] >= ' ' && text[i] < 127 ? text[i] : '?';
+    copy[length] = '\0';
+    return copy;
+}
+
+// False with DISP_RETRY: the arena is full, the batch is to be cut here.
+static bool decode(struct projector_batch *batch, const rd_kafka_message_t *message,
+                   struct batch_entry *entry, struct error *err) {
+    struct message decoded;
+    const char *topic = projection_set_topic(batch->set);
+    struct error why;
+    if (!message->payload) {
+        entry->error = "it has no value";
+        return true;
+    }
+    if (message_decode(batch->ids, message->payload, message->len, &batch->arena, &decoded, &why)) {
+        if (strcmp(record_dirs[decoded.type], topic) != 0) {
+            entry->error = "its record does not belong to this topic";
+            return true;
+        }
+        entry->record.type = decoded.type;
+        entry->record.value = decoded.body;
+        return true;
+    }
+    if (why.what != DISP_POISON) {
+        *err = why;
+        return false;
+    }
+    entry->error = keep_error(batch, why.msg);
+    return true;
+}
+
+static uint32_t takers(const struct projector_partition *partition, size_t projections,
+                       int64_t offset) {
+    uint32_t mask = 0;
+    for (size_t i = 0; i < projections; i++)
+        if (offset >= partition->next[i])
+            mask |= 1u << i;
+    return mask;
+}
+
+// Stops early when the arena is full: the rest is read again.
+static bool decode_all(struct projector_batch *batch, struct projector_input *input, size_t count,
+                       size_t *ret_entries, struct error *err) {
+    size_t projections = projection_set_count(batch->set);
+    size_t n = 0;
+    arena_reset(&batch->arena);
+    for (size_t i = 0; i < count; i++) {
+        const rd_kafka_message_t *message = input->messages[i];
+        struct projector_partition *partition = projector_input_find(input, message->partition);
+        assert(partition);
+        uint32_t mask = takers(partition, projections, message->offset);
+        if (mask == 0)
+            continue;
+        struct batch_entry *entry = &batch->entries[n];
+        *entry = (struct batch_entry){
+            .mask = mask,
+            .slot = input->slot_of[message->partition],
+            .record = {.partition = message->partition, .offset = message->offset},
+            .value = message->payload,
+            .value_len = message->len,
+            .timestamp_ms = rd_kafka_message_timestamp(message, NULL)};
+        if (!decode(batch, message, entry, err))
+            return false;
+        n++;
+    }
+    *ret_entries = n;
+    return true;
+}
+
+// --- transactions -------------------------------------------------------------------------------
+
+// Positions of the read models in mask, from where they are to after the group's last record.
+static size_t make_moves(struct projector_batch *batch, struct projector_input *input,
+                         const struct batch_entry *const *group, size_t count, uint32_t mask) {
+    int64_t last[PARTITIONS_MAX];
+    for (size_t i = 0; i < input->partitions_count; i++)
+        last[i] = -1;
+    for (size_t i = 0; i < count; i++)
+        last[group[i]->slot] = group[i]->record.offset;
+    size_t moves = 0;
+    for (size_t i = 0; i < input->partitions_count; i++)
+        for (uint32_t p = 0; last[i] >= 0 && p < projection_set_count(batch->set); p++)
+            if (mask & 1u << p)
+                batch->moves[moves++] =
+                    (struct projection_move){.projection = p,
+                                             .partition = input->partitions[i].partition,
+                                             .expected = input->partitions[i].next[p],
+                                             .next = last[i] + 1};
+    return moves;
+}
+
+static void moved(struct projector_batch *batch, struct projector_input *input, size_t moves) {
+    for (size_t i = 0; i < moves; i++) {
+        const struct projection_move *move = &batch->moves[i];
+        projector_input_find(input, move->partition)->next[move->projection] = move->next;
+    }
+}
+
+// refused: the text why the read model in mask (a single one) does without all of the group; NULL
+// to apply it.
+static bool commit_group(struct projector_batch *batch, struct projector_input *input,
+                         const struct batch_entry *const *group, size_t count, uint32_t mask,
+                         const char *refused, int *ret_failed, struct error *err) {
+    struct projection_batch transaction = {
+        .mask = mask, .records = batch->records, .moves = batch->moves, .skips = batch->skips};
+    for (size_t i = 0; i < count; i++) {
+        const struct batch_entry *entry = group[i];
+        const char *error = refused ? refused : entry->error;
+        if (!error) {
+            batch->records[transaction.records_count++] = entry->record;
+            continue;
+        }
+        batch->skips[transaction.skips_count++] = (struct projection_skip){
+            .projection =
+                refused ? projection_set_name(batch->set, (size_t)__builtin_ctz(mask)) : NULL,
+            .partition = entry->record.partition,
+            .offset = entry->record.offset,
+            .error = error,
+            .value = entry->value,
+            .value_len = entry->value_len};
+    }
+    transaction.moves_count = make_moves(batch, input, group, count, mask);
+    if (!projection_set_apply(batch->set, batch->db, &transaction, ret_failed, err))
+        return false;
+    moved(batch, input, transaction.moves_count);
+    metrics_add(METRIC_PROJECTED_RECORDS, 0, (int64_t)transaction.records_count);
+    metrics_add(METRIC_DEAD_LETTERS, 0, (int64_t)transaction.skips_count);
+    for (size_t i = 0; i < transaction.skips_count; i++)
+        LOG(ERROR, "record skipped, kept in projection_skipped",
+            F_STR("topic", projection_set_topic(batch->set)),
+            F_STR("projection", transaction.skips[i].projection),
+            F_INT("partition", transaction.skips[i].partition),
+            F_INT("offset", transaction.skips[i].offset),
+            F_STR("error", transaction.skips[i].error));
+    return true;
+}
+
+// Halves until the record that is refused stands alone; depth is log2 of the batch.
+static bool apply_group(struct projector_batch *batch, struct projector_input *input,
+                        const struct batch_entry *const *group, size_t count, uint32_t mask,
+                        struct error *err) {
+    int failed = -1;
+    if (commit_group(batch, input, group, count, mask, NULL, &failed, err))
+        return true;
+    if (err->what != DISP_POISON)
+        return false;
+    if (failed < 0) // not a read model's statement: waiting is all that is left
+        return error_set(err, DISP_RETRY, 0, "the batch is refused: %s", err->msg);
+    if (count > 1)
+        return apply_group(batch, input, group, count / 2, mask, err) &&
+               apply_group(batch, input, group + count / 2, count - count / 2, mask, err);
+    const char *refused = keep_error(batch, err->msg);
+    uint32_t others = mask & ~(1u << failed);
+    return commit_group(batch, input, group, count, 1u << failed, refused, &failed, err) &&
+           (others == 0 || apply_group(batch, input, group, count, others, err));
+}
+
+// The fewest takers first: within a partition these are the older records.
+static uint32_t next_mask(const struct projector_batch *batch, size_t entries) {
+    uint32_t best = 0;
+    for (size_t i = 0; i < entries; i++) {
+        uint32_t mask = batch->entries[i].mask;
+        if (mask && (!best || __builtin_popcount(mask) < __builtin_popcount(best)))
+            best = mask;
+    }
+    return best;
+}
+
+bool projector_batch_apply(struct projector_batch *batch, struct projector_input *input,
+                           size_t count, struct error *err) {
+    assert(count <= batch->entries_max);
+    size_t entries = 0;
+    if (!decode_all(batch, input, count, &entries, err))
+        return false;
+    uint32_t mask;
+    while ((mask = next_mask(batch, entries)) != 0) {
+        size_t grouped = 0;
+        for (size_t i = 0; i < entries; i++) {
+            if (batch->entries[i].mask != mask)
+                continue;
+            batch->group[grouped++] = &batch->entries[i];
+            batch->entries[i].mask = 0;
+        }
+        if (!apply_group(batch, input, batch->group, grouped, mask, err))
+            return false;
+    }
+    for (size_t i = 0; i < entries; i++)
+        input->partitions[batch->entries[i].slot].last_timestamp_ms =
+            batch->entries[i].timestamp_ms;
+    return true;
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A projector's consumer. The group says which partitions; PostgreSQL says from where. So an
+// assignment is first only noted (is_stale), and taken up by projector_input_resume() once the
+// stored positions are known. The same way leads back from every trouble: projector_input_pause(),
+// later resume from what is stored.
+#ifndef ORDERLOG_STORE_PROJECTOR_INPUT_H
+#define ORDERLOG_STORE_PROJECTOR_INPUT_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "service/config.h"
+#include "store/projection.h"
+
+enum { PARTITIONS_MAX = 1024, TOPIC_ID_MAX = 40 };
+
+struct projector_partition {
+    int32_t partition;
+    int64_t next[PROJECTIONS_MAX]; // by read model: as stored
+    int64_t seen;                  // the log has been read up to here, markers included
+    int64_t committed;             // what Kafka was told
+    int64_t last_timestamp_ms;     // of the last record applied
+};
+
+struct projector_input {
+    const char *topic;
+    rd_kafka_t *consumer;
+    rd_kafka_queue_t *queue;
+    bool is_stale;                          // positions must be loaded before anything is read
+    struct projector_partition *partitions; // owned
+    size_t partitions_count;
+    int slot_of[PARTITIONS_MAX];   // partition → index, -1: not ours
+    rd_kafka_message_t **messages; // owned array of messages_max
+    size_t messages_max;
+};
+
+bool projector_input_open(struct projector_input *input, const struct config *config,
+                          const char *topic, int worker, struct error *err);
+void projector_input_close(struct projector_input *input);
+
+// NULL when the partition is not ours.
+struct projector_partition *projector_input_find(struct projector_input *input, int32_t partition);
+
+// The lowest position of a partition over all read models.
+int64_t projector_input_min(const struct projector_partition *partition, size_t projections);
+
+// The broker's id of the topic. Waits at most timeout_ms.
+bool projector_input_topic_id(struct projector_input *input, int timeout_ms, char ret[TOPIC_ID_MAX],
+                              struct error *err);
+
+// Reads on from the partitions' positions.
+bool projector_input_resume(struct projector_input *input, size_t projections, struct error *err);
+
+// Stops reading and forgets what was read ahead; membership in the group stays.
+void projector_input_pause(struct projector_input *input);
+
+// Up to messages_max records, waiting at most timeout_ms for the first one. To be called at least
+// every few seconds, as it is what keeps the membership alive. False with DISP_FATAL: a position is
+// outside the log.
+bool projector_input_poll(struct projector_input *input, int timeout_ms, size_t *ret_count,
+                          struct error *err);
+void projector_input_release(struct projector_input *input, size_t count);
+
+// Tells Kafka the positions, for tools that show lag; failures do not matter.
+void projector_input_commit(struct projector_input *input, size_t projections);
+
+// Records between the positions and the end of the log, as far as known.
+int64_t projector_input_lag(const struct projector_input *input, size_t projections,
+                            int64_t *ret_oldest_ms);
+
+#endif
