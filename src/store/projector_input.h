@@ -26,6 +26,7 @@ struct projector_input {
     const char *topic;
     rd_kafka_t *consumer;
     rd_kafka_queue_t *queue;
+    bool is_member;                         // the group has said what is ours
     bool is_stale;                          // positions must be loaded before anything is read
     struct projector_partition *partitions; // owned
     size_t partitions_count;
