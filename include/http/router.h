@@ -16,7 +16,7 @@ enum http_scope {
     SCOPE_NONE = 0, // open to everybody
     SCOPE_READ = 1 << 0,
     SCOPE_WRITE = 1 << 1,
-    SCOPE_IMPORT = 1 << 2, // explicit prices, and the stock and products behind them
+    SCOPE_IMPORT = 1 << 2, // orders with prices of the caller's own
 };
 
 enum http_route_flag {

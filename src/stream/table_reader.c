@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One thread per table. Reaching an end is a comparison of two things: where each partition stands
+// (the offset after the last record, or of librdkafka's end-of-partition event, which passes the
+// transaction markers), and the ends that were asked for before. A partition that is silent because
+// its leader is unreachable does not count as read: the age grows.
+#include "stream/table_reader.h"
+
+#include "service/clock.h"
+#include "service/log.h"
+#include "service/service.h"
+#include "stream/kafka_conf.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONNECT_MS = 15000, ASK_PERIOD_MS = 1000, ASK_TIMEOUT_MS = 1000, POLL_MS = 50 };
+
+struct table_reader {
+    enum topic_id topic;
+    table_apply_fn *apply;
+    void *state; // borrowed
+    rd_kafka_t *client;
+    int32_t partitions;
+    int64_t *reached; // owned, per partition
+    int64_t *ends;    // owned, per partition, as asked for at asked_ms
+    int64_t asked_ms;
+    bool waiting_for_ends; // not all of `ends` have been reached
+    pthread_t thread;
+    bool running;
+    _Atomic bool stop;
+    _Atomic int64_t complete_ms; // 0: never
+};
+
+static rd_kafka_t *open_client(const struct config *config, struct error *err) {
+    static const struct kafka_setting settings[] = {
+        {"group.id", "orderlog.table"}, // never joined, never committed
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        {"enable.partition.eof", "true"},
+        {"isolation.level", "read_committed"},
+        {"auto.offset.reset", "earliest"},
+        {"fetch.queue.backoff.ms", "5"},
+        {NULL, NULL},
+    };
+    rd_kafka_conf_t *conf = kafka_conf_new(config, "orderlog.table", err);
+    if (!conf)
+        return NULL;
+    if (!kafka_conf_set(conf, settings, err)) {
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    return kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
+}
+
+static bool assign_all(struct table_reader *reader, struct error *err) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(reader->partitions);
+    for (int32_t p = 0; p < reader->partitions; p++)
+        rd_kafka_topic_partition_list_add(list, topics[reader->topic].name, p)->offset =
+            RD_KAFKA_OFFSET_BEGINNING;
+    rd_kafka_resp_err_t code = rd_kafka_assign(reader->client, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return !code || error_set(err, DISP_RETRY, code, "reading %s: %s", topics[reader->topic].name,
+                              rd_kafka_err2str(code));
+}
+
+// Asks for the ends of all partitions. Gives up at the first that does not answer: the next round
+// comes soon, and the age tells.
+static void ask_ends(struct table_reader *reader) {
+    int64_t asked_ms = clock_monotonic_ms();
+    reader->asked_ms = asked_ms;
+    for (int32_t p = 0; p < reader->partitions; p++) {
+        int64_t low = 0;
+        int64_t high = 0;
+        if (atomic_load(&reader->stop) ||
+            rd_kafka_query_watermark_offsets(reader->client, topics[reader->topic].name, p, &low,
+                                             &high, ASK_TIMEOUT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            reader->waiting_for_ends = false;
+            return;
+        }
+        reader->ends[p] = high;
+    }
+    reader->waiting_for_ends = true;
+}
+
+static void check_ends(struct table_reader *reader) {
+    if (!reader->waiting_for_ends)
+        return;
+    for (int32_t p = 0; p < reader->partitions; p++) {
+        if (reader->reached[p] < reader->ends[p])
+            return;
+    }
+    reader->waiting_for_ends = false;
+    if (atomic_load(&reader->complete_ms) == 0)
+        LOG(INFO, "table read", F_STR("topic", topics[reader->topic].name));
+    atomic_store(&reader->complete_ms, reader->asked_ms);
+}
+
+static void take(struct table_reader *reader, const rd_kafka_message_t *message) {
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        reader->reached[message->partition] = message->offset;
+        return;
+    }
+    if (message->err) {
+        LOG(WARN, "reading a table failed, trying again",
+            F_STR("topic", topics[reader->topic].name),
+            F_STR("error", rd_kafka_message_errstr(message)));
+        return;
+    }
+    reader->apply(reader->state, message->key, message->key_len, message->payload, message->len);
+    reader->reached[message->partition] = message->offset + 1;
+}
+
+static void *run(void *arg) {
+    struct table_reader *reader = arg;
+    int64_t next_ask_ms = 0;
+    while (!atomic_load(&reader->stop)) {
+        if (clock_monotonic_ms() >= next_ask_ms) {
+            ask_ends(reader);
+            next_ask_ms = clock_monotonic_ms() + ASK_PERIOD_MS;
+        }
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(reader->client, POLL_MS);
+        if (message) {
+            take(reader, message);
+            rd_kafka_message_destroy(message);
+        }
+        check_ends(reader);
+    }
+    return NULL;
+}
+
+static bool start(struct table_reader *reader, const struct config *config, struct error *err) {
+    reader->client = open_client(config, err);
+    if (!reader->client || !kafka_partitions(reader->client, topics[reader->topic].name, CONNECT_MS,
+                                             &reader->partitions, err))
+        return false;
+    (void)rd_kafka_poll_set_consumer(reader->client);
+    reader->reached = calloc((size_t)reader->partitions, sizeof(*reader->reached));
+    reader->ends = calloc((size_t)reader->partitions, sizeof(*reader->ends));
+    if (!reader->reached || !reader->ends)
+        return error_set(err, DISP_FATAL, ENOMEM, "out of memory");
+    if (!assign_all(reader, err))
+        return false;
+    if (pthread_create(&reader->thread, NULL, run, reader) != 0)
+        return error_set(err, DISP_FATAL, 0, "cannot start a thread");
+    reader->running = true;
+    return true;
+}
+
+bool table_reader_start(const struct config *config, enum topic_id topic, table_apply_fn *apply,
+                        void *state, struct table_reader **ret, struct error *err) {
+    struct table_reader *reader = calloc(1, sizeof(*reader));
+    if (!reader)
+        return error_set(err, DISP_FATAL, ENOMEM, "out of memory");
+    reader->topic = topic;
+    reader->apply = apply;
+    reader->state = state;
+    if (!start(reader, config, err)) {
+        table_reader_stop(reader);
+        return false;
+    }
+    *ret = reader;
+    return true;
+}
+
+void table_reader_stop(struct table_reader *reader) {
+    if (!reader)
+        return;
+    atomic_store(&reader->stop, true);
+    if (reader->running)
+        (void)pthread_join(reader->thread, NULL);
+    if (reader->client)
+        rd_kafka_destroy(reader->client);
+    free(reader->reached);
+    free(reader->ends);
+    free(reader);
+}
+
+int64_t table_reader_age_ms(const struct table_reader *reader) {
+    int64_t complete_ms = atomic_load_explicit(&reader->complete_ms, memory_order_relaxed);
+    return complete_ms == 0 ? INT64_MAX : clock_monotonic_ms() - complete_ms;
+}
+
+bool table_reader_wait(const struct table_reader *reader, int timeout_ms) {
+    enum { LOOK_MS = 10 };
+    int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
+    while (table_reader_age_ms(reader) == INT64_MAX && clock_monotonic_ms() < deadline_ms) {
+        if (service_wait_stop(LOOK_MS))
+            break;
+    }
+    return table_reader_age_ms(reader) != INT64_MAX;
+}
