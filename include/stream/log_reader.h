@@ -32,6 +32,9 @@ enum { LOG_READER_ALL = -1 };
 // topic is missing.
 struct log_reader *log_reader_open(const struct config *config, enum topic_id topic,
                                    int32_t partition, struct error *err);
+// The partition that holds this key.
+struct log_reader *log_reader_open_key(const struct config *config, enum topic_id topic,
+                                       const void *key, size_t key_len, struct error *err);
 void log_reader_close(struct log_reader *reader); // NULL is fine
 
 int32_t log_reader_partitions(const struct log_reader *reader);

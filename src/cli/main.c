@@ -25,6 +25,9 @@ static const struct command operations[] = {
     {"generate", cmd_generate, "Write a shop's day of invented orders as CSV"},
     {"replay", cmd_replay,
      "Place a file's orders through the gateway and count what becomes of them"},
+    {"events", cmd_events, "Print the life of one order from the log"},
+    {"status", cmd_status, "Print how far behind processors and read models are"},
+    {"ledger", cmd_ledger, "Print the books of the simulated provider or carrier"},
     {NULL, NULL, NULL},
 };
 

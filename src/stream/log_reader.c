@@ -87,6 +87,14 @@ struct log_reader *log_reader_open(const struct config *config, enum topic_id to
     return reader;
 }
 
+struct log_reader *log_reader_open_key(const struct config *config, enum topic_id topic,
+                                       const void *key, size_t key_len, struct error *err) {
+    struct log_reader *reader = log_reader_open(config, topic, LOG_READER_ALL, err);
+    if (reader)
+        reader->partition = topic_partition_of(key, key_len, reader->partitions);
+    return reader;
+}
+
 void log_reader_close(struct log_reader *reader) {
     if (!reader)
         return;
