@@ -67,7 +67,7 @@ static void emit_get_array(FILE *out, const struct schema_type *type,
             "        for (uint32_t i = items.count - items.block; i < items.count; i++) {\n",
             type->snake, field->name, type->snake, item_type(field), item_bytes_min(field));
     if (field->kind == FIELD_ENUM)
-        fputs("            uint32_t symbol;\n", out);
+        fputs("            uint32_t symbol = 0;\n", out);
     fprintf(out,
             "            at = %s;\n"
             "            if (!at)\n"
@@ -139,7 +139,7 @@ static void emit_get(FILE *out, const struct schema_type *type) {
             "\nstatic const uint8_t *%s_get(const uint8_t *at, const uint8_t *end,\n"
             "    struct arena *arena, struct %s *r, struct codec_fault *fault) {\n"
             "    (void)arena;\n%s",
-            type->snake, type->snake, has_enum ? "    uint32_t symbol;\n" : "");
+            type->snake, type->snake, has_enum ? "    uint32_t symbol = 0;\n" : "");
     for (size_t i = 0; i < type->fields_count; i++)
         emit_get_field(out, type, &type->fields[i]);
     fputs("    return at;\n}\n", out);
