@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A carrier as the shipping role sees it: the same shape as provider.h. The shipment id is the
+// carrier's idempotency key. Calls about one shipment take effect in the order of submit(); TRACK_*
+// calls only wait for news and hold up nothing.
+#ifndef ORDERLOG_PROCESS_CARRIER_H
+#define ORDERLOG_PROCESS_CARRIER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event/types.h"
+#include "service/error.h"
+
+enum { CARRIER_TRACKING_MAX = 32, CARRIER_REASON_MAX = 64 };
+
+struct carrier_call {
+    uint64_t token; // the caller's; comes back in the completion
+    struct id shipment_id;
+    struct id order_id;
+    enum shipment_action action;
+};
+
+struct carrier_completion {
+    uint64_t token;
+    enum shipment_result result;
+    char tracking[CARRIER_TRACKING_MAX]; // terminated; "" if none
+    char reason[CARRIER_REASON_MAX];     // terminated; "" if none
+    bool track_ready;                    // ask TRACK_READY: the carrier will say when
+    bool track_delivered;                // likewise TRACK_DELIVERED
+};
+
+struct carrier {
+    // Takes a copy of the call; DISP_RETRY when as many calls as allowed are in flight already.
+    bool (*submit)(struct carrier *carrier, const struct carrier_call *call, struct error *err);
+
+    // Calls that submit() would still take.
+    size_t (*room)(struct carrier *carrier);
+
+    // Up to max finished calls. An effect is on record before its completion is handed out.
+    size_t (*poll)(struct carrier *carrier, int64_t now_us, struct carrier_completion *out,
+                   size_t max);
+
+    // When poll() has something to do: 0 = now, INT64_MAX = not before the next submit().
+    int64_t (*next_due_us)(struct carrier *carrier);
+
+    void (*free)(struct carrier *carrier);
+};
+
+// The simulated carrier. It takes every booking that was not cancelled before. When automatic, it
+// reports READY dispatch_after_us after being asked to track, and DELIVERED likewise; otherwise it
+// asks for no tracking, and operators say when. Ledger as in provider.h.
+struct carrier_sim_options {
+    const char *ledger_path;
+    bool automatic;
+    int64_t dispatch_after_us;
+    int64_t deliver_after_us;
+    size_t in_flight_max;
+};
+
+struct carrier *carrier_sim_new(const struct carrier_sim_options *options, struct error *err);
+
+#endif

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A payment provider as the payment role sees it: asynchronous, many calls in flight, driven by one
+// thread that polls. The payment id is the provider's idempotency key: the same payment id and
+// action asked twice has one effect and the same answer. Two of them are built in, to be stacked:
+//
+//   provider_calls   keeps one call per order at a time and answers UNKNOWN after a time-out
+//     └ provider_sim   decides by the payment method and keeps its own ledger
+#ifndef ORDERLOG_PROCESS_PROVIDER_H
+#define ORDERLOG_PROCESS_PROVIDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event/types.h"
+#include "service/error.h"
+
+enum { PROVIDER_METHOD_MAX = 64, PROVIDER_REASON_MAX = 64 };
+
+struct provider_call {
+    uint64_t token; // the caller's; comes back in the completion
+    struct id payment_id;
+    struct id order_id;
+    enum payment_action action;
+    int64_t amount_minor;
+    struct view currency; // 3 letters
+    struct view method;   // at most PROVIDER_METHOD_MAX bytes
+};
+
+struct provider_completion {
+    uint64_t token;
+    enum payment_result result;
+    char reason[PROVIDER_REASON_MAX]; // terminated; "" if none
+};
+
+struct provider {
+    // Takes a copy of the call. DISP_RETRY when as many calls as allowed are in flight already,
+    // DISP_POISON when the call is malformed.
+    bool (*submit)(struct provider *provider, const struct provider_call *call, struct error *err);
+
+    // Calls that submit() would still take.
+    size_t (*room)(struct provider *provider);
+
+    // Up to max finished calls. An effect is on record before its completion is handed out.
+    size_t (*poll)(struct provider *provider, int64_t now_us, struct provider_completion *out,
+                   size_t max);
+
+    // When poll() has something to do: 0 = now, INT64_MAX = not before the next submit().
+    int64_t (*next_due_us)(struct provider *provider);
+
+    // The answer to this call is no longer wanted; its effect may still happen.
+    void (*forget)(struct provider *provider, uint64_t token);
+
+    void (*free)(struct provider *provider);
+};
+
+// The simulated provider. The payment method decides about AUTHORIZE:
+//
+//   tok_decline          declined
+//   tok_delay_<ms>       charged at once, answered after so many milliseconds (at most an hour)
+//   tok_timeout          neither charged nor answered: a look-up says NOT_FOUND
+//   tok_lost             charged, but the answer is lost: a look-up says AUTHORIZED
+//   tok_capture_decline  authorised; CAPTURE is declined
+//   anything else        authorised at once
+//
+// VOID of an unknown payment is remembered: a later AUTHORIZE of it is declined. What happened is
+// in a ledger (ledger.h) at ledger_path; "" keeps it in memory. A call that is never answered keeps
+// its place until it is forgotten.
+struct provider *provider_sim_new(const char *ledger_path, size_t in_flight_max, struct error *err);
+
+// Takes inner over (owned, freed with it; on failure too). Calls of one order are handed to inner
+// one after the other, in the order of submit(): the next when the one before has completed or
+// timed out. A call without an answer call_timeout_us after it was handed over completes as
+// UNKNOWN, and its late answer is dropped. At most calls_max calls, waiting ones included.
+struct provider *provider_calls_new(struct provider *inner, int64_t call_timeout_us,
+                                    size_t calls_max, struct error *err);
+
+#endif
