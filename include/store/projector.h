@@ -29,6 +29,7 @@ struct projector_options {
     const struct config *config;  // borrowed for the projector's life, like all of these
     const struct schema_ids *ids; // loaded with the topic's schemas
     const char *topic;
+    const char *kafka_name; // what Kafka calls the topic; NULL: the same
     const struct projection_file *files;
     size_t files_count;
     const char *const *names; // NULL: all read models of the topic

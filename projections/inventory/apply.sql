@@ -16,7 +16,11 @@ WITH last AS (
     WHERE price_version IS NOT NULL
     ORDER BY shop_id, sku, version DESC
 ), fold AS (
-    SELECT * FROM last LEFT JOIN product USING (shop_id, sku)
+    SELECT
+        shop_id, sku, version, occurred_at, on_hand, reserved, sold,
+        name, currency, price_minor, price_version
+    FROM last
+    LEFT JOIN product USING (shop_id, sku)
 ), created AS (
     INSERT INTO inventory
     SELECT

@@ -35,7 +35,13 @@ WITH last AS (
     )
     GROUP BY order_id
 ), fold AS (
-    SELECT * FROM last LEFT JOIN facts USING (order_id)
+    SELECT
+        order_id, version, occurred_at,
+        status, reservation_status, payment_status, shipment_status,
+        captured_minor, close_reason, close_detail, case_reason, tracking,
+        confirmed_at, dispatched_at, delivered_at, closed_at
+    FROM last
+    LEFT JOIN facts USING (order_id)
 ), placed AS (
     INSERT INTO orders
     SELECT

@@ -6,8 +6,8 @@
 //   WITH "order_placed" AS (SELECT * FROM unnest($1::uuid[], $2::text[]) AS t ("order_id", …))
 //   INSERT …
 //
-// A column counts as used when its name occurs anywhere in the statement; all of them do when there
-// is a `*` that is not an aggregate's, such as count(*).
+// A column counts as used when its name occurs anywhere in the statement; all but `body` do when
+// there is a `*` that is not an aggregate's, such as count(*).
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,18 +70,23 @@ static bool statement_uses_relation(const char *text, size_t length, const char 
     return false;
 }
 
-static bool statement_uses_column(const char *text, size_t length, const char *name) {
+// A `*` after a word, a comma or a point is SELECT *, RETURNING *, e.*, or a product, where a
+// column too many costs little; count(*) is none of these.
+static bool is_star(const struct sql_token *token, char before) {
+    return token->kind == SQL_SYMBOL && *token->text == '*' &&
+           (before == 'w' || before == ',' || before == '.');
+}
+
+static bool statement_uses_column(const char *text, size_t length,
+                                  const struct relation_column *column) {
     struct sql_scan scan = {text, text + length};
     struct sql_token token;
     char before = '\0';
     while (sql_scan_next(&scan, &token)) {
-        if (token.kind == SQL_WORD && sql_token_is(&token, name))
+        if (token.kind == SQL_WORD && sql_token_is(&token, column->name))
             return true;
-        if (token.kind == SQL_SYMBOL && *token.text == '*' && (before == ',' || before == '.'))
-            return true;
-        // SELECT * and RETURNING *: any word before it, for a product has a name or ')' there too
-        // and sending a column too many costs little.
-        if (token.kind == SQL_SYMBOL && *token.text == '*' && before == 'w')
+        // Making a record's JSON is dear: only for who asks for it by name.
+        if (is_star(&token, before) && column->source != COLUMN_BODY)
             return true;
         before = token.kind == SQL_WORD ? 'w' : *token.text;
     }
@@ -102,7 +107,7 @@ static bool choose_columns(struct projection_set *set, struct projection_stateme
         statement->relations[statement->relations_count++] = relation;
         size_t params_before = statement->params_count;
         for (size_t c = 0; c < relation->columns_count; c++) {
-            if (!statement_uses_column(text, length, relation->columns[c].name))
+            if (!statement_uses_column(text, length, &relation->columns[c]))
                 continue;
             assert(statement->params_count < STATEMENT_PARAMS_MAX);
             relation->columns[c].is_used = true;

@@ -201,7 +201,8 @@ static bool prepare(struct projector *projector, struct error *err) {
         !projector_batch_init(&projector->batch, projector->set, projector->db, options->ids,
                               (size_t)config->projector_batch_records_max))
         return error_set(err, DISP_FATAL, 0, "out of memory");
-    return projector_input_open(&projector->input, config, options->topic, options->worker, err);
+    const char *kafka_name = options->kafka_name ? options->kafka_name : options->topic;
+    return projector_input_open(&projector->input, config, kafka_name, options->worker, err);
 }
 
 // Series of one topic are shared by its workers: the last one to look wins.
