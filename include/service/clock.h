@@ -6,6 +6,7 @@
 #define ORDERLOG_SERVICE_CLOCK_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 // Microseconds since 1970 (wall clock, may jump).
@@ -34,5 +35,9 @@ void clock_manual_advance_ms(struct clock_manual *manual, int64_t ms);
 // "2026-01-31T12:34:56.123456Z": 27 characters and a NUL.
 enum { CLOCK_TEXT_SIZE = 28 };
 void clock_format_us(int64_t us, char text[CLOCK_TEXT_SIZE]);
+
+// RFC 3339: "2026-01-31T12:34:56Z", with up to 9 digits of a fraction (cut to microseconds) and a
+// zone of Z or ±hh:mm. False: it is not of that form, or no such day.
+bool clock_parse_us(const char *text, int64_t *ret_us);
 
 #endif

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a request's JSON to a command as it goes into an inbox: checked, priced, named, encoded.
+// Nothing here waits or writes; a refusal is a problem that names the fields.
+//
+// Ids. The key id names what the caller asked for: shop, kind of command, aggregate and idempotency
+// key; a retry has the same. The command id adds the content as the caller gave it, before prices
+// are filled in: same content, same id, and the deciders emit nothing new; other content under the
+// same key is refused by them. An order's id is the key id of the command that places it.
+#ifndef ORDERLOG_HTTP_COMMAND_H
+#define ORDERLOG_HTTP_COMMAND_H
+
+#include "event/schema_ids.h"
+#include "http/body.h"
+#include "http/catalogue.h"
+#include "http/server.h"
+#include "stream/topics.h"
+
+enum {
+    COMMAND_KEY_MAX = 255,          // bytes of an idempotency key
+    COMMAND_LINES_MAX = 1000,       // of an order
+    COMMAND_BYTES_MAX = 900 * 1024, // encoded; brokers take 1 MiB
+};
+
+// Where prices come from. find: false when there is no such product.
+struct command_prices {
+    bool (*find)(void *state, const char *shop, size_t shop_len, const char *sku, size_t sku_len,
+                 struct catalogue_price *ret);
+    void *state;
+    bool fresh; // too old to be used otherwise
+};
+
+struct command_context {
+    const struct http_caller *caller;
+    const struct schema_ids *ids;
+    const struct command_prices *prices; // for orders
+    const char *idempotency_key;         // from command_key_parse() or command_line_key()
+    bool key_in_body;                    // the latter
+    int64_t now_us;
+};
+
+struct command {
+    enum topic_id topic;
+    enum record_id type;
+    struct id command_id;
+    struct id order_id; // nil: about a SKU
+    char key[TOPIC_KEY_MAX];
+    size_t key_len;
+    uint8_t *bytes; // owned; the message in wire format
+    size_t length;
+};
+
+void command_done(struct command *command);
+
+// The Idempotency-Key header, quoted or bare, or a key made up when there is none (header NULL).
+bool command_key_parse(const char *header, char ret_key[COMMAND_KEY_MAX + 1],
+                       struct problem *problem);
+
+bool command_place_order(const struct command_context *context, const json_t *root,
+                         struct command *ret, struct problem *problem);
+
+// The key of a line of a batch, which is in its body.
+bool command_line_key(const json_t *root, char ret_key[COMMAND_KEY_MAX + 1],
+                      struct problem *problem);
+
+// type: RECORD_CANCEL_ORDER, RECORD_DISPATCH_ORDER or RECORD_DELIVER_ORDER. root may be NULL: no
+// body. order_id is the text of the path.
+bool command_about_order(const struct command_context *context, enum record_id type,
+                         const char *order_id, const json_t *root, struct command *ret,
+                         struct problem *problem);
+
+// type: RECORD_SET_PRODUCT, RECORD_RECEIVE_STOCK or RECORD_ADJUST_STOCK.
+bool command_about_sku(const struct command_context *context, enum record_id type, const char *sku,
+                       const json_t *root, struct command *ret, struct problem *problem);
+
+#endif
