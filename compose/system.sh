@@ -103,8 +103,8 @@ write_program() {
 }
 
 # What dies is started again, with a growing pause while it does not stay up. Not started again are
-# exits that a restart cannot cure: bad usage or settings (64, 78), a slot that another process
-# holds (80), offsets that disagree with the log (84).
+# exits that a restart cannot cure: bad usage or settings (64, 78), offsets that disagree with the
+# log (84). A fenced worker (80) is: it may only have slept longer than its transaction may last.
 write_supervisor_conf() {
     local role name
     {
@@ -129,7 +129,7 @@ write_supervisor_conf() {
             name=${role%% *}
             write_program "$name" \
                 "'$data/bin/orderlog' ${role#* } --config '$data/orderlog.conf' --metrics.port ${ports[metrics_$name]}" \
-                'autorestart=unexpected' 'exitcodes=64,78,80,84' 'priority=10' 'stopwaitsecs=20'
+                'autorestart=unexpected' 'exitcodes=64,78,84' 'priority=10' 'stopwaitsecs=20'
         done
     } >"$supervisor_conf"
 }
