@@ -13,6 +13,7 @@
 
 #define CODEC_LIKELY(x) __builtin_expect(!!(x), 1)
 #define CODEC_COLD __attribute__((cold, noinline))
+#define CODEC_INLINE static inline __attribute__((always_inline))
 
 enum { CODEC_STEPS_MAX = 8 }; // the generator refuses deeper records
 
@@ -125,12 +126,12 @@ const uint8_t *codec_get_length_slow(const uint8_t *at, const uint8_t *end, uint
                                      struct codec_fault *fault);
 bool codec_utf8_is_valid_slow(const uint8_t *text, size_t len);
 
-static inline int64_t codec_unzigzag(uint64_t value) {
+CODEC_INLINE int64_t codec_unzigzag(uint64_t value) {
     return (int64_t)((value >> 1) ^ (0 - (value & 1)));
 }
 
-static inline const uint8_t *codec_get_long(const uint8_t *at, const uint8_t *end, int64_t *ret,
-                                            struct codec_fault *fault) {
+CODEC_INLINE const uint8_t *codec_get_long(const uint8_t *at, const uint8_t *end, int64_t *ret,
+                                           struct codec_fault *fault) {
     if (CODEC_LIKELY(at < end && *at < 0x80)) {
         *ret = codec_unzigzag(*at);
         return at + 1;
@@ -138,8 +139,8 @@ static inline const uint8_t *codec_get_long(const uint8_t *at, const uint8_t *en
     return codec_get_long_slow(at, end, ret, fault);
 }
 
-static inline const uint8_t *codec_get_int(const uint8_t *at, const uint8_t *end, int32_t *ret,
-                                           struct codec_fault *fault) {
+CODEC_INLINE const uint8_t *codec_get_int(const uint8_t *at, const uint8_t *end, int32_t *ret,
+                                          struct codec_fault *fault) {
     if (CODEC_LIKELY(at < end && *at < 0x80)) {
         *ret = (int32_t)codec_unzigzag(*at);
         return at + 1;
@@ -147,8 +148,8 @@ static inline const uint8_t *codec_get_int(const uint8_t *at, const uint8_t *end
     return codec_get_int_slow(at, end, ret, fault);
 }
 
-static inline const uint8_t *codec_get_boolean(const uint8_t *at, const uint8_t *end, bool *ret,
-                                               struct codec_fault *fault) {
+CODEC_INLINE const uint8_t *codec_get_boolean(const uint8_t *at, const uint8_t *end, bool *ret,
+                                              struct codec_fault *fault) {
     if (CODEC_LIKELY(at < end && *at <= 1)) {
         *ret = *at;
         return at + 1;
@@ -157,8 +158,8 @@ static inline const uint8_t *codec_get_boolean(const uint8_t *at, const uint8_t 
 }
 
 // Which branch of ["null", T]: true for T.
-static inline const uint8_t *codec_get_branch(const uint8_t *at, const uint8_t *end, bool *ret,
-                                              struct codec_fault *fault) {
+CODEC_INLINE const uint8_t *codec_get_branch(const uint8_t *at, const uint8_t *end, bool *ret,
+                                             struct codec_fault *fault) {
     if (CODEC_LIKELY(at < end && (*at | 2) == 2)) {
         *ret = *at;
         return at + 1;
@@ -172,9 +173,13 @@ static inline const uint8_t *codec_get_branch(const uint8_t *at, const uint8_t *
     return at;
 }
 
-static inline const uint8_t *codec_get_enum(const uint8_t *at, const uint8_t *end,
-                                            uint32_t symbols_count, uint32_t *ret,
-                                            struct codec_fault *fault) {
+CODEC_INLINE const uint8_t *codec_get_enum(const uint8_t *at, const uint8_t *end,
+                                           uint32_t symbols_count, uint32_t *ret,
+                                           struct codec_fault *fault) {
+    if (CODEC_LIKELY(at < end && (*at & 0x81) == 0 && *at >> 1 < (int)symbols_count)) {
+        *ret = *at >> 1;
+        return at + 1;
+    }
     int32_t symbol;
     at = codec_get_int(at, end, &symbol, fault);
     if (!at)
@@ -186,8 +191,8 @@ static inline const uint8_t *codec_get_enum(const uint8_t *at, const uint8_t *en
 }
 
 // A length that the rest of the input can hold.
-static inline const uint8_t *codec_get_length(const uint8_t *at, const uint8_t *end, uint32_t *ret,
-                                              struct codec_fault *fault) {
+CODEC_INLINE const uint8_t *codec_get_length(const uint8_t *at, const uint8_t *end, uint32_t *ret,
+                                             struct codec_fault *fault) {
     if (CODEC_LIKELY(at < end && (*at & 0x81) == 0 && end - at > (*at >> 1))) {
         *ret = *at >> 1;
         return at + 1;
@@ -195,20 +200,20 @@ static inline const uint8_t *codec_get_length(const uint8_t *at, const uint8_t *
     return codec_get_length_slow(at, end, ret, fault);
 }
 
-static inline uint64_t codec_load64(const uint8_t *at) {
+CODEC_INLINE uint64_t codec_load64(const uint8_t *at) {
     uint64_t value;
     memcpy(&value, at, sizeof(value));
     return value;
 }
 
-static inline uint32_t codec_load32(const uint8_t *at) {
+CODEC_INLINE uint32_t codec_load32(const uint8_t *at) {
     uint32_t value;
     memcpy(&value, at, sizeof(value));
     return value;
 }
 
 // Nearly all text is ASCII, so that is settled here with overlapping loads.
-static inline bool codec_utf8_is_valid(const uint8_t *text, size_t len) {
+CODEC_INLINE bool codec_utf8_is_valid(const uint8_t *text, size_t len) {
     uint64_t high;
     if (len >= 8) {
         high = codec_load64(text + len - 8);
@@ -224,8 +229,8 @@ static inline bool codec_utf8_is_valid(const uint8_t *text, size_t len) {
     return CODEC_LIKELY((high & 0x8080808080808080) == 0) || codec_utf8_is_valid_slow(text, len);
 }
 
-static inline const uint8_t *codec_get_bytes(const uint8_t *at, const uint8_t *end,
-                                             struct view *ret, struct codec_fault *fault) {
+CODEC_INLINE const uint8_t *codec_get_bytes(const uint8_t *at, const uint8_t *end, struct view *ret,
+                                            struct codec_fault *fault) {
     uint32_t len;
     at = codec_get_length(at, end, &len, fault);
     if (!at)
@@ -246,24 +251,24 @@ static inline const uint8_t *codec_get_string(const uint8_t *at, const uint8_t *
     return at + len;
 }
 
-static inline const uint8_t *codec_get_bytes_or_null(const uint8_t *at, const uint8_t *end,
-                                                     struct view *ret, struct codec_fault *fault) {
+CODEC_INLINE const uint8_t *codec_get_bytes_or_null(const uint8_t *at, const uint8_t *end,
+                                                    struct view *ret, struct codec_fault *fault) {
     bool is_there;
     at = codec_get_branch(at, end, &is_there, fault);
     *ret = (struct view){0};
     return is_there ? codec_get_bytes(at, end, ret, fault) : at;
 }
 
-static inline const uint8_t *codec_get_string_or_null(const uint8_t *at, const uint8_t *end,
-                                                      struct view *ret, struct codec_fault *fault) {
+CODEC_INLINE const uint8_t *codec_get_string_or_null(const uint8_t *at, const uint8_t *end,
+                                                     struct view *ret, struct codec_fault *fault) {
     bool is_there;
     at = codec_get_branch(at, end, &is_there, fault);
     *ret = (struct view){0};
     return is_there ? codec_get_string(at, end, ret, fault) : at;
 }
 
-static inline const uint8_t *codec_get_uuid(const uint8_t *at, const uint8_t *end, struct id *ret,
-                                            struct codec_fault *fault) {
+CODEC_INLINE const uint8_t *codec_get_uuid(const uint8_t *at, const uint8_t *end, struct id *ret,
+                                           struct codec_fault *fault) {
     if (CODEC_LIKELY(end - at > ID_TEXT_LEN && *at == ID_TEXT_LEN << 1 &&
                      id_parse((const char *)at + 1, ID_TEXT_LEN, ret)))
         return at + 1 + ID_TEXT_LEN;
