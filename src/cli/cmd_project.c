@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `orderlog project [NAME…]`: keeps read models up to date, all of them or those named.
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/tool_schemas.h"
+#include "http/admin.h"
+#include "http/server.h"
+#include "service/config.h"
+#include "service/service.h"
+#include "store/projection.h"
+#include "store/projector.h"
+
+enum { PROJECTORS_MAX = DOMAIN_COUNT * 64 };
+
+struct project {
+    const struct config *config;
+    const char *const *names; // NULL: all
+    struct tool_schemas schemas;
+    struct http_server *admin;
+    struct projector *projectors[PROJECTORS_MAX];
+    size_t projectors_count;
+};
+
+static bool schemas_start(void *state, struct error *err) {
+    struct project *project = state;
+    enum topic_id events[DOMAIN_COUNT];
+    for (size_t i = 0; i < DOMAIN_COUNT; i++)
+        events[i] = domains[i].events;
+    return tool_schemas_open(project->config, events, DOMAIN_COUNT, &project->schemas, err);
+}
+
+static void schemas_stop(void *state) {
+    tool_schemas_close(&((struct project *)state)->schemas);
+}
+
+static void projectors_stop(void *state) {
+    struct project *project = state;
+    for (size_t i = 0; i < project->projectors_count; i++)
+        projector_stop(project->projectors[i]);
+    project->projectors_count = 0;
+}
+
+static bool projector_add(struct project *project, enum topic_id topic, int worker,
+                          struct error *err) {
+    const struct projector_options options = {.config = project->config,
+                                              .ids = project->schemas.ids,
+                                              .topic = topics[topic].name,
+                                              .files = projection_files,
+                                              .files_count = projection_files_count,
+                                              .names = project->names,
+                                              .worker = worker};
+    struct projector *projector;
+    if (!projector_start(&options, &projector, err))
+        return false;
+    if (projector)
+        project->projectors[project->projectors_count++] = projector;
+    return true;
+}
+
+static bool projectors_start(void *state, struct error *err) {
+    struct project *project = state;
+    for (size_t d = 0; d < DOMAIN_COUNT; d++)
+        for (int worker = 0; worker < (int)project->config->projector_threads; worker++)
+            if (!projector_add(project, domains[d].events, worker, err)) {
+                projectors_stop(project);
+                return false;
+            }
+    return true;
+}
+
+static bool is_projecting(void *state, char reason[SERVICE_REASON_MAX]) {
+    const struct project *project = state;
+    for (size_t i = 0; i < project->projectors_count; i++) {
+        if (projector_is_running(project->projectors[i]))
+            continue;
+        (void)snprintf(reason, SERVICE_REASON_MAX, "waiting for the group or the database");
+        return false;
+    }
+    return true;
+}
+
+static bool ready_start(void *state, struct error *err) {
+    (void)err;
+    service_check_add("projectors", is_projecting, state);
+    return true;
+}
+
+static void ready_stop(void *state) {
+    (void)state;
+    service_check_remove("projectors");
+}
+
+static bool listener_start(void *state, struct error *err) {
+    struct project *project = state;
+    return admin_start(project->config, &project->admin, err);
+}
+
+static void listener_stop(void *state) {
+    http_server_free(((struct project *)state)->admin);
+}
+
+static const struct service_part parts[] = {
+    {"open listener", listener_start, listener_stop},
+    {"schemas", schemas_start, schemas_stop},
+    {"projectors", projectors_start, projectors_stop},
+    {"readiness", ready_start, ready_stop},
+    {NULL, NULL, NULL},
+};
+
+static bool is_known(const char *name) {
+    size_t ignored;
+    return projection_topic_of(projection_files, projection_files_count, name, strlen(name),
+                               &ignored) != NULL;
+}
+
+static void print_known(const char *unknown) {
+    (void)fprintf(stderr, "orderlog project: there is no read model '%s'; there are:", unknown);
+    for (size_t i = 0; i < projection_files_count; i++) {
+        const char *slash = strchr(projection_files[i].name, '/');
+        if (slash && strcmp(slash, "/apply.sql") == 0)
+            (void)fprintf(stderr, " %.*s", (int)(slash - projection_files[i].name),
+                          projection_files[i].name);
+    }
+    (void)fputc('\n', stderr);
+}
+
+int cmd_project(int argc, char **argv) {
+    const struct config_command command = {
+        .usage = "project [NAME...]",
+        .about = "Keeps read models in PostgreSQL up to date: all of them, or those named.",
+        .role = ROLE_PROJECT,
+        .arguments_max = PROJECTIONS_MAX};
+    struct config config;
+    char **arguments;
+    int arguments_count;
+    int exit_code;
+    if (!config_from_command_line(&command, argc, argv, &config, &arguments, &arguments_count,
+                                  &exit_code))
+        return exit_code;
+    const char *names[PROJECTIONS_MAX + 1] = {NULL};
+    for (int i = 0; i < arguments_count; i++) {
+        names[i] = arguments[i];
+        if (is_known(arguments[i]))
+            continue;
+        print_known(arguments[i]);
+        config_free(&config);
+        return EXIT_USAGE;
+    }
+    struct project project = {.config = &config, .names = arguments_count > 0 ? names : NULL};
+    exit_code = service_run("project", &config, parts, &project);
+    config_free(&config);
+    return exit_code;
+}

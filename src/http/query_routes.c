@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The route table and what all reads have in common: which query parameters there are, and waiting.
+// To add a read: write its query_read_… function, a handler of three lines and a row.
+#include "query_state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/admin.h"
+#include "http/respond.h"
+
+// "2s", "500ms"; false when it is neither.
+static bool parse_wait(const char *text, int64_t *ret_ms) {
+    char *end;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (errno || end == text || number < 0 || number > 86400000 || *text == '+' || *text == ' ')
+        return false;
+    if (strcmp(end, "s") == 0)
+        *ret_ms = number * 1000;
+    else if (strcmp(end, "ms") == 0)
+        *ret_ms = number;
+    else
+        return false;
+    return true;
+}
+
+static bool check_parameters(struct http_request *request, const char *const *names) {
+    const char *wrong = "";
+    if (http_request_query_only(request, names, &wrong))
+        return true;
+    respond_refuse(request, PROBLEM_INVALID_PARAMETER,
+                   "the query parameter \"%.64s\" is not known here, given twice or malformed",
+                   wrong);
+    return false;
+}
+
+// waits_for: the command that a wait without after= means, NULL where it means none.
+static void serve(struct http_request *request, struct query *query, const char *const *names,
+                  query_read_fn *read, const char *waits_for) {
+    if (!check_parameters(request, names))
+        return;
+    const char *after = http_request_query(request, "after");
+    const char *wait = http_request_query(request, "wait");
+    int64_t wait_ms = 0;
+    struct id command_id;
+    if (!after && wait)
+        after = waits_for;
+    if (wait &&
+        (!after || !parse_wait(wait, &wait_ms) || wait_ms > query->config->query_wait_ms_max)) {
+        respond_refuse(request, PROBLEM_INVALID_PARAMETER,
+                       "wait goes with after and is a time such as 2s or 500ms, at most %lld ms",
+                       (long long)query->config->query_wait_ms_max);
+        return;
+    }
+    if (!after) {
+        query_serve(request, query, read);
+        return;
+    }
+    if (!id_parse(after, strlen(after), &command_id)) {
+        respond_refuse(request, PROBLEM_INVALID_PARAMETER, "after is the id of a command");
+        return;
+    }
+    query_serve_after(request, query, read, &command_id, wait_ms);
+}
+
+static const char *const waiting_names[] = {"after", "wait", NULL};
+static const char *const list_names[] = {"customer", "status", "cursor", "limit",
+                                         "after",    "wait",   NULL};
+static const char *const events_names[] = {"cursor", "limit", "after", "wait", NULL};
+
+static void handle_order(struct http_request *request, void *state) {
+    serve(request, state, waiting_names, query_read_order, NULL);
+}
+
+static void handle_orders(struct http_request *request, void *state) {
+    serve(request, state, list_names, query_read_orders, NULL);
+}
+
+static void handle_order_events(struct http_request *request, void *state) {
+    serve(request, state, events_names, query_read_order_events, NULL);
+}
+
+static void handle_inventory(struct http_request *request, void *state) {
+    serve(request, state, waiting_names, query_read_inventory, NULL);
+}
+
+static void handle_command(struct http_request *request, void *state) {
+    serve(request, state, waiting_names, query_read_command, http_request_param(request, "id"));
+}
+
+static const struct http_route routes[] = {
+    {.method = "GET",
+     .pattern = "/v1/orders",
+     .scope = SCOPE_READ,
+     .summary = "Orders, latest first; by customer and status",
+     .handle = handle_orders},
+    {.method = "GET",
+     .pattern = "/v1/orders/{id}",
+     .scope = SCOPE_READ,
+     .summary = "One order with its lines",
+     .handle = handle_order},
+    {.method = "GET",
+     .pattern = "/v1/orders/{id}/events",
+     .scope = SCOPE_READ,
+     .summary = "What happened to an order, event by event",
+     .handle = handle_order_events},
+    {.method = "GET",
+     .pattern = "/v1/inventory/{sku}",
+     .scope = SCOPE_READ,
+     .summary = "Product and stock of a SKU",
+     .handle = handle_inventory},
+    {.method = "GET",
+     .pattern = "/v1/commands/{id}",
+     .scope = SCOPE_READ,
+     .summary = "What became of a command",
+     .handle = handle_command},
+    {.method = "GET", .pattern = "/livez", .summary = "Alive?", .handle = admin_handle_livez},
+    {.method = "GET", .pattern = "/readyz", .summary = "Ready?", .handle = admin_handle_readyz},
+    {.method = "GET",
+     .pattern = "/metrics",
+     .scope = SCOPE_READ,
+     .summary = "Metrics for Prometheus",
+     .handle = admin_handle_metrics},
+};
+
+const struct http_routes query_routes = {routes, sizeof(routes) / sizeof(routes[0])};

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the query service's files share. A read is a function that answers a request from one
+// database connection; it may run in the HTTP thread or later in the waiting thread.
+#ifndef ORDERLOG_HTTP_QUERY_STATE_H
+#define ORDERLOG_HTTP_QUERY_STATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "event/id.h"
+#include "http/query.h"
+#include "store/db.h"
+
+struct query;
+
+// Answers the request in any case: false means that the database did not, and err why; then the
+// request is still to be answered.
+typedef bool query_read_fn(struct http_request *request, struct db *db, struct error *err);
+
+struct query_waiting {
+    struct http_request *request; // suspended
+    query_read_fn *read;
+    struct id command_id;
+    int64_t deadline_ms;
+};
+
+enum { QUERY_WAITING_MAX = 4096, QUERY_POOL_MAX = 64 };
+
+struct query_waiter {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t thread;
+    bool stopping;
+    struct db *db; // the thread's
+    struct query_waiting waiting[QUERY_WAITING_MAX];
+    size_t count;
+    // The thread's own.
+    struct query_waiting taken[QUERY_WAITING_MAX];
+    bool visible[QUERY_WAITING_MAX];
+};
+
+struct query {
+    const struct config *config;
+    struct http_server *server;
+    pthread_mutex_t pool_lock;
+    pthread_cond_t pool_freed;
+    struct db *pool[QUERY_POOL_MAX];
+    size_t pool_free;
+    atomic_bool ready;
+    _Atomic int64_t complained_ms;
+    struct query_waiter waiter;
+};
+
+extern const char query_session_settings[];
+
+// Parses after= and wait=, then reads at once, or waits, or refuses.
+void query_serve(struct http_request *request, struct query *query, query_read_fn *read);
+
+// With the command given: what query_serve does for after=.
+void query_serve_after(struct http_request *request, struct query *query, query_read_fn *read,
+                       const struct id *command_id, int64_t wait_ms);
+
+// 503; logs at most once a second.
+void query_answer_unavailable(struct query *query, struct http_request *request,
+                              const struct error *err);
+void query_answer_not_yet(struct http_request *request);
+
+// --- waiting ------------------------------------------------------------------------------------
+
+bool query_waiter_start(struct query *query, struct error *err);
+
+// Everything that waits is answered, and everything that comes later at once.
+void query_waiter_stop(struct query *query);
+
+// Suspends the request. False when there are too many or the service stops: not suspended.
+bool query_waiter_add(struct query *query, const struct query_waiting *waiting);
+
+// Which of the count commands (with their shops) are visible: ret_visible[i]. One query.
+bool query_visible(struct db *db, const struct query_waiting *waiting, size_t count,
+                   bool *ret_visible, struct error *err);
+
+// --- reads --------------------------------------------------------------------------------------
+
+query_read_fn query_read_order;
+query_read_fn query_read_orders;
+query_read_fn query_read_order_events;
+query_read_fn query_read_inventory;
+query_read_fn query_read_command;
+
+// Answers with a JSON text of PostgreSQL, and its ETag when version >= 0 (or 304).
+void query_answer_json(struct http_request *request, const char *json, size_t length,
+                       int64_t version);
+
+#endif

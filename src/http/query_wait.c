@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reading one's own write. A command is visible when its outcome is known and each read model over
+// the topic of that outcome has passed it. One thread asks for all that wait.
+#include "query_state.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "http/respond.h"
+#include "service/clock.h"
+#include "store/pg_array.h"
+
+enum { POLL_MS = 10, PROBE_MS = 500 };
+
+static const char sql_visible[] =
+    "SELECT w.nth::int4 "
+    "FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS w (command_id, shop_id, nth) "
+    "JOIN order_commands c USING (command_id, shop_id) "
+    "WHERE NOT EXISTS (SELECT FROM projection_offsets o WHERE o.topic = 'orders.events' "
+    "AND o.projection IN ('orders', 'order_timeline') "
+    "AND o.partition = c.log_partition AND o.next_offset <= c.log_offset) "
+    "UNION ALL "
+    "SELECT w.nth::int4 "
+    "FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS w (command_id, shop_id, nth) "
+    "JOIN stock_commands c USING (command_id, shop_id) "
+    "WHERE NOT EXISTS (SELECT FROM projection_offsets o WHERE o.topic = 'inventory.events' "
+    "AND o.projection = 'inventory' "
+    "AND o.partition = c.log_partition AND o.next_offset <= c.log_offset)";
+
+bool query_visible(struct db *db, const struct query_waiting *waiting, size_t count,
+                   bool *ret_visible, struct error *err) {
+    struct pg_array ids = {0};
+    struct pg_array shops = {0};
+    for (size_t i = 0; i < count; i++) {
+        const char *shop = http_request_caller(waiting[i].request)->shop_id;
+        pg_array_add(&ids, waiting[i].command_id.bytes, sizeof(waiting[i].command_id.bytes));
+        pg_array_add(&shops, shop, strlen(shop));
+    }
+    bool ok = pg_array_finish(&ids, PG_UUID) && pg_array_finish(&shops, PG_TEXT);
+    if (!ok)
+        error_set(err, DISP_RETRY, 0, "out of memory");
+    struct db_params params = {.count = 0};
+    db_params_bytes(&params, ids.bytes, ids.length);
+    db_params_bytes(&params, shops.bytes, shops.length);
+    DB_RESULT result = ok ? db_query(db, sql_visible, &params, err) : NULL;
+    for (size_t i = 0; i < count; i++)
+        ret_visible[i] = false;
+    for (int row = 0; result && row < PQntuples(result); row++)
+        ret_visible[db_int4(result, row, 0) - 1] = true;
+    pg_array_done(&ids);
+    pg_array_done(&shops);
+    return result != NULL;
+}
+
+bool query_waiter_add(struct query *query, const struct query_waiting *waiting) {
+    struct query_waiter *waiter = &query->waiter;
+    (void)pthread_mutex_lock(&waiter->lock);
+    bool room = !waiter->stopping && waiter->count < QUERY_WAITING_MAX;
+    if (room) {
+        http_request_suspend(waiting->request);
+        waiter->waiting[waiter->count++] = *waiting;
+        (void)pthread_cond_signal(&waiter->changed);
+    }
+    (void)pthread_mutex_unlock(&waiter->lock);
+    return room;
+}
+
+// Takes the ones at hand out of the list; others may be added meanwhile.
+static size_t take_all(struct query_waiter *waiter, struct query_waiting *ret) {
+    size_t count = waiter->count;
+    memcpy(ret, waiter->waiting, count * sizeof(*ret));
+    waiter->count = 0;
+    return count;
+}
+
+static void put_back(struct query_waiter *waiter, const struct query_waiting *waiting) {
+    (void)pthread_mutex_lock(&waiter->lock);
+    bool room = waiter->count < QUERY_WAITING_MAX && !waiter->stopping;
+    if (room)
+        waiter->waiting[waiter->count++] = *waiting;
+    (void)pthread_mutex_unlock(&waiter->lock);
+    if (!room)
+        query_answer_not_yet(waiting->request);
+}
+
+static void look(struct query *query, struct query_waiting *waiting, size_t count) {
+    bool *visible = query->waiter.visible;
+    struct error err;
+    bool asked = query_visible(query->waiter.db, waiting, count, visible, &err);
+    int64_t now_ms = clock_monotonic_ms();
+    for (size_t i = 0; i < count; i++) {
+        struct http_request *request = waiting[i].request;
+        struct error read_err;
+        if (asked && visible[i]) {
+            if (!waiting[i].read(request, query->waiter.db, &read_err))
+                query_answer_unavailable(query, request, &read_err);
+        } else if (now_ms < waiting[i].deadline_ms) {
+            put_back(&query->waiter, &waiting[i]);
+        } else if (asked) {
+            query_answer_not_yet(request);
+        } else {
+            query_answer_unavailable(query, request, &err);
+        }
+    }
+}
+
+// Ends at once when a stop is asked for, and, where wanted, when something has come to wait.
+static void pause_at_most(struct query_waiter *waiter, long time_ms, bool for_work) {
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += time_ms / 1000;
+    until.tv_nsec += time_ms % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
+    int waited = 0;
+    while (!waiter->stopping && waited != ETIMEDOUT && !(for_work && waiter->count > 0))
+        waited = pthread_cond_timedwait(&waiter->changed, &waiter->lock, &until);
+}
+
+// A service that is not ready gets no reads, and would never find out that it could answer them.
+static void probe(struct query *query) {
+    struct error ignored;
+    if (atomic_load(&query->ready))
+        return;
+    DB_RESULT result = db_query(query->waiter.db, "SELECT 1", NULL, &ignored);
+    if (result)
+        atomic_store(&query->ready, true);
+}
+
+static void *run(void *arg) {
+    struct query *query = arg;
+    struct query_waiter *waiter = &query->waiter;
+    struct query_waiting *taken = waiter->taken;
+    (void)pthread_mutex_lock(&waiter->lock);
+    while (!waiter->stopping) {
+        if (waiter->count == 0) {
+            pause_at_most(waiter, PROBE_MS, true);
+            (void)pthread_mutex_unlock(&waiter->lock);
+            probe(query);
+            (void)pthread_mutex_lock(&waiter->lock);
+            continue;
+        }
+        size_t count = take_all(waiter, taken);
+        (void)pthread_mutex_unlock(&waiter->lock);
+        look(query, taken, count);
+        (void)pthread_mutex_lock(&waiter->lock);
+        pause_at_most(waiter, POLL_MS, false);
+    }
+    size_t count = take_all(waiter, taken);
+    (void)pthread_mutex_unlock(&waiter->lock);
+    for (size_t i = 0; i < count; i++)
+        respond_refuse(taken[i].request, PROBLEM_UNAVAILABLE, "the service is stopping");
+    return NULL;
+}
+
+bool query_waiter_start(struct query *query, struct error *err) {
+    struct query_waiter *waiter = &query->waiter;
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&waiter->lock, NULL);
+    (void)pthread_cond_init(&waiter->changed, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    waiter->db =
+        db_new(query->config->postgres_dsn, "orderlog query waiting", query_session_settings);
+    if (waiter->db && pthread_create(&waiter->thread, NULL, run, query) == 0)
+        return true;
+    return error_set(err, DISP_FATAL, 0, "cannot start the waiting thread");
+}
+
+void query_waiter_stop(struct query *query) {
+    struct query_waiter *waiter = &query->waiter;
+    (void)pthread_mutex_lock(&waiter->lock);
+    waiter->stopping = true;
+    (void)pthread_cond_broadcast(&waiter->changed);
+    (void)pthread_mutex_unlock(&waiter->lock);
+    (void)pthread_join(waiter->thread, NULL);
+}
