@@ -61,7 +61,8 @@ void query_answer_not_yet(struct http_request *request) {
 static void read_now(struct http_request *request, struct query *query, struct db *db,
                      query_read_fn *read) {
     struct error err;
-    if (read(request, db, &err))
+    // A connection that broke while nobody looked is no reason to refuse: once more, on a new one.
+    if (read(request, db, &err) || (!db_is_connected(db) && read(request, db, &err)))
         atomic_store(&query->ready, true);
     else
         query_answer_unavailable(query, request, &err);
@@ -76,7 +77,8 @@ void query_serve_after(struct http_request *request, struct query *query, query_
                                           .command_id = *command_id,
                                           .deadline_ms = clock_monotonic_ms() + wait_ms};
     struct db *db = pool_take(query);
-    if (!query_visible(db, &waiting, 1, &visible, &err))
+    if (!query_visible(db, &waiting, 1, &visible, &err) &&
+        (db_is_connected(db) || !query_visible(db, &waiting, 1, &visible, &err)))
         query_answer_unavailable(query, request, &err);
     else if (visible)
         read_now(request, query, db, read);

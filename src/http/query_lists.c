@@ -19,13 +19,11 @@
 enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 500, TEXT_MAX = 64, CURSOR_TEXT_LEN = 48 };
 
 #define SQL_ORDERS(filter)                                                                         \
-    "SELECT placed_at, order_id, json_build_object('order_id', order_id, 'version', version, "     \
-    "'status', status, 'customer_id', customer_id, 'reference', reference, "                       \
-    "'currency', currency, 'total_minor', total_minor, 'lines_count', lines_count, "               \
-    "'placed_at', placed_at, 'updated_at', updated_at)::text "                                     \
-    "FROM orders WHERE shop_id = $1::text "                                                        \
+    "SELECT placed_at, order_id, row_to_json(x)::text FROM ("                                      \
+    "SELECT order_id, version, status, customer_id, reference, currency, total_minor, "            \
+    "lines_count, placed_at, updated_at FROM orders WHERE shop_id = $1::text "                     \
     "AND placed_at <= $2::timestamptz AND (placed_at < $2::timestamptz OR order_id > "             \
-    "$3::uuid) " filter " ORDER BY placed_at DESC, order_id LIMIT $4::int8"
+    "$3::uuid) " filter " ORDER BY placed_at DESC, order_id LIMIT $4::int8) x"
 
 static const char *const sql_orders[] = {
     SQL_ORDERS(""),
@@ -35,10 +33,10 @@ static const char *const sql_orders[] = {
 };
 
 static const char sql_events[] =
-    "SELECT log_offset, json_build_object('version', version, 'type', type, 'status', status, "
-    "'occurred_at', occurred_at, 'event_id', event_id, 'detail', detail)::text "
+    "SELECT log_offset, row_to_json(x)::text FROM ("
+    "SELECT version, type, status, occurred_at, event_id, detail, log_partition, log_offset "
     "FROM order_timeline WHERE order_id = $1::uuid AND shop_id = $2::text "
-    "AND log_offset > $3::int8 ORDER BY log_offset LIMIT $4::int8";
+    "AND log_offset > $3::int8 ORDER BY log_offset LIMIT $4::int8) x";
 
 static bool parse_limit(struct http_request *request, int64_t *ret) {
     const char *text = http_request_query(request, "limit");

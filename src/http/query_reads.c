@@ -11,39 +11,29 @@
 #include "http/respond.h"
 
 static const char sql_order[] =
-    "SELECT version, json_build_object("
-    "'order_id', order_id, 'version', version, 'status', status, "
-    "'reservation_status', reservation_status, 'payment_status', payment_status, "
-    "'shipment_status', shipment_status, 'customer_id', customer_id, 'reference', reference, "
-    "'currency', currency, 'items_minor', items_minor, 'discount_minor', discount_minor, "
-    "'shipping_minor', shipping_minor, 'tax_minor', tax_minor, 'total_minor', total_minor, "
-    "'captured_minor', captured_minor, 'close_reason', close_reason, "
-    "'close_detail', close_detail, 'case_reason', case_reason, 'tracking', tracking, "
-    "'ordered_at', ordered_at, 'placed_at', placed_at, 'confirmed_at', confirmed_at, "
-    "'dispatched_at', dispatched_at, 'delivered_at', delivered_at, 'closed_at', closed_at, "
-    "'updated_at', updated_at, 'lines', "
-    "(SELECT json_agg(json_build_object('sku', sku, 'quantity', quantity, "
-    "'unit_price_minor', unit_price_minor, 'price_version', price_version) ORDER BY line_no) "
-    "FROM order_lines l WHERE l.order_id = o.order_id))::text "
-    "FROM orders o WHERE order_id = $1::uuid AND shop_id = $2::text";
+    "SELECT version, row_to_json(x)::text FROM ("
+    "SELECT order_id, version, status, reservation_status, payment_status, shipment_status, "
+    "customer_id, reference, currency, items_minor, discount_minor, shipping_minor, tax_minor, "
+    "total_minor, captured_minor, close_reason, close_detail, case_reason, tracking, ordered_at, "
+    "placed_at, confirmed_at, dispatched_at, delivered_at, closed_at, updated_at, "
+    "(SELECT json_agg(l) FROM (SELECT sku, quantity, unit_price_minor, price_version "
+    "FROM order_lines WHERE order_id = o.order_id ORDER BY line_no) l) AS lines "
+    "FROM orders o WHERE order_id = $1::uuid AND shop_id = $2::text) x";
 
 static const char sql_inventory[] =
-    "SELECT version, json_build_object('sku', sku, 'version', version, 'name', name, "
-    "'currency', currency, 'price_minor', price_minor, 'price_version', price_version, "
-    "'on_hand', on_hand, 'reserved', reserved, 'available', on_hand - reserved, 'sold', sold, "
-    "'updated_at', updated_at)::text "
-    "FROM inventory WHERE shop_id = $1::text AND sku = $2::text";
+    "SELECT version, row_to_json(x)::text FROM ("
+    "SELECT sku, version, name, currency, price_minor, price_version, on_hand, reserved, "
+    "on_hand - reserved AS available, sold, updated_at "
+    "FROM inventory WHERE shop_id = $1::text AND sku = $2::text) x";
 
 static const char sql_command[] =
-    "SELECT -1::int8, json_build_object('command_id', command_id, 'outcome', outcome, "
-    "'reason', reason, 'detail', detail, 'event_type', event_type, 'order_id', order_id, "
-    "'version', version, 'occurred_at', occurred_at)::text "
-    "FROM order_commands WHERE command_id = $1::uuid AND shop_id = $2::text "
+    "SELECT -1::int8, row_to_json(x)::text FROM ("
+    "SELECT command_id, outcome, reason, detail, event_type, order_id, version, occurred_at "
+    "FROM order_commands WHERE command_id = $1::uuid AND shop_id = $2::text) x "
     "UNION ALL "
-    "SELECT -1::int8, json_build_object('command_id', command_id, 'outcome', outcome, "
-    "'reason', reason, 'detail', detail, 'event_type', event_type, 'sku', sku, "
-    "'version', version, 'occurred_at', occurred_at)::text "
-    "FROM stock_commands WHERE command_id = $1::uuid AND shop_id = $2::text";
+    "SELECT -1::int8, row_to_json(x)::text FROM ("
+    "SELECT command_id, outcome, reason, detail, event_type, sku, version, occurred_at "
+    "FROM stock_commands WHERE command_id = $1::uuid AND shop_id = $2::text) x";
 
 // If-None-Match: a list of tags, weak ones too, or a star.
 static bool is_known_to_caller(struct http_request *request, const char *tag) {

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reads over HTTP from a real PostgreSQL whose read models are fed without Kafka.
+#include <curl/curl.h>
+#include <poll.h>
+#include <pthread.h>
+
+#include "event/types.h"
+#include "http/query.h"
+#include "http/server.h"
+#include "service/clock.h"
+#include "service/config.h"
+#include "store/projection.h"
+#include "store_fixture.h"
+
+enum { ORDERS = 60 };
+
+static struct config config;
+static struct query *query;
+static struct db *db;
+static struct projection_set *set;
+static int64_t log_end;
+
+// "ol_main_x" is a key of the shop main, "ol_other_x" of another one, "ol_blind_x" may not read.
+static bool check(void *state, const char *id, size_t id_length, const char *secret,
+                  size_t secret_length, struct http_caller *ret) {
+    (void)state;
+    if (secret_length != 1 || *secret != 'x' || id_length >= sizeof(ret->shop_id))
+        return false;
+    bool blind = id_length == 5 && memcmp(id, "blind", 5) == 0;
+    *ret = (struct http_caller){.scopes = blind ? SCOPE_WRITE : SCOPE_READ};
+    memcpy(ret->shop_id, id, id_length);
+    return true;
+}
+
+static int open_all(void **state) {
+    struct error err;
+    enum config_action action;
+    int arguments;
+    static char dsn[FIXTURE_DSN_MAX + 32];
+    if (fixture_create(state) != 0)
+        return -1;
+    snprintf(dsn, sizeof(dsn), "--postgres.conninfo=%s", fixture_dsn);
+    char *argv[] = {dsn, "--query.port=0", "--query.threads=2", NULL};
+    const struct config_command command = {.usage = "test", .about = "test", .role = ROLE_QUERY};
+    if (!config_load(&command, 3, argv, NULL, &config, &arguments, &action, &err) ||
+        !query_start(&config, (struct http_access){.check = check}, &query, &err))
+        fixture_fail("starting", &err);
+    db = fixture_connect();
+    set = projection_set_new("orders.events", projection_files, projection_files_count, NULL, &err);
+    return 0;
+}
+
+static int close_all(void **state) {
+    query_stop(query);
+    projection_set_free(set);
+    db_free(db);
+    config_free(&config);
+    return fixture_drop(state);
+}
+
+// Applies events to the read models in mask, as if they were the log's next records.
+static void feed(uint32_t mask, const struct projection_record *records, size_t count) {
+    struct projection_position positions[PROJECTIONS_MAX];
+    struct projection_move moves[PROJECTIONS_MAX];
+    struct error err;
+    int32_t partition = 0;
+    size_t moves_count = 0;
+    if (!projection_positions_load(db, set, "topic", &partition, 1, positions, &err))
+        fixture_fail("positions", &err);
+    for (size_t i = 0; i < projection_set_count(set); i++)
+        if (mask & 1u << i)
+            moves[moves_count++] = (struct projection_move){
+                (uint32_t)i, 0, positions[i].next_offset, records[count - 1].offset + 1};
+    const struct projection_batch batch = {.mask = mask,
+                                           .records = records,
+                                           .records_count = count,
+                                           .moves = moves,
+                                           .moves_count = moves_count};
+    if (!projection_set_apply(set, db, &batch, NULL, &err))
+        fixture_fail("apply", &err);
+}
+
+static uint32_t every_model(void) {
+    return (1u << projection_set_count(set)) - 1;
+}
+
+static uint32_t only_model(const char *name) {
+    for (uint32_t i = 0; i < projection_set_count(set); i++)
+        if (strcmp(projection_set_name(set, i), name) == 0)
+            return 1u << i;
+    abort();
+}
+
+static int begin(void **state) {
+    (void)state;
+    static struct order_placed placed[ORDERS];
+    static struct projection_record records[ORDERS];
+    fixture_exec(db, "TRUNCATE orders, order_lines, order_timeline, order_commands, "
+                     "stock_commands, inventory, projection_offsets");
+    for (uint64_t n = 0; n < ORDERS; n++) {
+        placed[n] = fixture_placed(n);
+        placed[n].occurred_at -= (int64_t)(n % 4) * 1000000; // several at one time
+        records[n] = (struct projection_record){RECORD_ORDER_PLACED, &placed[n], 0, (int64_t)n};
+    }
+    feed(every_model(), records, ORDERS);
+    log_end = ORDERS;
+    return 0;
+}
+
+struct reply {
+    long status;
+    char body[65536];
+    size_t length;
+    char headers[4096];
+    size_t headers_length;
+};
+
+static size_t take_body(char *bytes, size_t size, size_t count, void *arg) {
+    struct reply *reply = arg;
+    assert_true(reply->length + size * count < sizeof(reply->body));
+    memcpy(reply->body + reply->length, bytes, size * count);
+    reply->length += size * count;
+    reply->body[reply->length] = '\0';
+    return size * count;
+}
+
+static size_t take_header(char *bytes, size_t size, size_t count, void *arg) {
+    struct reply *reply = arg;
+    assert_true(reply->headers_length + size * count < sizeof(reply->headers));
+    memcpy(reply->headers + reply->headers_length, bytes, size * count);
+    reply->headers_length += size * count;
+    reply->headers[reply->headers_length] = '\0';
+    return size * count;
+}
+
+static void get(const char *key, const char *path, const char *header, struct reply *ret) {
+    char url[512], authorization[128];
+    *ret = (struct reply){0};
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d%s", query_port(query), path);
+    snprintf(authorization, sizeof(authorization), "Authorization: Bearer %s", key);
+    CURL *curl = curl_easy_init();
+    struct curl_slist *headers = curl_slist_append(NULL, authorization);
+    if (header)
+        headers = curl_slist_append(headers, header);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, ret);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, ret);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 20000L);
+    CURLcode code = curl_easy_perform(curl);
+    if (code)
+        fixture_fail(curl_easy_strerror(code), &(struct error){.msg = "GET"});
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &ret->status);
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(curl);
+}
+
+static const char *order_path(uint64_t n, const char *rest) {
+    static char path[256];
+    struct id id = fixture_order_id(n);
+    snprintf(path, sizeof(path), "/v1/orders/%s%s", id_text(&id).text, rest);
+    return path;
+}
+
+static struct reply reply;
+
+static void assert_status(const char *path, long status) {
+    get("ol_main_x", path, NULL, &reply);
+    if (reply.status != status)
+        fprintf(stderr, "%s: %ld %s\n", path, reply.status, reply.body);
+    assert_int_equal(reply.status, status);
+}
+
+static void an_order_is_read_back_with_its_lines(void **state) {
+    (void)state;
+    assert_status(order_path(5, ""), 200);
+    assert_non_null(strstr(reply.body, "\"status\":\"PLACED\""));
+    assert_non_null(strstr(reply.body, "\"total_minor\":600"));
+    assert_non_null(strstr(reply.body, "\"sku\":\"pear\",\"quantity\":1"));
+    assert_non_null(strstr(reply.headers, "ETag: \"1\""));
+    assert_status(order_path(5, "/events"), 200);
+    assert_non_null(strstr(reply.body, "\"type\":\"OrderPlaced\""));
+    struct id command_id = fixture_command_id(5);
+    char path[128];
+    snprintf(path, sizeof(path), "/v1/commands/%s", id_text(&command_id).text);
+    assert_status(path, 200);
+    assert_non_null(strstr(reply.body, "\"outcome\":\"applied\""));
+    assert_status(order_path(ORDERS, ""), 404);
+    assert_status("/v1/orders/nonsense", 404);
+    assert_status("/v1/inventory/apple", 404);
+}
+
+static void a_known_version_is_not_sent_again(void **state) {
+    (void)state;
+    get("ol_main_x", order_path(5, ""), "If-None-Match: \"7\", W/\"1\"", &reply);
+    assert_int_equal(reply.status, 304);
+    assert_int_equal(reply.length, 0);
+    get("ol_main_x", order_path(5, ""), "If-None-Match: \"11\"", &reply);
+    assert_int_equal(reply.status, 200);
+}
+
+static void what_belongs_to_another_shop_is_not_there(void **state) {
+    (void)state;
+    char path[128];
+    struct id command_id = fixture_command_id(5);
+    get("ol_other_x", order_path(5, ""), NULL, &reply);
+    assert_int_equal(reply.status, 404);
+    get("ol_other_x", order_path(5, "/events"), NULL, &reply);
+    assert_int_equal(reply.status, 404);
+    snprintf(path, sizeof(path), "/v1/commands/%s", id_text(&command_id).text);
+    get("ol_other_x", path, NULL, &reply);
+    assert_int_equal(reply.status, 404);
+    get("ol_other_x", "/v1/orders", NULL, &reply);
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(reply.body, "\"orders\":[]"));
+    // Nor does waiting tell that the command is known.
+    snprintf(path, sizeof(path), "/v1/commands/%s?wait=0ms", id_text(&command_id).text);
+    get("ol_other_x", path, NULL, &reply);
+    assert_int_equal(reply.status, 504);
+    get("ol_blind_x", order_path(5, ""), NULL, &reply);
+    assert_int_equal(reply.status, 403);
+    get("ol_main_wrong", order_path(5, ""), NULL, &reply);
+    assert_int_equal(reply.status, 401);
+}
+
+// Follows the pages and checks that each order is seen once, in order.
+static size_t read_pages(const char *filter, int limit) {
+    char path[512], cursor[64] = "", last[64] = "";
+    size_t seen = 0;
+    bool found[ORDERS] = {false};
+    for (;;) {
+        snprintf(path, sizeof(path), "/v1/orders?limit=%d%s%s%s", limit, filter,
+                 *cursor ? "&cursor=" : "", cursor);
+        assert_status(path, 200);
+        for (const char *at = reply.body; (at = strstr(at, "\"order_id\":\"")) != NULL;) {
+            struct id id;
+            at += strlen("\"order_id\":\"");
+            assert_true(id_parse(at, ID_TEXT_LEN, &id));
+            const char *placed_at = strstr(at, "\"placed_at\":\"") + strlen("\"placed_at\":\"");
+            assert_true(!*last || strncmp(placed_at, last, 19) <= 0);
+            snprintf(last, sizeof(last), "%.19s", placed_at);
+            for (uint64_t n = 0; n < ORDERS; n++) {
+                struct id known = fixture_order_id(n);
+                if (!id_equal(&known, &id))
+                    continue;
+                assert_false(found[n]);
+                found[n] = true;
+                seen++;
+            }
+        }
+        const char *next = strstr(reply.body, "\"next_cursor\":\"");
+        if (!next)
+            return seen;
+        snprintf(cursor, sizeof(cursor), "%.48s", next + strlen("\"next_cursor\":\""));
+    }
+}
+
+static void pages_neither_skip_nor_repeat(void **state) {
+    (void)state;
+    assert_int_equal(read_pages("", 7), ORDERS);
+    assert_int_equal(read_pages("", 1), ORDERS);
+    assert_int_equal(read_pages("", ORDERS), ORDERS);
+    assert_int_equal(read_pages("&customer=odd", 4), ORDERS / 2);
+    assert_int_equal(read_pages("&status=PLACED", 11), ORDERS);
+    assert_int_equal(read_pages("&status=CANCELLED", 11), 0);
+    assert_int_equal(read_pages("&customer=even&status=PLACED", 11), ORDERS / 2);
+    assert_int_equal(read_pages("&customer=nobody", 11), 0);
+}
+
+static void bad_parameters_are_refused(void **state) {
+    (void)state;
+    static const char *const paths[] = {
+        "/v1/orders?limit=0",
+        "/v1/orders?limit=501",
+        "/v1/orders?limit=x",
+        "/v1/orders?status=LOST",
+        "/v1/orders?cursor=12",
+        "/v1/orders?customer=",
+        "/v1/orders?colour=red",
+        "/v1/orders?limit=1&limit=2",
+        "/v1/orders?wait=2s",
+        "/v1/orders?after=nonsense",
+        "/v1/orders?after=00000000-0000-8000-8000-000000000000&wait=2",
+        "/v1/orders?after=00000000-0000-8000-8000-000000000000&wait=1h",
+        "/v1/orders?after=00000000-0000-8000-8000-000000000000&wait=-1s",
+        "/v1/orders?after=00000000-0000-8000-8000-000000000000&wait=3600s",
+    };
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        assert_status(paths[i], 400);
+        assert_non_null(strstr(reply.body, "urn:orderlog:problem:invalid-parameter"));
+    }
+}
+
+struct waiting_get {
+    char path[256];
+    struct reply reply;
+};
+
+static void *get_in_thread(void *arg) {
+    struct waiting_get *waiting = arg;
+    get("ol_main_x", waiting->path, NULL, &waiting->reply);
+    return NULL;
+}
+
+static void a_read_after_a_command_sees_its_effect(void **state) {
+    (void)state;
+    static struct waiting_get waiting[20];
+    pthread_t threads[20];
+    struct id command_id = fixture_id('X', 7);
+    struct order_cancelled cancelled = fixture_cancelled(7, 2);
+    const struct projection_record record = {RECORD_ORDER_CANCELLED, &cancelled, 0, log_end};
+    for (int i = 0; i < 20; i++) {
+        char rest[64];
+        snprintf(rest, sizeof(rest), "?after=%s&wait=10s", id_text(&command_id).text);
+        snprintf(waiting[i].path, sizeof(waiting[i].path), "%s", order_path(7, rest));
+        assert_int_equal(pthread_create(&threads[i], NULL, get_in_thread, &waiting[i]), 0);
+    }
+    // First the outcome alone: the order does not show it yet, and whoever asks is told so.
+    feed(only_model("order_commands"), &record, 1);
+    char rest[64];
+    snprintf(rest, sizeof(rest), "?after=%s&wait=50ms", id_text(&command_id).text);
+    assert_status(order_path(7, rest), 504);
+    assert_non_null(strstr(reply.body, "urn:orderlog:problem:not-yet"));
+    assert_non_null(strstr(reply.headers, "Retry-After"));
+    feed(every_model() & ~only_model("order_commands"), &record, 1);
+    for (int i = 0; i < 20; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(waiting[i].reply.status, 200);
+        assert_non_null(strstr(waiting[i].reply.body, "\"status\":\"CANCELLED\""));
+        assert_non_null(strstr(waiting[i].reply.body, "\"close_reason\":\"CUSTOMER\""));
+    }
+    snprintf(rest, sizeof(rest), "?after=%s", id_text(&command_id).text);
+    assert_status(order_path(7, rest), 200); // without waiting, too
+}
+
+static void an_unknown_command_is_not_waited_for_longer_than_asked(void **state) {
+    (void)state;
+    int64_t begin_ms = clock_monotonic_ms();
+    assert_status(order_path(5, "?after=00000000-0000-8000-8000-000000000000&wait=300ms"), 504);
+    assert_in_range(clock_monotonic_ms() - begin_ms, 290, 5000);
+}
+
+static void killed_connections_do_not_disturb_reads(void **state) {
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        assert_true(fixture_count(db, "SELECT count(pg_terminate_backend(pid)) "
+                                      "FROM pg_stat_activity WHERE datname = current_database() "
+                                      "AND application_name LIKE 'orderlog query%'") > 0);
+        for (int j = 0; j < 4; j++)
+            assert_status(order_path(5, ""), 200);
+        assert_status(order_path(5, "?after=00000000-0000-8000-8000-000000000000&wait=60ms"), 504);
+    }
+}
+
+int main(void) {
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(an_order_is_read_back_with_its_lines, begin),
+        cmocka_unit_test_setup(a_known_version_is_not_sent_again, begin),
+        cmocka_unit_test_setup(what_belongs_to_another_shop_is_not_there, begin),
+        cmocka_unit_test_setup(pages_neither_skip_nor_repeat, begin),
+        cmocka_unit_test_setup(bad_parameters_are_refused, begin),
+        cmocka_unit_test_setup(a_read_after_a_command_sees_its_effect, begin),
+        cmocka_unit_test_setup(an_unknown_command_is_not_waited_for_longer_than_asked, begin),
+        cmocka_unit_test_setup(killed_connections_do_not_disturb_reads, begin),
+    };
+    return cmocka_run_group_tests(tests, open_all, close_all);
+}
