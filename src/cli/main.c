@@ -27,6 +27,7 @@ static const struct command operations[] = {
      "Place a file's orders through the gateway and count what becomes of them"},
     {"events", cmd_events, "Print the life of one order from the log"},
     {"status", cmd_status, "Print how far behind processors and read models are"},
+    {"verify", cmd_verify, "Fold the whole log and check what is promised about it"},
     {"ledger", cmd_ledger, "Print the books of the simulated provider or carrier"},
     {NULL, NULL, NULL},
 };
