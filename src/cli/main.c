@@ -16,6 +16,8 @@ struct command_group {
 
 static const struct command roles[] = {
     {"process", cmd_process, "Decide or act: process order|inventory|payment|shipping"},
+    {"project", cmd_project, "Feed the read models in PostgreSQL from the event topics"},
+    {"query", cmd_query, "Serve reads over HTTP"},
     {NULL, NULL, NULL},
 };
 
