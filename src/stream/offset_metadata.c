@@ -13,10 +13,13 @@ bool offset_metadata_parse(const char *text, size_t len, struct offset_metadata 
     copy[len] = '\0';
     struct offset_metadata metadata = {0};
     int used = 0;
-    if (sscanf(copy, "v1 seq=%" SCNu64 " events=%" SCNd64 " new=%" SCNd64 " by=%" SCNx32 "%n",
-               &metadata.seq, &metadata.events, &metadata.events_new, &metadata.by, &used) != 4)
+    if (sscanf(copy,
+               "v1 at=%" SCNd64 " seq=%" SCNu64 " events=%" SCNd64 " new=%" SCNd64 " by=%" SCNx32
+               "%n",
+               &metadata.at, &metadata.seq, &metadata.events, &metadata.events_new, &metadata.by,
+               &used) != 5)
         return false;
-    if (metadata.events < 0 || metadata.events_new < 0)
+    if (metadata.at < 0 || metadata.events < 0 || metadata.events_new < 0)
         return false;
     static const char answered[] = " answered=";
     if (strncmp(copy + used, answered, sizeof(answered) - 1) == 0) {
@@ -32,8 +35,10 @@ bool offset_metadata_parse(const char *text, size_t len, struct offset_metadata 
 void offset_metadata_format(const struct offset_metadata *metadata,
                             char text[OFFSET_METADATA_MAX]) {
     int used = snprintf(text, OFFSET_METADATA_MAX,
-                        "v1 seq=%" PRIu64 " events=%" PRId64 " new=%" PRId64 " by=%08" PRIx32,
-                        metadata->seq, metadata->events, metadata->events_new, metadata->by);
+                        "v1 at=%" PRId64 " seq=%" PRIu64 " events=%" PRId64 " new=%" PRId64
+                        " by=%08" PRIx32,
+                        metadata->at, metadata->seq, metadata->events, metadata->events_new,
+                        metadata->by);
     if (metadata->answered_len)
         (void)snprintf(text + used, OFFSET_METADATA_MAX - (size_t)used, " answered=%.*s",
                        (int)metadata->answered_len, metadata->answered);

@@ -71,6 +71,7 @@ void partition_stage(struct partition *partition, int64_t events_new, uint32_t b
         window_text(&partition->window, partition->staged_answered);
         partition->staged.answered_len = strlen(partition->staged_answered);
     }
+    partition->staged.at = partition->staged_offset;
 }
 
 void partition_commit_staged(struct partition *partition, int64_t events_next) {

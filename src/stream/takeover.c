@@ -205,7 +205,7 @@ static enum takeover_result missing(const struct takeover *takeover,
               "(an offset without its metadata cannot be trusted)",
               input_name(takeover), element->partition,
               element->offset < 0 ? "no offset is committed"
-                                  : "the committed offset does not carry our metadata");
+                                  : "the committed offset does not carry the metadata we gave it");
     return TAKEOVER_REFUSED;
 }
 
@@ -224,7 +224,8 @@ enum takeover_result takeover_run(const struct takeover *takeover, struct partit
         struct partition *partition = partitions[i];
         struct offset_metadata now;
         if (element->offset < 0 ||
-            !offset_metadata_parse(element->metadata, element->metadata_size, &now)) {
+            !offset_metadata_parse(element->metadata, element->metadata_size, &now) ||
+            now.at != element->offset) {
             result = missing(takeover, element, err);
             break;
         }
