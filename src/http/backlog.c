@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A thread asks for the ends and the committed offsets of orders.inbox. When the brokers do not
+// answer the last known lag stands: then nothing can be written either, and callers learn it from
+// the writer.
+#include "http/backlog.h"
+
+#include "http/lag_clock.h"
+#include "service/clock.h"
+#include "service/log.h"
+#include "service/metrics.h"
+#include "service/service.h"
+#include "stream/kafka_conf.h"
+#include "stream/topics.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { CONNECT_MS = 15000, PERIOD_MS = 250, ASK_TIMEOUT_MS = 1000 };
+
+struct backlog {
+    int64_t lag_ms_max;
+    rd_kafka_t *client;
+    int32_t partitions;
+    struct lag_clock *clocks; // owned, per partition
+    _Atomic int64_t lag_ms;
+    pthread_t thread;
+    bool running;
+    int stop_fd;
+    pthread_mutex_t lock; // of the list
+    struct backlog_waiter *waiters;
+};
+
+int64_t backlog_lag_ms(const struct backlog *backlog) {
+    return atomic_load_explicit(&backlog->lag_ms, memory_order_relaxed);
+}
+
+bool backlog_over(const struct backlog *backlog) {
+    return backlog_lag_ms(backlog) > backlog->lag_ms_max;
+}
+
+static void unlink_waiter(struct backlog *backlog, struct backlog_waiter *waiter) {
+    if (waiter->previous)
+        waiter->previous->next = waiter->next;
+    else
+        backlog->waiters = waiter->next;
+    if (waiter->next)
+        waiter->next->previous = waiter->previous;
+    waiter->waiting = false;
+}
+
+bool backlog_wait(struct backlog *backlog, struct backlog_waiter *waiter) {
+    (void)pthread_mutex_lock(&backlog->lock);
+    // Looked at under the lock: the thread lowers the lag first and wakes then.
+    bool waits = backlog_over(backlog) && !service_stopping();
+    if (waits && !waiter->waiting) {
+        waiter->previous = NULL;
+        waiter->next = backlog->waiters;
+        if (waiter->next)
+            waiter->next->previous = waiter;
+        backlog->waiters = waiter;
+        waiter->waiting = true;
+    }
+    (void)pthread_mutex_unlock(&backlog->lock);
+    return waits;
+}
+
+void backlog_forget(struct backlog *backlog, struct backlog_waiter *waiter) {
+    (void)pthread_mutex_lock(&backlog->lock);
+    if (waiter->waiting)
+        unlink_waiter(backlog, waiter);
+    (void)pthread_mutex_unlock(&backlog->lock);
+}
+
+static void wake_all(struct backlog *backlog) {
+    (void)pthread_mutex_lock(&backlog->lock);
+    while (backlog->waiters) {
+        struct backlog_waiter *waiter = backlog->waiters;
+        unlink_waiter(backlog, waiter);
+        waiter->wake(waiter->state);
+    }
+    (void)pthread_mutex_unlock(&backlog->lock);
+}
+
+// --- asking ------------------------------------------------------------------------------------
+
+static bool ask(struct backlog *backlog, rd_kafka_topic_partition_list_t *committed) {
+    int64_t worst_ms = 0;
+    const char *topic = topics[TOPIC_ORDERS_INBOX].name;
+    if (rd_kafka_committed(backlog->client, committed, ASK_TIMEOUT_MS))
+        return false;
+    for (int32_t p = 0; p < backlog->partitions; p++) {
+        int64_t low = 0;
+        int64_t end = 0;
+        if (rd_kafka_query_watermark_offsets(backlog->client, topic, p, &low, &end, ASK_TIMEOUT_MS))
+            return false;
+        int64_t offset = committed->elems[p].offset < 0 ? 0 : committed->elems[p].offset;
+        int64_t lag_ms = lag_clock_update(&backlog->clocks[p], clock_monotonic_ms(), end, offset);
+        if (lag_ms > worst_ms)
+            worst_ms = lag_ms;
+    }
+    atomic_store(&backlog->lag_ms, worst_ms);
+    metrics_set(METRIC_GATEWAY_BACKLOG_MS, 0, worst_ms);
+    return true;
+}
+
+static void tell(bool over, int64_t lag_ms) {
+    if (over)
+        LOG(WARN, "the order processors are behind, putting off new orders",
+            F_INT("lag_ms", lag_ms));
+    else
+        LOG(INFO, "the order processors have caught up, taking orders", F_INT("lag_ms", lag_ms));
+}
+
+static void *run(void *arg) {
+    struct backlog *backlog = arg;
+    struct pollfd stop = {.fd = backlog->stop_fd, .events = POLLIN};
+    rd_kafka_topic_partition_list_t *committed =
+        rd_kafka_topic_partition_list_new(backlog->partitions);
+    for (int32_t p = 0; p < backlog->partitions; p++)
+        rd_kafka_topic_partition_list_add(committed, topics[TOPIC_ORDERS_INBOX].name, p);
+    bool was_over = false;
+    do {
+        (void)ask(backlog, committed);
+        bool over = backlog_over(backlog);
+        if (over != was_over)
+            tell(over, backlog_lag_ms(backlog));
+        was_over = over;
+        if (!over || service_stopping())
+            wake_all(backlog);
+    } while (poll(&stop, 1, PERIOD_MS) <= 0);
+    rd_kafka_topic_partition_list_destroy(committed);
+    return NULL;
+}
+
+// --- start and stop ----------------------------------------------------------------------------
+
+static rd_kafka_t *open_client(const struct config *config, struct error *err) {
+    char group[64];
+    (void)snprintf(group, sizeof(group), "orderlog.%s", domains[DOMAIN_ORDER].name);
+    const struct kafka_setting settings[] = {
+        {"group.id", group}, // asked about, never joined
+        {"enable.auto.commit", "false"},
+        // Otherwise the brokers would not tell while a transaction with offsets is open.
+        {"isolation.level", "read_uncommitted"},
+        {NULL, NULL},
+    };
+    rd_kafka_conf_t *conf = kafka_conf_new(config, "orderlog.backlog", err);
+    if (!conf)
+        return NULL;
+    if (!kafka_conf_set(conf, settings, err)) {
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    return kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
+}
+
+static bool start(struct backlog *backlog, const struct config *config, struct error *err) {
+    backlog->client = open_client(config, err);
+    if (!backlog->client || !kafka_partitions(backlog->client, topics[TOPIC_ORDERS_INBOX].name,
+                                              CONNECT_MS, &backlog->partitions, err))
+        return false;
+    backlog->clocks = calloc((size_t)backlog->partitions, sizeof(*backlog->clocks));
+    if (!backlog->clocks)
+        return error_set(err, DISP_FATAL, 0, "out of memory");
+    if (backlog->stop_fd < 0 || pthread_create(&backlog->thread, NULL, run, backlog) != 0)
+        return error_set(err, DISP_FATAL, 0, "cannot start a thread");
+    backlog->running = true;
+    return true;
+}
+
+bool backlog_start(const struct config *config, struct backlog **ret, struct error *err) {
+    struct backlog *backlog = calloc(1, sizeof(*backlog));
+    if (!backlog || pthread_mutex_init(&backlog->lock, NULL) != 0) {
+        free(backlog);
+        return error_set(err, DISP_FATAL, 0, "out of memory");
+    }
+    backlog->lag_ms_max = config->gateway_backlog_ms_max;
+    backlog->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!start(backlog, config, err)) {
+        backlog_stop(backlog);
+        return false;
+    }
+    *ret = backlog;
+    return true;
+}
+
+void backlog_stop(struct backlog *backlog) {
+    if (!backlog)
+        return;
+    if (backlog->running) {
+        (void)eventfd_write(backlog->stop_fd, 1);
+        (void)pthread_join(backlog->thread, NULL);
+    }
+    if (backlog->client)
+        rd_kafka_destroy(backlog->client);
+    if (backlog->stop_fd >= 0)
+        (void)close(backlog->stop_fd);
+    free(backlog->clocks);
+    (void)pthread_mutex_destroy(&backlog->lock);
+    free(backlog);
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The gateway's parts in the order they start, and its table of routes. It keeps nothing: prices
+// and API keys are folds of the log, and a command is the log's business once it is acknowledged.
+#include "http/gateway.h"
+
+#include "gateway_state.h"
+#include "http/admin.h"
+#include "service/log.h"
+#include "service/metrics.h"
+#include "service/service.h"
+#include "stream/topics.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { REGISTRY_TIMEOUT_MS = 10000, DRAIN_RESERVE_MS = 2000, RETRY_AFTER_S_MAX = 30 };
+
+// --- what the routes share ---------------------------------------------------------------------
+
+static bool find_price(void *state, const char *shop, size_t shop_len, const char *sku,
+                       size_t sku_len, struct catalogue_price *ret) {
+    return catalogue_find(state, shop, shop_len, sku, sku_len, ret);
+}
+
+struct command_prices gateway_prices(struct gateway *gateway) {
+    int64_t age_ms = catalogue_age_ms(gateway->catalogue);
+    metrics_set(METRIC_GATEWAY_CATALOGUE_AGE_MS, 0, age_ms);
+    return (struct command_prices){
+        .find = find_price,
+        .state = gateway->catalogue,
+        .fresh = age_ms <= gateway->config->gateway_catalogue_age_ms_max,
+    };
+}
+
+void gateway_write_receipt(struct jsonout *out, const struct command *command, uint64_t line,
+                           const char *made_key) {
+    char link[80];
+    bool about_order = !id_is_nil(&command->order_id);
+    struct id_text command_id = id_text(&command->command_id);
+    struct id_text order_id = id_text(&command->order_id);
+    jsonout_object_begin(out, NULL);
+    if (line > 0) {
+        jsonout_int(out, "line", (int64_t)line);
+        jsonout_int(out, "status", 202);
+    }
+    if (about_order)
+        jsonout_string(out, "order_id", order_id.text);
+    jsonout_string(out, "command_id", command_id.text);
+    if (made_key)
+        jsonout_string(out, "idempotency_key", made_key);
+    if (line == 0) {
+        jsonout_object_begin(out, "links");
+        if (about_order) {
+            (void)snprintf(link, sizeof(link), "/v1/orders/%s", order_id.text);
+            jsonout_string(out, "order", link);
+        }
+        (void)snprintf(link, sizeof(link), "/v1/commands/%s", command_id.text);
+        jsonout_string(out, "command", link);
+        jsonout_object_end(out);
+    }
+    jsonout_object_end(out);
+    jsonout_newline(out);
+}
+
+void gateway_explain(enum writer_outcome outcome, struct problem *problem) {
+    assert(outcome != WRITER_WRITTEN);
+    if (outcome == WRITER_UNKNOWN) {
+        (void)problem_set(problem, PROBLEM_OUTCOME_UNKNOWN,
+                          "the brokers did not acknowledge the command in time");
+        return;
+    }
+    problem->retry_after_s = 1;
+    (void)problem_set(problem, PROBLEM_NOT_WRITTEN, "the brokers could not be reached in time");
+}
+
+void gateway_explain_backlog(const struct gateway *gateway, struct problem *problem) {
+    int64_t lag_s = (backlog_lag_ms(gateway->backlog) + 999) / 1000;
+    problem->retry_after_s = (int)(lag_s < RETRY_AFTER_S_MAX ? lag_s : RETRY_AFTER_S_MAX);
+    (void)problem_set(problem, PROBLEM_BACKLOG, "orders wait for %" PRId64 " s already", lag_s);
+}
+
+// --- routes ------------------------------------------------------------------------------------
+
+static const struct http_route rows[] = {
+    {.method = "POST",
+     .pattern = "/v1/orders",
+     .scope = SCOPE_WRITE,
+     .flags = ROUTE_BODY,
+     .summary = "Place an order",
+     .handle = gateway_handle_place},
+    {.method = "POST",
+     .pattern = "/v1/orders:batch",
+     .scope = SCOPE_WRITE,
+     .flags = ROUTE_STREAM,
+     .summary = "Place orders, one per line",
+     .begin = gateway_batch_begin,
+     .chunk = gateway_batch_chunk,
+     .handle = gateway_batch_handle,
+     .done = gateway_batch_done},
+    {.method = "POST",
+     .pattern = "/v1/orders/{id}/cancel",
+     .scope = SCOPE_WRITE,
+     .flags = ROUTE_BODY,
+     .summary = "Cancel an order before dispatch",
+     .handle = gateway_handle_cancel},
+    {.method = "POST",
+     .pattern = "/v1/orders/{id}/dispatch",
+     .scope = SCOPE_WRITE,
+     .flags = ROUTE_BODY,
+     .summary = "Ask to dispatch an order",
+     .handle = gateway_handle_dispatch},
+    {.method = "POST",
+     .pattern = "/v1/orders/{id}/deliver",
+     .scope = SCOPE_WRITE,
+     .flags = ROUTE_BODY,
+     .summary = "Report an order as delivered",
+     .handle = gateway_handle_deliver},
+    {.method = "PUT",
+     .pattern = "/v1/products/{sku}",
+     .scope = SCOPE_WRITE,
+     .flags = ROUTE_BODY,
+     .summary = "Create a product, or change its name and price",
+     .handle = gateway_handle_product},
+    {.method = "POST",
+     .pattern = "/v1/inventory/{sku}/receive",
+     .scope = SCOPE_WRITE,
+     .flags = ROUTE_BODY,
+     .summary = "Add units that arrived",
+     .handle = gateway_handle_receive},
+    {.method = "POST",
+     .pattern = "/v1/inventory/{sku}/adjust",
+     .scope = SCOPE_WRITE,
+     .flags = ROUTE_BODY,
+     .summary = "Correct a stock level",
+     .handle = gateway_handle_adjust},
+    {.method = "GET", .pattern = "/livez", .summary = "Alive?", .handle = admin_handle_livez},
+    {.method = "GET", .pattern = "/readyz", .summary = "Ready?", .handle = admin_handle_readyz},
+    {.method = "GET",
+     .pattern = "/metrics",
+     .scope = SCOPE_READ,
+     .summary = "Metrics for Prometheus",
+     .handle = admin_handle_metrics},
+};
+static const struct http_routes routes = {rows, sizeof(rows) / sizeof(rows[0])};
+
+const struct http_routes *gateway_routes(void) {
+    return &routes;
+}
+
+// --- parts -------------------------------------------------------------------------------------
+
+// What is missing for good does not come by restarting quickly.
+static bool checked(bool ok, const struct error *err) {
+    if (!ok && err->what == DISP_FATAL)
+        service_fail(EXIT_NOT_SET_UP, err);
+    return ok;
+}
+
+static bool admin_part_start(void *state, struct error *err) {
+    struct gateway *gateway = state;
+    return admin_start(gateway->config, &gateway->admin, err);
+}
+
+static void admin_part_stop(void *state) {
+    http_server_free(((struct gateway *)state)->admin);
+}
+
+static bool schemas_start(void *state, struct error *err) {
+    struct gateway *gateway = state;
+    static const enum topic_id used[] = {TOPIC_ORDERS_INBOX, TOPIC_INVENTORY_INBOX, TOPIC_PRODUCTS,
+                                         TOPIC_ACCESS_KEYS};
+    struct schema_topic all[TOPIC_COUNT];
+    struct schema_topic wanted[TOPIC_COUNT] = {{0}};
+    topics_for_schemas(all);
+    for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++)
+        wanted[used[i]] = all[used[i]];
+    gateway->registry = registry_new(gateway->config->registry_url, REGISTRY_TIMEOUT_MS, err);
+    gateway->ids = gateway->registry ? schema_ids_new(gateway->registry, &clock_system) : NULL;
+    if (gateway->registry && !gateway->ids)
+        (void)error_set(err, DISP_RETRY, 0, "out of memory");
+    if (gateway->ids && schema_ids_load(gateway->ids, wanted, TOPIC_COUNT, err))
+        return true;
+    gateway->ids = schema_ids_free(gateway->ids);
+    gateway->registry = registry_free(gateway->registry);
+    return checked(false, err);
+}
+
+static void schemas_stop(void *state) {
+    struct gateway *gateway = state;
+    gateway->ids = schema_ids_free(gateway->ids);
+    gateway->registry = registry_free(gateway->registry);
+}
+
+static bool keys_start(void *state, struct error *err) {
+    struct gateway *gateway = state;
+    return checked(access_keys_start(gateway->config, gateway->ids, &gateway->keys, err), err);
+}
+
+static void keys_stop(void *state) {
+    access_keys_stop(((struct gateway *)state)->keys);
+}
+
+static bool check_catalogue(void *state, char reason[SERVICE_REASON_MAX]) {
+    struct gateway *gateway = state;
+    int64_t age_ms = catalogue_age_ms(gateway->catalogue);
+    if (age_ms <= gateway->config->gateway_catalogue_age_ms_max)
+        return true;
+    (void)snprintf(reason, SERVICE_REASON_MAX, "not known to be complete for %" PRId64 " ms",
+                   age_ms);
+    return false;
+}
+
+static bool catalogue_part_start(void *state, struct error *err) {
+    struct gateway *gateway = state;
+    if (!checked(catalogue_start(gateway->config, gateway->ids, &gateway->catalogue, err), err))
+        return false;
+    service_check_add("catalogue", check_catalogue, gateway);
+    return true;
+}
+
+static void catalogue_part_stop(void *state) {
+    service_check_remove("catalogue");
+    catalogue_stop(((struct gateway *)state)->catalogue);
+}
+
+static bool writer_start(void *state, struct error *err) {
+    struct gateway *gateway = state;
+    return checked(command_writer_start(gateway->config, &gateway->writer, err), err);
+}
+
+static void writer_stop(void *state) {
+    command_writer_stop(((struct gateway *)state)->writer);
+}
+
+static bool backlog_part_start(void *state, struct error *err) {
+    struct gateway *gateway = state;
+    return checked(backlog_start(gateway->config, &gateway->backlog, err), err);
+}
+
+static void backlog_part_stop(void *state) {
+    backlog_stop(((struct gateway *)state)->backlog);
+}
+
+static bool server_start(void *state, struct error *err) {
+    struct gateway *gateway = state;
+    const struct config *config = gateway->config;
+    const struct http_server_options options = {
+        .host = config->gateway_host,
+        .port = (int)config->gateway_port,
+        .threads = (int)config->gateway_threads,
+        .connections_max = (int)config->http_connections_max,
+        .connections_per_ip_max = (int)config->http_connections_per_ip_max,
+        .body_bytes_max = config->http_body_bytes_max,
+        .idle_timeout_ms = config->http_idle_timeout_ms,
+        .read_timeout_ms = config->http_read_timeout_ms,
+        .routes = &routes,
+        .access = access_keys_access(gateway->keys),
+        .state = gateway,
+        .measured = true,
+    };
+    return http_server_start(&options, &gateway->server, err);
+}
+
+// Every suspended request is answered by the writer within its time-out, so that a drain that does
+// not end within the limit has only slow clients left, who are cut off.
+static void server_stop(void *state) {
+    struct gateway *gateway = state;
+    int64_t limit_ms = gateway->config->shutdown_timeout_ms - DRAIN_RESERVE_MS;
+    if (!http_server_drain(gateway->server, limit_ms > 0 ? limit_ms : 0))
+        LOG(WARN, "requests are still open, cutting them off");
+    http_server_free(gateway->server);
+}
+
+int gateway_run(const struct config *config) {
+    static const struct service_part parts[] = {
+        {"metrics listener", admin_part_start, admin_part_stop},
+        {"schemas", schemas_start, schemas_stop},
+        {"API keys", keys_start, keys_stop},
+        {"catalogue", catalogue_part_start, catalogue_part_stop},
+        {"writer", writer_start, writer_stop},
+        {"backlog", backlog_part_start, backlog_part_stop},
+        {"server", server_start, server_stop},
+        {0},
+    };
+    static struct gateway gateway;
+    gateway.config = config;
+    return service_run("gateway", config, parts, &gateway);
+}

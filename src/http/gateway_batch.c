@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// POST /v1/orders:batch: orders as lines of NDJSON, any number, in bounded memory. A line is cut
+// out of the stream, turned into a command and sent; up to WINDOW of them wait for the brokers at
+// one time. When the window is full, or the processors are behind, the client is no longer read
+// from. Results come in the order of the lines; they are kept in an unlinked temporary file, since
+// few clients can read an answer while they still send.
+//
+//   window:  [ written | waiting | written | refused | …free… ]
+//              ▲ head: the first line whose result has not been spooled    ▲ tail: the next line
+//
+// Two threads touch a batch: the HTTP thread that owns its connection, and the writer's thread that
+// reports. `lock` guards all that both use. The batch lives until the request is over and every
+// line has been reported, whichever comes last.
+#include "gateway_state.h"
+
+#include "http/respond.h"
+#include "service/clock.h"
+#include "service/log.h"
+#include "service/service.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { WINDOW = 1024, SPOOL_BYTES = 16 * 1024, BATCHES_MAX = 128 };
+
+struct batch_line {
+    struct batch *batch;
+    uint64_t number; // from 1
+    bool reported;
+    struct id command_id;
+    struct id order_id;
+    char *result; // owned; NULL: out of memory, or nothing yet
+    size_t result_length;
+};
+
+struct batch {
+    struct gateway *gateway;
+    pthread_mutex_t lock;
+    struct http_request *request; // NULL once it is over
+    bool paused;                  // the client is not read from: the window was full
+    bool ended;                   // all lines have been read; answer when all are reported
+    uint64_t head;                // line numbers
+    uint64_t tail;
+    uint32_t pending; // sent, not reported
+    struct backlog_waiter waiter;
+
+    int fd; // the spool; -1 when it was handed over
+    uint64_t spooled_bytes;
+    bool spool_failed;
+    size_t buffered;
+
+    char *partial; // owned: a line that has not ended yet
+    size_t partial_length;
+    size_t partial_size;
+    bool partial_too_long;
+
+    struct batch_line lines[WINDOW];
+    char buffer[SPOOL_BYTES];
+};
+
+static _Atomic int batches_count;
+
+static void wake(void *state) {
+    struct batch *batch = state;
+    (void)pthread_mutex_lock(&batch->lock);
+    if (batch->request)
+        http_request_read_more(batch->request);
+    (void)pthread_mutex_unlock(&batch->lock);
+}
+
+// --- life --------------------------------------------------------------------------------------
+
+static int open_spool(void) {
+    const char *folder = getenv("TMPDIR");
+    return open(folder && folder[0] ? folder : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+
+static bool room_for_batch(void) {
+    if (atomic_fetch_add(&batches_count, 1) < BATCHES_MAX)
+        return true;
+    atomic_fetch_sub(&batches_count, 1);
+    return false;
+}
+
+static void refuse_batch(struct http_request *request, const char *detail) {
+    struct problem problem;
+    problem_init(&problem);
+    problem.retry_after_s = 5;
+    (void)problem_set(&problem, PROBLEM_UNAVAILABLE, "%s", detail);
+    respond_problem(request, &problem);
+}
+
+void gateway_batch_begin(struct http_request *request, void *state) {
+    if (!room_for_batch()) {
+        refuse_batch(request, "too many batches at one time");
+        return;
+    }
+    struct batch *batch = calloc(1, sizeof(*batch));
+    int fd = batch ? open_spool() : -1;
+    if (fd < 0) {
+        LOG(ERROR, "a batch cannot be taken: no temporary file", F_STR("error", strerror(errno)));
+        free(batch);
+        atomic_fetch_sub(&batches_count, 1);
+        refuse_batch(request, "no room for the results");
+        return;
+    }
+    batch->gateway = state;
+    batch->request = request;
+    batch->fd = fd;
+    batch->head = batch->tail = 1;
+    batch->waiter.wake = wake;
+    batch->waiter.state = batch;
+    (void)pthread_mutex_init(&batch->lock, NULL);
+    http_request_attach(request, batch);
+}
+
+static void batch_free(struct batch *batch) {
+    for (size_t i = 0; i < WINDOW; i++)
+        free(batch->lines[i].result);
+    free(batch->partial);
+    if (batch->fd >= 0)
+        (void)close(batch->fd);
+    (void)pthread_mutex_destroy(&batch->lock);
+    free(batch);
+    atomic_fetch_sub(&batches_count, 1);
+}
+
+void gateway_batch_done(struct http_request *request, void *attachment, bool complete) {
+    (void)request;
+    (void)complete;
+    struct batch *batch = attachment;
+    backlog_forget(batch->gateway->backlog, &batch->waiter);
+    (void)pthread_mutex_lock(&batch->lock);
+    batch->request = NULL;
+    bool last = batch->pending == 0;
+    (void)pthread_mutex_unlock(&batch->lock);
+    if (last)
+        batch_free(batch);
+}
+
+// --- results -----------------------------------------------------------------------------------
+
+static void flush_spool(struct batch *batch) {
+    size_t at = 0;
+    while (at < batch->buffered && !batch->spool_failed) {
+        ssize_t wrote = write(batch->fd, batch->buffer + at, batch->buffered - at);
+        if (wrote > 0)
+            at += (size_t)wrote;
+        else if (wrote == 0 || errno != EINTR)
+            batch->spool_failed = true;
+    }
+    batch->spooled_bytes += at;
+    batch->buffered = 0;
+}
+
+static void spool(struct batch *batch, const char *bytes, size_t length) {
+    while (length > 0) {
+        if (batch->buffered == SPOOL_BYTES)
+            flush_spool(batch);
+        size_t room = SPOOL_BYTES - batch->buffered;
+        size_t part = length < room ? length : room;
+        memcpy(batch->buffer + batch->buffered, bytes, part);
+        batch->buffered += part;
+        bytes += part;
+        length -= part;
+    }
+}
+
+// Under the lock: moves the results of the head on into the spool.
+static void advance(struct batch *batch) {
+    while (batch->head < batch->tail) {
+        struct batch_line *line = &batch->lines[batch->head % WINDOW];
+        if (!line->reported)
+            return;
+        if (line->result)
+            spool(batch, line->result, line->result_length);
+        else
+            batch->spool_failed = true;
+        free(line->result);
+        line->result = NULL;
+        batch->head++;
+    }
+}
+
+static void set_problem(struct batch_line *line, const struct problem *problem) {
+    line->result =
+        problem_render(problem, /* instance= */ NULL, line->number, &line->result_length);
+    line->reported = true;
+}
+
+static void set_receipt(struct batch_line *line) {
+    struct jsonout out;
+    jsonout_init(&out);
+    const struct command written = {.command_id = line->command_id, .order_id = line->order_id};
+    gateway_write_receipt(&out, &written, line->number, /* made_key= */ NULL);
+    line->result = jsonout_take(&out, &line->result_length);
+    line->reported = true;
+}
+
+// Everything is reported: out it goes. Without the lock: afterwards the request may be gone.
+static void answer(struct batch *batch) {
+    flush_spool(batch);
+    struct http_request *request = batch->request;
+    int fd = batch->fd;
+    batch->fd = -1;
+    if (batch->spool_failed) {
+        (void)close(fd);
+        // The lines were written or not, but nobody can be told which: the same keys tell.
+        respond_refuse(request, PROBLEM_OUTCOME_UNKNOWN, "the results could not be kept");
+        return;
+    }
+    respond_file_take(request, 200, "application/x-ndjson", fd, batch->spooled_bytes);
+}
+
+// In the writer's thread, or while the line is sent.
+static void on_written(void *state, enum writer_outcome outcome) {
+    struct batch_line *line = state;
+    struct batch *batch = line->batch;
+    (void)pthread_mutex_lock(&batch->lock);
+    if (outcome == WRITER_WRITTEN) {
+        set_receipt(line);
+    } else {
+        struct problem problem;
+        problem_init(&problem);
+        gateway_explain(outcome, &problem);
+        set_problem(line, &problem);
+    }
+    advance(batch);
+    batch->pending--;
+    bool over = !batch->request && batch->pending == 0;
+    bool answers = batch->request && batch->ended && batch->pending == 0;
+    // Not for every single line: suspending and resuming costs more than a line.
+    if (batch->request && batch->paused &&
+        (batch->tail - batch->head <= WINDOW / 2 || batch->pending == 0)) {
+        batch->paused = false;
+        http_request_read_more(batch->request);
+    }
+    (void)pthread_mutex_unlock(&batch->lock);
+    if (over)
+        batch_free(batch);
+    else if (answers)
+        answer(batch);
+}
+
+// --- lines -------------------------------------------------------------------------------------
+
+static bool build(struct batch *batch, const char *text, size_t length, struct command *ret,
+                  struct problem *problem) {
+    json_t *root = NULL;
+    char key[COMMAND_KEY_MAX + 1];
+    if (service_stopping())
+        return problem_set(problem, PROBLEM_UNAVAILABLE, "the service is stopping");
+    if (!body_parse(text, length, &root, problem))
+        return false;
+    struct command_prices prices = gateway_prices(batch->gateway);
+    const struct command_context context = {
+        .caller = http_request_caller(batch->request),
+        .ids = batch->gateway->ids,
+        .prices = &prices,
+        .idempotency_key = key,
+        .key_in_body = true,
+        .now_us = clock_now_us(),
+    };
+    bool ok =
+        command_line_key(root, key, problem) && command_place_order(&context, root, ret, problem);
+    json_decref(root);
+    return ok;
+}
+
+static bool is_blank(const char *text, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r')
+            return false;
+    }
+    return true;
+}
+
+// The caller has seen to it that there is room in the window.
+static void take_line(struct batch *batch, const char *text, size_t length, bool too_long) {
+    if (!too_long && is_blank(text, length))
+        return;
+    struct problem problem;
+    struct command command;
+    problem_init(&problem);
+    bool ok = too_long
+                  ? problem_set(&problem, PROBLEM_LINE_TOO_LARGE, "a line has at most %lld bytes",
+                                (long long)batch->gateway->config->http_line_bytes_max)
+                  : build(batch, text, length, &command, &problem);
+
+    (void)pthread_mutex_lock(&batch->lock);
+    assert(batch->tail - batch->head < WINDOW);
+    struct batch_line *line = &batch->lines[batch->tail % WINDOW];
+    *line = (struct batch_line){.batch = batch, .number = batch->tail++};
+    if (ok) {
+        line->command_id = command.command_id;
+        line->order_id = command.order_id;
+        batch->pending++;
+    } else {
+        set_problem(line, &problem);
+        advance(batch);
+    }
+    (void)pthread_mutex_unlock(&batch->lock);
+    if (ok)
+        command_writer_send(batch->gateway->writer, &command, /* traceparent= */ NULL, on_written,
+                            line);
+}
+
+static void keep_partial(struct batch *batch, const char *bytes, size_t length) {
+    size_t bytes_max = (size_t)batch->gateway->config->http_line_bytes_max;
+    if (batch->partial_too_long || batch->partial_length + length > bytes_max) {
+        batch->partial_too_long = true;
+        batch->partial_length = 0;
+        return;
+    }
+    if (batch->partial_length + length > batch->partial_size) {
+        size_t size = batch->partial_size ? batch->partial_size : 4096;
+        while (size < batch->partial_length + length)
+            size *= 2;
+        char *partial = realloc(batch->partial, size);
+        if (!partial) {
+            batch->partial_too_long = true;
+            batch->partial_length = 0;
+            return;
+        }
+        batch->partial = partial;
+        batch->partial_size = size;
+    }
+    memcpy(batch->partial + batch->partial_length, bytes, length);
+    batch->partial_length += length;
+}
+
+static void end_partial(struct batch *batch) {
+    take_line(batch, batch->partial ? batch->partial : "", batch->partial_length,
+              batch->partial_too_long);
+    batch->partial_length = 0;
+    batch->partial_too_long = false;
+}
+
+// One place is kept free for a last line without a newline, which cannot be put off.
+static bool window_full(struct batch *batch) {
+    (void)pthread_mutex_lock(&batch->lock);
+    batch->paused = batch->tail - batch->head >= WINDOW - 1;
+    bool full = batch->paused;
+    (void)pthread_mutex_unlock(&batch->lock);
+    return full;
+}
+
+size_t gateway_batch_chunk(struct http_request *request, void *state, const char *bytes,
+                           size_t length) {
+    (void)state;
+    struct batch *batch = http_request_attachment(request);
+    size_t at = 0;
+    while (at < length) {
+        if (window_full(batch) || backlog_wait(batch->gateway->backlog, &batch->waiter))
+            return at;
+        const char *newline = memchr(bytes + at, '\n', length - at);
+        size_t part = newline ? (size_t)(newline - bytes) - at : length - at;
+        if (newline && batch->partial_length == 0 && !batch->partial_too_long &&
+            part <= (size_t)batch->gateway->config->http_line_bytes_max) {
+            take_line(batch, bytes + at, part, /* too_long= */ false);
+        } else {
+            keep_partial(batch, bytes + at, part);
+            if (newline)
+                end_partial(batch);
+        }
+        at += part + (newline != NULL);
+    }
+    return at;
+}
+
+void gateway_batch_handle(struct http_request *request, void *state) {
+    (void)state;
+    struct batch *batch = http_request_attachment(request);
+    if (batch->partial_length > 0 || batch->partial_too_long)
+        end_partial(batch);
+    (void)pthread_mutex_lock(&batch->lock);
+    batch->ended = true;
+    bool waits = batch->pending > 0;
+    if (waits)
+        http_request_suspend(request);
+    (void)pthread_mutex_unlock(&batch->lock);
+    if (!waits)
+        answer(batch);
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The gateway's parts, as its routes see them.
+#ifndef ORDERLOG_HTTP_GATEWAY_STATE_H
+#define ORDERLOG_HTTP_GATEWAY_STATE_H
+
+#include "event/registry.h"
+#include "event/schema_ids.h"
+#include "http/access_keys.h"
+#include "http/backlog.h"
+#include "http/catalogue.h"
+#include "http/command.h"
+#include "http/command_writer.h"
+#include "http/jsonout.h"
+#include "http/server.h"
+
+struct gateway {
+    const struct config *config; // borrowed
+    struct registry *registry;
+    struct schema_ids *ids;
+    struct access_keys *keys;
+    struct catalogue *catalogue;
+    struct command_writer *writer;
+    struct backlog *backlog;
+    struct http_server *server;
+    struct http_server *admin;
+};
+
+// Prices as they are now. False in `fresh` when the catalogue is too old.
+struct command_prices gateway_prices(struct gateway *gateway);
+
+// The body of an acknowledgement: ids, links, and the key when the caller gave none. line > 0: for
+// a batch.
+void gateway_write_receipt(struct jsonout *out, const struct command *command, uint64_t line,
+                           const char *made_key);
+
+// The problem of an outcome other than WRITER_WRITTEN.
+void gateway_explain(enum writer_outcome outcome, struct problem *problem);
+
+// Refuses because of the backlog: fills in the problem.
+void gateway_explain_backlog(const struct gateway *gateway, struct problem *problem);
+
+// --- gateway_commands.c ------------------------------------------------------------------------
+
+void gateway_handle_place(struct http_request *request, void *state);
+void gateway_handle_cancel(struct http_request *request, void *state);
+void gateway_handle_dispatch(struct http_request *request, void *state);
+void gateway_handle_deliver(struct http_request *request, void *state);
+void gateway_handle_product(struct http_request *request, void *state);
+void gateway_handle_receive(struct http_request *request, void *state);
+void gateway_handle_adjust(struct http_request *request, void *state);
+
+// --- gateway_batch.c ---------------------------------------------------------------------------
+
+void gateway_batch_begin(struct http_request *request, void *state);
+size_t gateway_batch_chunk(struct http_request *request, void *state, const char *bytes,
+                           size_t length);
+void gateway_batch_handle(struct http_request *request, void *state);
+void gateway_batch_done(struct http_request *request, void *attachment, bool complete);
+
+#endif
