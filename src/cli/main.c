@@ -15,6 +15,7 @@ struct command_group {
 };
 
 static const struct command roles[] = {
+    {"gateway", cmd_gateway, "Take commands over HTTP"},
     {"gateway", cmd_gateway, "Take commands over HTTP and put them into the log"},
     {"process", cmd_process, "Decide or act: process order|inventory|payment|shipping"},
     {"project", cmd_project, "Feed the read models in PostgreSQL from the event topics"},
