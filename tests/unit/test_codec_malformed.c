@@ -158,6 +158,17 @@ static void many_small_blocks_are_read_in_bounded_memory(void **state) {
     free(bytes);
 }
 
+static void items_of_all_blocks_are_kept_in_order(void **state) {
+    (void)state;
+    static const uint8_t bytes[] = {2, 2, 'a', 4, 2, 'b', 2, 'c', 5, 12, 2, 'd', 2, 'e', 2, 'f', 0};
+    struct message_group value;
+    arena_reset(&arena);
+    assert_true(message_group_decode(bytes, bytes + sizeof(bytes), &arena, &value, &err));
+    assert_int_equal(value.messages_count, 6);
+    for (uint32_t i = 0; i < 6; i++)
+        assert_int_equal(value.messages[i].ptr[0], "abcdef"[i]);
+}
+
 static void a_block_must_end_where_it_says(void **state) {
     (void)state;
     static const uint8_t right[] = {3, 6, 2, 'a', 0, 0}; // 2 items in 3 bytes
@@ -304,6 +315,45 @@ static void text_is_utf8(void **state) {
             fail_msg("bad text %zu was accepted", i);
 }
 
+static void records_with_text_that_is_not_utf8_are_refused(void **state) {
+    (void)state;
+    struct access_key key = {.shop_id = {"main", 4}, .note = {"note", 4}};
+    struct view scopes[] = {{"read", 4}, {"write", 5}};
+    key.scopes = scopes;
+    key.scopes_count = 2;
+    size_t len = encode(&access_key_type, &key);
+    assert_true(decode(&access_key_type, buffer, len));
+    static const struct {
+        const char *text;
+        const char *why;
+    } places[] = {
+        {"main", "AccessKey.shop_id: a string is not UTF-8"},
+        {"note", "AccessKey.note: a string is not UTF-8"},
+        {"write", "AccessKey.scopes[1]: a string is not UTF-8"},
+    };
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        uint8_t *at = memmem(buffer, len, places[i].text, strlen(places[i].text));
+        assert_non_null(at);
+        *at ^= 0x80;
+        refuses(&access_key_type, buffer, len, places[i].why);
+        *at ^= 0x80;
+    }
+}
+
+static void a_length_may_take_all_that_is_left_and_no_more(void **state) {
+    (void)state;
+    struct codec_fault fault;
+    struct view view;
+    static uint8_t bytes[300];
+    for (size_t len = 0; len < 280; len++) {
+        const uint8_t *end = codec_put_long(bytes, (int64_t)len) + len;
+        assert_ptr_equal(codec_get_bytes(bytes, end, &view, &fault), end);
+        assert_int_equal(view.len, len);
+        if (len > 0)
+            assert_null(codec_get_bytes(bytes, end - 1, &view, &fault));
+    }
+}
+
 static void uuids_are_uuids(void **state) {
     (void)state;
     struct order_completed value = {.version = 1};
@@ -323,6 +373,7 @@ int main(void) {
         cmocka_unit_test(a_huge_count_is_refused_before_memory_is_taken),
         cmocka_unit_test(more_items_than_the_bound_are_refused),
         cmocka_unit_test(many_small_blocks_are_read_in_bounded_memory),
+        cmocka_unit_test(items_of_all_blocks_are_kept_in_order),
         cmocka_unit_test(a_block_must_end_where_it_says),
         cmocka_unit_test(a_fault_names_record_field_and_item),
         cmocka_unit_test(a_message_over_the_bound_is_refused_unread),
@@ -330,6 +381,8 @@ int main(void) {
         cmocka_unit_test(numbers_fit_their_type),
         cmocka_unit_test(booleans_branches_and_symbols_are_in_range),
         cmocka_unit_test(text_is_utf8),
+        cmocka_unit_test(records_with_text_that_is_not_utf8_are_refused),
+        cmocka_unit_test(a_length_may_take_all_that_is_left_and_no_more),
         cmocka_unit_test(uuids_are_uuids),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,6 +208,25 @@ static void a_registry_that_is_down_and_comes_back_is_used(void **state) {
     fixture_stop(&fixture);
 }
 
+static void a_schema_once_fetched_is_never_asked_for_again(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_start(&fixture,
+                  "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+                  "{\"schema\": \"{\\\"type\\\": \\\"record\\\", \\\"name\\\": \\\"Stranger\\\", "
+                  "\\\"fields\\\": []}\"}",
+                  5000);
+    for (int i = 0; i < 3; i++) {
+        enum record_id record;
+        assert_false(schema_ids_find(fixture.ids, 5, &record, &err));
+        assert_int_equal(err.what, DISP_POISON);
+        assert_non_null(strstr(err.msg, "schema id 5 is Stranger in the registry"));
+        clock_manual_advance_ms(&fixture.clock, 60 * 1000);
+    }
+    assert_int_equal(atomic_load(&fixture.server.requests), 1);
+    fixture_stop(&fixture);
+}
+
 static void what_is_no_registry_is_named(void **state) {
     (void)state;
     struct fixture fixture;
@@ -241,6 +260,7 @@ int main(void) {
         cmocka_unit_test(a_registry_that_fails_is_left_alone),
         cmocka_unit_test(a_silent_registry_costs_one_time_out),
         cmocka_unit_test(a_registry_that_is_down_and_comes_back_is_used),
+        cmocka_unit_test(a_schema_once_fetched_is_never_asked_for_again),
         cmocka_unit_test(what_is_no_registry_is_named),
         cmocka_unit_test(credentials_are_never_shown),
     };
