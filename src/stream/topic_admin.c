@@ -72,7 +72,16 @@ static bool refresh(struct topic_admin *admin, struct error *err) {
 
 struct topic_admin *topic_admin_open(const struct config *config, struct error *err) {
     rd_kafka_conf_t *conf = kafka_conf_new(config, "orderlog.admin", err);
-    rd_kafka_t *client = conf ? kafka_client_new(RD_KAFKA_PRODUCER, conf, err) : NULL;
+    if (!conf)
+        return NULL;
+    // A consumer with a group, although it never joins: librdkafka 2.15.1 looks for its own group
+    // when a coordinator answers an offset query with NOT_COORDINATOR, and crashes without one.
+    const struct kafka_setting own[] = {{"group.id", "orderlog.admin"}, {NULL, NULL}};
+    if (!kafka_conf_set(conf, own, err)) {
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    rd_kafka_t *client = kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
     if (!client)
         return NULL;
 
