@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Counters, gauges and histograms of this process: fixed memory, atomics only, any thread, a few
-// nanoseconds per call. A labelled series shows up once it has been touched.
+// nanoseconds per call. A series shows up in a scrape once it has been touched.
 #ifndef ORDERLOG_SERVICE_METRICS_H
 #define ORDERLOG_SERVICE_METRICS_H
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// librdkafka keeps a message until it is acknowledged or message.timeout.ms has passed; what it
-// then knows of it (never sent, sent without an answer, persisted) is exactly what the caller is
-// told. The payload is ours and freed with the report: no copy is made.
+// Half of the time a command has may pass in our lanes (then it certainly was not written), the
+// other half in librdkafka, which keeps a message until it is acknowledged or message.timeout.ms
+// has passed; what it then knows of it (never sent, sent without an answer, persisted) is exactly
+// what the caller is told. The payload is ours and freed with the report: no copy is made.
 //
 // A fatal error of the idempotent producer (it cannot rule out a duplicate or a gap any more) ends
 // the process in an orderly way: it is restarted with a new producer id.
 #include "http/command_writer.h"
 
+#include "http/command_lanes.h"
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
@@ -21,55 +23,136 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_MS = 15000, POLL_MS = 100, FATAL_LOOK_MS = 1000 };
+enum { CONNECT_MS = 15000, POLL_MS = 100, LOOK_MS = 500 };
+
+// What may wait or be on its way at one time.
+enum { PENDING_MAX = 100000, PENDING_BYTES_MAX = 256 * 1024 * 1024 };
 
 static const enum topic_id written_topics[] = {TOPIC_ORDERS_INBOX, TOPIC_INVENTORY_INBOX};
 enum { WRITTEN_TOPICS = sizeof(written_topics) / sizeof(written_topics[0]) };
 
 struct command_writer {
     rd_kafka_t *client;
-    rd_kafka_topic_t *topics[TOPIC_COUNT]; // owned; NULL for those not written
+    struct {
+        rd_kafka_topic_t *handle; // owned; NULL for those not written
+        uint32_t first_lane;
+        int32_t partitions;
+    } topics[TOPIC_COUNT];
+    int64_t wait_ms_max; // in the lanes
     pthread_t thread;
     bool running;
     _Atomic bool stop;
     _Atomic int64_t pending;
+    _Atomic int64_t pending_bytes;
+    pthread_mutex_t lock; // of the lanes
+    struct command_lanes lanes;
 };
 
 struct flight {
+    struct lane_item item; // first member
     struct command_writer *writer;
     writer_done_fn *done;
     void *state;
-    uint8_t *bytes; // owned
     int64_t sent_us;
+    struct command command; // bytes owned
+    char traceparent[HTTP_TRACE_MAX];
 };
+
+static struct flight *flight_of(struct lane_item *item) {
+    return (struct flight *)item;
+}
 
 static void land(struct flight *flight, enum writer_outcome outcome) {
     struct command_writer *writer = flight->writer;
     flight->done(flight->state, outcome);
     metrics_add(METRIC_GATEWAY_COMMANDS, (int)outcome, 1);
-    metrics_set(METRIC_GATEWAY_PENDING, 0, atomic_fetch_sub(&writer->pending, 1) - 1);
-    free(flight->bytes);
+    atomic_fetch_sub(&writer->pending_bytes, (int64_t)flight->command.length);
+    command_done(&flight->command);
     free(flight);
+    // The last step: a stop waits for it.
+    metrics_set(METRIC_GATEWAY_PENDING, 0, atomic_fetch_sub(&writer->pending, 1) - 1);
+}
+
+static void land_all(struct lane_item *items, enum writer_outcome outcome) {
+    while (items) {
+        struct lane_item *next = items->next;
+        land(flight_of(items), outcome);
+        items = next;
+    }
+}
+
+// --- to the brokers ----------------------------------------------------------------------------
+
+static rd_kafka_resp_err_t produce(struct command_writer *writer, struct flight *flight) {
+    const struct command *command = &flight->command;
+    const char *type = record_types[command->type]->full_name;
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(2);
+    (void)rd_kafka_header_add(headers, "ce_type", -1, type, -1);
+    if (flight->traceparent[0])
+        (void)rd_kafka_header_add(headers, "traceparent", -1, flight->traceparent, -1);
+    int32_t partition = (int32_t)(flight->item.lane - writer->topics[command->topic].first_lane);
+    rd_kafka_resp_err_t code = rd_kafka_producev(
+        writer->client, RD_KAFKA_V_RKT(writer->topics[command->topic].handle),
+        RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_KEY(command->key, command->key_len),
+        RD_KAFKA_V_VALUE(command->bytes, command->length), RD_KAFKA_V_HEADERS(headers),
+        RD_KAFKA_V_OPAQUE(flight), RD_KAFKA_V_END);
+    if (code) {
+        rd_kafka_headers_destroy(headers);
+        LOG(WARN, "a command could not be queued", F_STR("error", rd_kafka_err2str(code)));
+    }
+    return code;
+}
+
+// Under the lock: sends what may go. What librdkafka refused is added to *refused.
+static void dispatch(struct command_writer *writer, struct lane_item **refused) {
+    for (struct lane_item *burst; (burst = command_lanes_take(&writer->lanes));) {
+        while (burst) {
+            struct lane_item *next = burst->next;
+            uint32_t lane = burst->lane;
+            if (produce(writer, flight_of(burst))) {
+                burst->next = *refused;
+                *refused = burst;
+                command_lanes_landed(&writer->lanes, lane);
+            }
+            burst = next;
+        }
+    }
+}
+
+static void landed(struct command_writer *writer, uint32_t lane) {
+    struct lane_item *refused = NULL;
+    (void)pthread_mutex_lock(&writer->lock);
+    command_lanes_landed(&writer->lanes, lane);
+    dispatch(writer, &refused);
+    (void)pthread_mutex_unlock(&writer->lock);
+    land_all(refused, WRITER_NOT_WRITTEN);
+}
+
+static enum writer_outcome outcome_of(const rd_kafka_message_t *message) {
+    if (!message->err)
+        return WRITER_WRITTEN;
+    rd_kafka_msg_status_t status = rd_kafka_message_status(message);
+    LOG(WARN, "a command was not acknowledged", F_STR("error", rd_kafka_message_errstr(message)),
+        F_BOOL("maybe_written", status != RD_KAFKA_MSG_STATUS_NOT_PERSISTED));
+    if (status == RD_KAFKA_MSG_STATUS_PERSISTED)
+        return WRITER_WRITTEN;
+    return status == RD_KAFKA_MSG_STATUS_NOT_PERSISTED ? WRITER_NOT_WRITTEN : WRITER_UNKNOWN;
 }
 
 static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque) {
     (void)client;
     (void)opaque;
     struct flight *flight = message->_private;
-    if (!message->err) {
+    struct command_writer *writer = flight->writer;
+    uint32_t lane = flight->item.lane;
+    enum writer_outcome outcome = outcome_of(message);
+    if (outcome == WRITER_WRITTEN)
         metrics_observe_us(METRIC_GATEWAY_PRODUCE, 0, clock_monotonic_us() - flight->sent_us);
-        land(flight, WRITER_WRITTEN);
-        return;
-    }
-    rd_kafka_msg_status_t status = rd_kafka_message_status(message);
-    LOG(WARN, "a command was not acknowledged", F_STR("error", rd_kafka_message_errstr(message)),
-        F_BOOL("maybe_written", status != RD_KAFKA_MSG_STATUS_NOT_PERSISTED));
-    if (status == RD_KAFKA_MSG_STATUS_PERSISTED)
-        land(flight, WRITER_WRITTEN);
-    else
-        land(flight,
-             status == RD_KAFKA_MSG_STATUS_NOT_PERSISTED ? WRITER_NOT_WRITTEN : WRITER_UNKNOWN);
+    land(flight, outcome);
+    landed(writer, lane);
 }
+
+// --- the thread --------------------------------------------------------------------------------
 
 static void look_for_fatal(struct command_writer *writer) {
     char reason[256];
@@ -81,6 +164,16 @@ static void look_for_fatal(struct command_writer *writer) {
     service_fail(EXIT_INTERNAL, &err);
 }
 
+static void look_for_expired(struct command_writer *writer) {
+    (void)pthread_mutex_lock(&writer->lock);
+    struct lane_item *expired =
+        command_lanes_expire(&writer->lanes, clock_monotonic_ms() - writer->wait_ms_max);
+    (void)pthread_mutex_unlock(&writer->lock);
+    if (expired)
+        LOG(WARN, "commands waited too long for the brokers, refusing them");
+    land_all(expired, WRITER_NOT_WRITTEN);
+}
+
 static void *run(void *arg) {
     struct command_writer *writer = arg;
     int64_t next_look_ms = 0;
@@ -89,20 +182,24 @@ static void *run(void *arg) {
         if (clock_monotonic_ms() < next_look_ms)
             continue;
         look_for_fatal(writer);
-        next_look_ms = clock_monotonic_ms() + FATAL_LOOK_MS;
+        look_for_expired(writer);
+        next_look_ms = clock_monotonic_ms() + LOOK_MS;
     }
     return NULL;
 }
 
+// --- start and stop ----------------------------------------------------------------------------
+
 static rd_kafka_t *open_client(const struct config *config, struct error *err) {
     char timeout[24];
-    (void)snprintf(timeout, sizeof(timeout), "%lld", (long long)config->gateway_request_timeout_ms);
+    (void)snprintf(timeout, sizeof(timeout), "%lld",
+                   (long long)config->gateway_request_timeout_ms / 2);
     const struct kafka_setting settings[] = {
         {"enable.idempotence", "true"},  {"acks", "all"}, {"partitioner", "murmur2_random"},
         {"message.timeout.ms", timeout}, {NULL, NULL},
     };
-    // Waiting for more is for who chooses it: a caller waits for the acknowledgement.
-    const struct kafka_setting linger[] = {{"linger.ms", "0"}, {NULL, NULL}};
+    // Long enough for a burst to leave as one request, too short to be noticed.
+    const struct kafka_setting linger[] = {{"linger.ms", "0.2"}, {NULL, NULL}};
     rd_kafka_conf_t *conf = kafka_conf_new(config, "orderlog.gateway", err);
     if (!conf)
         return NULL;
@@ -120,16 +217,23 @@ static bool start(struct command_writer *writer, const struct config *config, st
     writer->client = open_client(config, err);
     if (!writer->client)
         return false;
+    uint32_t lanes_count = 0;
     for (size_t i = 0; i < WRITTEN_TOPICS; i++) {
-        const char *name = topics[written_topics[i]].name;
+        enum topic_id topic = written_topics[i];
+        const char *name = topics[topic].name;
         int32_t partitions = 0;
         if (!kafka_partitions(writer->client, name, CONNECT_MS, &partitions, err))
             return false;
-        writer->topics[written_topics[i]] = rd_kafka_topic_new(writer->client, name, NULL);
-        if (!writer->topics[written_topics[i]])
+        writer->topics[topic].first_lane = lanes_count;
+        writer->topics[topic].partitions = partitions;
+        lanes_count += (uint32_t)partitions;
+        writer->topics[topic].handle = rd_kafka_topic_new(writer->client, name, NULL);
+        if (!writer->topics[topic].handle)
             return error_set(err, DISP_FATAL, 0, "topic %s: %s", name,
                              rd_kafka_err2str(rd_kafka_last_error()));
     }
+    if (!command_lanes_init(&writer->lanes, lanes_count))
+        return error_set(err, DISP_FATAL, 0, "out of memory");
     if (pthread_create(&writer->thread, NULL, run, writer) != 0)
         return error_set(err, DISP_FATAL, 0, "cannot start a thread");
     writer->running = true;
@@ -139,8 +243,11 @@ static bool start(struct command_writer *writer, const struct config *config, st
 bool command_writer_start(const struct config *config, struct command_writer **ret,
                           struct error *err) {
     struct command_writer *writer = calloc(1, sizeof(*writer));
-    if (!writer)
+    if (!writer || pthread_mutex_init(&writer->lock, NULL) != 0) {
+        free(writer);
         return error_set(err, DISP_FATAL, 0, "out of memory");
+    }
+    writer->wait_ms_max = config->gateway_request_timeout_ms / 2;
     metrics_name_series(METRIC_GATEWAY_COMMANDS, WRITER_WRITTEN, "written");
     metrics_name_series(METRIC_GATEWAY_COMMANDS, WRITER_NOT_WRITTEN, "not_written");
     metrics_name_series(METRIC_GATEWAY_COMMANDS, WRITER_UNKNOWN, "unknown");
@@ -159,12 +266,21 @@ void command_writer_stop(struct command_writer *writer) {
     if (writer->running)
         (void)pthread_join(writer->thread, NULL);
     for (size_t i = 0; i < TOPIC_COUNT; i++) {
-        if (writer->topics[i])
-            rd_kafka_topic_destroy(writer->topics[i]);
+        if (writer->topics[i].handle)
+            rd_kafka_topic_destroy(writer->topics[i].handle);
     }
     if (writer->client)
         rd_kafka_destroy(writer->client);
+    command_lanes_done(&writer->lanes);
+    (void)pthread_mutex_destroy(&writer->lock);
     free(writer);
+}
+
+static bool has_room(struct command_writer *writer, size_t length) {
+    int64_t pending = atomic_fetch_add(&writer->pending, 1) + 1;
+    int64_t bytes = atomic_fetch_add(&writer->pending_bytes, (int64_t)length) + (int64_t)length;
+    metrics_set(METRIC_GATEWAY_PENDING, 0, pending);
+    return pending <= PENDING_MAX && bytes <= PENDING_BYTES_MAX;
 }
 
 void command_writer_send(struct command_writer *writer, struct command *command,
@@ -175,28 +291,30 @@ void command_writer_send(struct command_writer *writer, struct command *command,
         done(state, WRITER_NOT_WRITTEN);
         return;
     }
-    *flight = (struct flight){.writer = writer,
-                              .done = done,
-                              .state = state,
-                              .bytes = command->bytes,
-                              .sent_us = clock_monotonic_us()};
+    assert(writer->topics[command->topic].handle);
+    *flight = (struct flight){
+        .writer = writer,
+        .done = done,
+        .state = state,
+        .sent_us = clock_monotonic_us(),
+        .command = *command,
+    };
     command->bytes = NULL;
-    metrics_set(METRIC_GATEWAY_PENDING, 0, atomic_fetch_add(&writer->pending, 1) + 1);
-
-    const char *type = record_types[command->type]->full_name;
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(2);
-    (void)rd_kafka_header_add(headers, "ce_type", -1, type, -1);
     if (traceparent)
-        (void)rd_kafka_header_add(headers, "traceparent", -1, traceparent, -1);
-    assert(writer->topics[command->topic]);
-    rd_kafka_resp_err_t code = rd_kafka_producev(
-        writer->client, RD_KAFKA_V_RKT(writer->topics[command->topic]),
-        RD_KAFKA_V_PARTITION(RD_KAFKA_PARTITION_UA), RD_KAFKA_V_KEY(command->key, command->key_len),
-        RD_KAFKA_V_VALUE(flight->bytes, command->length), RD_KAFKA_V_HEADERS(headers),
-        RD_KAFKA_V_OPAQUE(flight), RD_KAFKA_V_END);
-    if (!code)
+        (void)snprintf(flight->traceparent, sizeof(flight->traceparent), "%s", traceparent);
+    flight->item.lane =
+        writer->topics[flight->command.topic].first_lane +
+        (uint32_t)topic_partition_of(flight->command.key, flight->command.key_len,
+                                     writer->topics[flight->command.topic].partitions);
+    flight->item.queued_ms = flight->sent_us / 1000;
+    if (!has_room(writer, flight->command.length)) {
+        land(flight, WRITER_NOT_WRITTEN);
         return;
-    rd_kafka_headers_destroy(headers);
-    LOG(WARN, "a command could not be queued", F_STR("error", rd_kafka_err2str(code)));
-    land(flight, WRITER_NOT_WRITTEN);
+    }
+    struct lane_item *refused = NULL;
+    (void)pthread_mutex_lock(&writer->lock);
+    command_lanes_push(&writer->lanes, &flight->item);
+    dispatch(writer, &refused);
+    (void)pthread_mutex_unlock(&writer->lock);
+    land_all(refused, WRITER_NOT_WRITTEN);
 }

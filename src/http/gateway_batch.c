@@ -33,7 +33,7 @@ enum { WINDOW = 1024, SPOOL_BYTES = 16 * 1024, BATCHES_MAX = 128 };
 
 struct batch_line {
     struct batch *batch;
-    uint64_t number; // from 1
+    uint64_t number; // of the line in the stream, from 1
     bool reported;
     struct id command_id;
     struct id order_id;
@@ -47,9 +47,10 @@ struct batch {
     struct http_request *request; // NULL once it is over
     bool paused;                  // the client is not read from: the window was full
     bool ended;                   // all lines have been read; answer when all are reported
-    uint64_t head;                // line numbers
+    uint64_t head;                // places in the window count from 1 for ever
     uint64_t tail;
-    uint32_t pending; // sent, not reported
+    uint64_t line_number; // as the client counts, blank ones included
+    uint32_t pending;     // sent, not reported
     struct backlog_waiter waiter;
 
     int fd; // the spool; -1 when it was handed over
@@ -285,6 +286,7 @@ static bool is_blank(const char *text, size_t length) {
 
 // The caller has seen to it that there is room in the window.
 static void take_line(struct batch *batch, const char *text, size_t length, bool too_long) {
+    batch->line_number++;
     if (!too_long && is_blank(text, length))
         return;
     struct problem problem;
@@ -298,7 +300,8 @@ static void take_line(struct batch *batch, const char *text, size_t length, bool
     (void)pthread_mutex_lock(&batch->lock);
     assert(batch->tail - batch->head < WINDOW);
     struct batch_line *line = &batch->lines[batch->tail % WINDOW];
-    *line = (struct batch_line){.batch = batch, .number = batch->tail++};
+    *line = (struct batch_line){.batch = batch, .number = batch->line_number};
+    batch->tail++;
     if (ok) {
         line->command_id = command.command_id;
         line->order_id = command.order_id;

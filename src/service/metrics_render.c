@@ -55,8 +55,8 @@ static void print_metric(FILE *out, enum metric metric) {
     bool headed = false;
     for (int series = 0; series < row->series; series++) {
         struct metric_value *value = &metrics_storage[metric].values[series];
-        if (!atomic_load_explicit(&value->touched, memory_order_relaxed) &&
-            row->label_kind != METRIC_LABEL_UNLABELLED)
+        // A role shows what it uses, not what others would.
+        if (!atomic_load_explicit(&value->touched, memory_order_relaxed))
             continue;
         if (!headed) {
             (void)fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->help, row->name,

@@ -44,6 +44,8 @@ static rd_kafka_t *open_client(const struct config *config, struct error *err) {
         {"isolation.level", "read_committed"},
         {"auto.offset.reset", "earliest"},
         {"fetch.queue.backoff.ms", "5"},
+        // The end of a silent partition is told by the answer to a fetch: it should not be long.
+        {"fetch.wait.max.ms", "100"},
         {NULL, NULL},
     };
     rd_kafka_conf_t *conf = kafka_conf_new(config, "orderlog.table", err);
