@@ -101,7 +101,7 @@ static void items_sort(const struct order *order, struct order_item *items, size
     }
 }
 
-// Equal SKUs stand side by side: sums them into the first and zeroes what is left over.
+// Equal SKUs stand side by side: sums them into the first. What is left over behind stays unused.
 static uint32_t items_merge(const struct order *order, struct order_item *items, uint32_t count) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -110,7 +110,6 @@ static uint32_t items_merge(const struct order *order, struct order_item *items,
         else
             items[kept++] = items[i];
     }
-    memset(items + kept, 0, (count - kept) * sizeof(*items));
     return kept;
 }
 

@@ -217,6 +217,19 @@ static void decide(struct order_world *world, struct decision *decision, struct 
     assert_false(decision->out_of_memory);
 }
 
+// Before anything is encoded the block moves and shrinks, and its old place is overwritten: what
+// was decided may not depend on it.
+static void move_live(struct order_world *world, struct order *live) {
+    if (!live)
+        return;
+    struct order *moved = block_copy(live);
+    memset(live, 0xdd, order_size(moved));
+    free(world->order);
+    world->order = moved;
+    if (world->shrinks)
+        shrink_if_closed(world->order);
+}
+
 static void turn(struct order_world *world, enum record_id type, const void *input) {
     struct arena arena;
     arena_init(&arena, DECISION_ARENA_MAX);
@@ -232,11 +245,7 @@ static void turn(struct order_world *world, enum record_id type, const void *inp
     assert_same(decision.events, discarded.events, decision.events_count, &arena);
     assert_same(decision.messages, discarded.messages, decision.messages_count, &arena);
 
-    if (live != world->order)
-        world->order = block_copy(live);
-    // Before anything is encoded, as bodies may not depend on the block.
-    if (world->order && world->shrinks)
-        shrink_if_closed(world->order);
+    move_live(world, live);
     keep_events(world, &decision);
     keep_messages(world, &decision);
     if (world->order && world->events_count && world->head.version)

@@ -251,6 +251,20 @@ static void a_decision_that_does_not_fit_says_so(void **state) {
     assert_true(whole > 0 && thrown_away > 40);
 }
 
+static void once_memory_is_out_nothing_smaller_slips_in(void **state) {
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, TIGHT_BYTES);
+    struct decision decision;
+    decision_begin(&decision, &arena, &world.policy, world.now_us);
+    assert_null(decision_event(&decision, RECORD_ORDER_PLACED, 2 * TIGHT_BYTES));
+    assert_true(decision.out_of_memory);
+    assert_null(decision_event(&decision, RECORD_ORDER_EXPIRED, 16));
+    assert_null(decision_message(&decision, RECORD_REQUEST_STOCK, 16));
+    assert_int_equal(decision.events_count + decision.messages_count, 0);
+    arena_done(&arena);
+}
+
 // ---- duplicates --------------------------------------------------------------------------------
 
 static void the_first_placing_stands(void **state) {
@@ -372,6 +386,7 @@ int main(void) {
         TOLD(a_large_order_is_reserved_sku_by_sku),
         TOLD(large_orders_are_fast),
         TOLD(a_decision_that_does_not_fit_says_so),
+        TOLD(once_memory_is_out_nothing_smaller_slips_in),
         TOLD(the_first_placing_stands),
         TOLD(a_repeated_cancel_is_answered_by_the_first),
         TOLD(a_key_is_forgotten_after_its_window),
