@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The load generator of tests/bench/run: `bench_load throughput|latency NAME=VALUE...`. What it
+// needs to know comes from there; its last line of output is JSON.
+#include "bench_load.h"
+#include "service/clock.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void bench_wait_until(int64_t us) {
+    for (;;) {
+        const int64_t left_us = us - clock_monotonic_us();
+        if (left_us <= 0)
+            return;
+        const struct timespec left = {.tv_sec = left_us / 1000000,
+                                      .tv_nsec = left_us % 1000000 * 1000};
+        (void)ppoll(NULL, 0, &left, NULL);
+    }
+}
+
+void bench_die(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    (void)fputs("bench_load: ", stderr);
+    (void)vfprintf(stderr, format, arguments);
+    (void)fputc('\n', stderr);
+    va_end(arguments);
+    exit(1);
+}
+
+PGconn *bench_connect(const struct bench_options *options) {
+    PGconn *db = PQconnectdb(options->postgres);
+    if (PQstatus(db) != CONNECTION_OK)
+        bench_die("PostgreSQL: %s", PQerrorMessage(db));
+    return db;
+}
+
+void bench_phase(const char *name) {
+    printf("phase %s\n", name);
+    (void)fflush(stdout);
+    for (int c = getchar(); c != '\n' && c != EOF;)
+        c = getchar();
+}
+
+static int compare(const void *a, const void *b) {
+    const int64_t x = *(const int64_t *)a;
+    const int64_t y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+void bench_print_percentiles(const char *name, int64_t *us, size_t count) {
+    static const struct {
+        const char *name;
+        double share;
+    } points[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"max", 1}};
+    qsort(us, count, sizeof(*us), compare);
+    printf("\"%s\":{\"count\":%zu", name, count);
+    for (size_t i = 0; count > 0 && i < sizeof(points) / sizeof(points[0]); i++) {
+        size_t rank = (size_t)((double)count * points[i].share);
+        if (rank >= count)
+            rank = count - 1;
+        printf(",\"%s_ms\":%.2f", points[i].name, (double)us[rank] / 1000);
+    }
+    printf("}");
+}
+
+static void set_option(struct bench_options *options, const char *argument) {
+    const struct {
+        const char *name;
+        const char **text;
+        int *number;
+    } rows[] = {
+        {"gateway", &options->gateway, NULL},
+        {"token", &options->token, NULL},
+        {"postgres", &options->postgres, NULL},
+        {"bootstrap", &options->bootstrap, NULL},
+        {"tag", &options->tag, NULL},
+        {"seconds", NULL, &options->seconds},
+        {"warmup", NULL, &options->warmup_seconds},
+        {"skus", NULL, &options->skus},
+        {"connections", NULL, &options->connections},
+        {"batch", NULL, &options->batch},
+        {"rate", NULL, &options->rate},
+    };
+    const char *equals = strchr(argument, '=');
+    for (size_t i = 0; equals && i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const size_t len = strlen(rows[i].name);
+        if ((size_t)(equals - argument) != len || strncmp(argument, rows[i].name, len) != 0)
+            continue;
+        if (rows[i].text)
+            *rows[i].text = equals + 1;
+        else if ((*rows[i].number = atoi(equals + 1)) < 0)
+            bench_die("%s cannot be negative", rows[i].name);
+        return;
+    }
+    bench_die("unknown argument %s", argument);
+}
+
+int main(int argc, char **argv) {
+    struct bench_options options = {.gateway = "http://127.0.0.1:8080",
+                                    .token = "",
+                                    .postgres = "dbname=orderlog",
+                                    .bootstrap = "127.0.0.1:9092",
+                                    .tag = "bench",
+                                    .seconds = 60,
+                                    .warmup_seconds = 10,
+                                    .skus = 1000,
+                                    .connections = 2,
+                                    .batch = 1000,
+                                    .rate = 500};
+    for (int i = 2; i < argc; i++)
+        set_option(&options, argv[i]);
+    if (argc >= 2 && strcmp(argv[1], "throughput") == 0)
+        return bench_throughput(&options) ? 0 : 1;
+    if (argc >= 2 && strcmp(argv[1], "latency") == 0)
+        return bench_latency(&options) ? 0 : 1;
+    bench_die("usage: bench_load throughput|latency NAME=VALUE...");
+}

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The system under measurement: its roles as child processes, and what the kernel knows of them."""
+
+import http.client
+import os
+import pathlib
+import secrets
+import select
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+
+ROLES = {
+    "gateway": ["gateway"],
+    "order": ["process", "order"],
+    "inventory": ["process", "inventory"],
+    "payment": ["process", "payment"],
+    "shipping": ["process", "shipping"],
+    "project": ["project"],
+    "query": ["query"],
+}
+SERVERS = ("kafka", "registry", "postgres")
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def pause(seconds):
+    select.select([], [], [], seconds)
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def stat_of(pid):
+    """The fields of /proc/PID/stat after the name: [1] parent, [11..14] user and system ticks."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def cpu_s(pid, with_ended_children=False):
+    stat = stat_of(pid)
+    if stat is None:
+        return 0.0
+    last = 15 if with_ended_children else 13
+    return sum(map(int, stat[11:last])) / TICKS_PER_S
+
+
+def children_of(pid):
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            stat = stat_of(entry)
+            if stat and int(stat[1]) == pid:
+                yield int(entry)
+
+
+def memory_mib(pid, field):
+    try:
+        for line in open(f"/proc/{pid}/status"):
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) / 1024
+    except FileNotFoundError:
+        pass
+    return 0.0
+
+
+class System:
+    def __init__(self, program, directory, partitions):
+        self.program = str(program)
+        self.directory = pathlib.Path(directory)
+        self.processes = {}
+        self.ports = {name: free_port() for name in ROLES}
+        self.gateway_port, self.query_port = free_port(), free_port()
+        self.gateway = f"http://127.0.0.1:{self.gateway_port}"
+        self.token = f"ol_{secrets.token_hex(8)}_{secrets.token_hex(16)}"
+        self.config = self.directory / "orderlog.conf"
+        # The carrier acts at once, so that a whole life is the system's own time; the books of the
+        # simulated provider and carrier are theirs, not ours, and stay in memory.
+        self.config.write_text(
+            f"""kafka.bootstrap.servers = {os.environ['ORDERLOG_KAFKA_BOOTSTRAP']}
+postgres.conninfo = {os.environ['ORDERLOG_POSTGRES']}
+registry.url = {os.environ['ORDERLOG_REGISTRY']}
+gateway.port = {self.gateway_port}
+query.port = {self.query_port}
+gateway.url = {self.gateway}
+query.url = http://127.0.0.1:{self.query_port}
+topics.partitions.orders = {partitions}
+topics.partitions.inventory = {partitions}
+topics.partitions.other = {partitions}
+carrier.dispatch.after.ms = 0
+carrier.deliver.after.ms = 0
+"""
+        )
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("ORDERLOG_") or name == "ORDERLOG_CACHE"
+        }
+
+    def tool(self, *words, check=True):
+        command = [self.program, words[0], "--config", str(self.config), *words[1:]]
+        return subprocess.run(
+            command, env=self.environment, check=check, stdout=subprocess.PIPE, text=True
+        )
+
+    def start(self):
+        self.tool("setup")
+        self.token = self.tool("keys", "create", "--scopes", "read,write,import").stdout.strip()
+        (self.directory / "log").mkdir(exist_ok=True)
+        for name, words in ROLES.items():
+            command = [self.program, *words, "--config", str(self.config)]
+            command += ["--metrics.port", str(self.ports[name])]
+            log = open(self.directory / "log" / f"{name}.log", "wb")
+            self.processes[name] = subprocess.Popen(
+                command, env=self.environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        deadline = time.monotonic() + 60
+        for name in ROLES:
+            while not self.is_ready(name):
+                if time.monotonic() > deadline or self.processes[name].poll() is not None:
+                    log = (self.directory / "log" / f"{name}.log").read_text()
+                    raise SystemExit(f"bench: {name} is not ready:\n{log[-2000:]}")
+                pause(0.1)
+
+    def is_ready(self, name):
+        try:
+            url = f"http://127.0.0.1:{self.ports[name]}/readyz"
+            return urllib.request.urlopen(url, timeout=2).status == 200
+        except OSError:
+            return False
+
+    def stop(self):
+        for process in self.processes.values():
+            process.send_signal(signal.SIGTERM)
+        for name, process in self.processes.items():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                print(f"bench: {name} does not stop, killed")
+                process.kill()
+                process.wait()
+
+    def dead(self):
+        return [name for name, p in self.processes.items() if p.poll() is not None]
+
+    # ---- what it uses ----------------------------------------------------------------------------
+
+    def server_pid(self, name):
+        return int((self.directory / f"{name}.pid").read_text().split()[0])
+
+    def cpu(self):
+        """Seconds of CPU so far, by process; those of PostgreSQL by what they serve."""
+        used = {name: cpu_s(process.pid) for name, process in self.processes.items()}
+        for name in ("kafka", "registry"):
+            used[name] = cpu_s(self.server_pid(name))
+        postmaster = self.server_pid("postgres")
+        used["postgresql"] = 0.0
+        # Checkpoints, WAL writer, vacuum; backends that have ended.
+        used["postgresql background"] = cpu_s(postmaster, with_ended_children=True)
+        for pid in children_of(postmaster):
+            try:
+                title = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+            except FileNotFoundError:
+                continue
+            serves = title.startswith(b"postgres: orderlog orderlog ")
+            used["postgresql" if serves else "postgresql background"] += cpu_s(pid)
+        return used
+
+    def memory(self):
+        pids = {name: process.pid for name, process in self.processes.items()}
+        pids |= {name: self.server_pid(name) for name in ("kafka", "registry")}
+        return {
+            name: {"now_mib": memory_mib(pid, "VmRSS"), "peak_mib": memory_mib(pid, "VmHWM")}
+            for name, pid in pids.items()
+        }
+
+    def lags(self):
+        """How far each role is behind, from its metrics."""
+        found = {}
+        for name, port in self.ports.items():
+            try:
+                text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read()
+            except OSError:
+                continue
+            for line in text.decode().splitlines():
+                metric, _, value = line.rpartition(" ")
+                metric = metric.partition("{")[0]
+                if metric in ("orderlog_lag_records", "orderlog_projection_lag_records"):
+                    found[name] = found.get(name, 0) + float(value)
+                elif metric == "orderlog_gateway_backlog_milliseconds":
+                    found["gateway backlog ms"] = float(value)
+        return found
+
+    # ---- a catalogue -----------------------------------------------------------------------------
+
+    def stock(self, skus, database):
+        """Products BENCH-00000 … with plenty in stock; returns when the read model shows them."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway_port, timeout=30)
+        for number in range(skus):
+            sku = f"BENCH-{number:05}"
+            price = 100 + number % 1900
+            product = f'{{"name":"Bench {number}","price_minor":{price},"currency":"GBP"}}'
+            self.call(connection, "PUT", f"/v1/products/{sku}", product)
+            self.call(connection, "POST", f"/v1/inventory/{sku}/receive", '{"quantity":1000000}')
+        deadline = time.monotonic() + 60
+        want = str(skus)
+        while database("SELECT count(*) FROM inventory WHERE on_hand = 1000000") != want:
+            if time.monotonic() > deadline:
+                raise SystemExit("bench: the catalogue does not appear in PostgreSQL")
+            pause(0.1)
+
+    def call(self, connection, method, path, body):
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        headers["Idempotency-Key"] = f"stock-{method}-{path}"
+        deadline = time.monotonic() + 30
+        while True:
+            connection.request(method, path, body, headers)
+            reply = connection.getresponse()
+            text = reply.read()
+            if reply.status == 202:
+                return
+            # A new key is not known to the gateway at once; 503 says to come again.
+            if reply.status not in (401, 503) or time.monotonic() > deadline:
+                raise SystemExit(f"bench: {method} {path}: {reply.status} {text[:300]}")
+            pause(0.2)

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// As many orders as the system takes, in batches over HTTP, counted at the end of the pipe: the
+// clock stops when PostgreSQL shows the last of them as COMPLETED.
+#include "bench_load.h"
+#include "cli/http_client.h"
+#include "service/clock.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CALL_MS = 60000, PATIENCE_US = 120000000, ASK_US = 100000, CONNECTIONS_MAX = 16 };
+
+struct load {
+    const struct bench_options *options;
+    _Atomic uint64_t next_number;
+    _Atomic uint64_t accepted;
+    _Atomic uint64_t resent; // batches of which not every line was accepted at first
+    int64_t until_us;
+};
+
+struct batch {
+    char *body; // owned
+    size_t len;
+    size_t *keys; // owned: where each line's key stands
+};
+
+// Made once: only the keys change from one batch to the next.
+static void batch_make(struct batch *batch, const struct bench_options *options, unsigned thread) {
+    const size_t count = (size_t)options->batch;
+    batch->body = malloc(count * (BENCH_ORDER_MAX + 1));
+    batch->keys = malloc(count * sizeof(*batch->keys));
+    if (!batch->body || !batch->keys)
+        bench_die("out of memory");
+    char key[BENCH_KEY_MAX];
+    bench_key_write(key, options->tag, 0);
+    batch->len = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t key_at = 0;
+        const size_t len = bench_order_write(batch->body + batch->len, thread * count + i,
+                                             options->skus, key, &key_at);
+        batch->keys[i] = batch->len + key_at;
+        batch->len += len;
+        batch->body[batch->len++] = '\n';
+    }
+}
+
+static uint64_t count_accepted(const struct http_reply *reply) {
+    static const char accepted[] = "\"status\":202";
+    uint64_t count = 0;
+    for (const char *at = reply->body; (at = strstr(at, accepted)); at += sizeof(accepted) - 1)
+        count++;
+    return count;
+}
+
+// Sends until every line is accepted: the same keys cannot place an order twice.
+static void send_batch(struct load *load, struct http_client *client, const struct batch *batch) {
+    const struct http_call call = {.method = "POST",
+                                   .path = "/v1/orders:batch",
+                                   .content_type = "application/x-ndjson",
+                                   .body = batch->body,
+                                   .body_len = batch->len,
+                                   .timeout_ms = CALL_MS};
+    const int64_t deadline_us = clock_monotonic_us() + PATIENCE_US;
+    for (;;) {
+        struct http_reply reply = {0};
+        struct error err = {0};
+        const bool answered = http_client_call(client, &call, &reply, &err);
+        if (answered && reply.status < 300 &&
+            count_accepted(&reply) == (uint64_t)load->options->batch)
+            return;
+        if (clock_monotonic_us() > deadline_us)
+            bench_die("a batch was not accepted: status %ld, %.600s", reply.status,
+                      answered ? reply.body : err.msg);
+        (void)atomic_fetch_add(&load->resent, 1);
+        bench_wait_until(clock_monotonic_us() + 200000);
+    }
+}
+
+struct sender {
+    struct load *load;
+    struct http_client *client;
+    struct batch batch;
+    pthread_t thread;
+};
+
+static void *send_batches(void *opaque) {
+    struct sender *sender = opaque;
+    struct load *load = sender->load;
+    const uint64_t count = (uint64_t)load->options->batch;
+    while (clock_monotonic_us() < load->until_us) {
+        const uint64_t first = atomic_fetch_add(&load->next_number, count);
+        for (uint64_t i = 0; i < count; i++) {
+            char key[BENCH_KEY_MAX];
+            const size_t len = bench_key_write(key, load->options->tag, first + i);
+            memcpy(sender->batch.body + sender->batch.keys[i], key, len);
+        }
+        send_batch(load, sender->client, &sender->batch);
+        (void)atomic_fetch_add(&load->accepted, count);
+    }
+    return NULL;
+}
+
+static void send_for(struct load *load, struct sender *senders, int seconds) {
+    load->until_us = clock_monotonic_us() + (int64_t)seconds * 1000000;
+    for (int i = 0; i < load->options->connections; i++)
+        if (pthread_create(&senders[i].thread, NULL, send_batches, &senders[i]) != 0)
+            bench_die("no thread");
+    for (int i = 0; i < load->options->connections; i++)
+        (void)pthread_join(senders[i].thread, NULL);
+}
+
+static int64_t ask(PGconn *db, const char *sql) {
+    PGresult *result = PQexec(db, sql);
+    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        bench_die("%s: %s", sql, PQerrorMessage(db));
+    const int64_t number = atoll(PQgetvalue(result, 0, 0));
+    PQclear(result);
+    return number;
+}
+
+// Until all that were accepted are in PostgreSQL and none is on its way; the whole is counted only
+// then, so that asking costs little. False: they did not all come, or not all to a good end.
+static bool await_completed(PGconn *db, int64_t expected) {
+    const int64_t deadline_us = clock_monotonic_us() + PATIENCE_US;
+    for (;;) {
+        const int64_t open_count =
+            ask(db, "SELECT count(*) FROM orders WHERE shop_id = 'main' AND status IN ('PLACED', "
+                    "'AWAITING_PAYMENT', 'CONFIRMED', 'READY_TO_SHIP', 'DISPATCHING', "
+                    "'DISPATCHED', 'DELIVERED')");
+        if (open_count == 0 && ask(db, "SELECT count(*) FROM orders") >= expected)
+            break;
+        if (clock_monotonic_us() > deadline_us) {
+            (void)fprintf(stderr,
+                          "bench_load: %" PRId64 " orders are visible of %" PRId64 ", %" PRId64
+                          " of them still open\n",
+                          ask(db, "SELECT count(*) FROM orders"), expected, open_count);
+            return false;
+        }
+        bench_wait_until(clock_monotonic_us() + ASK_US);
+    }
+    return ask(db, "SELECT count(*) FROM orders WHERE status = 'COMPLETED'") == expected;
+}
+
+bool bench_throughput(const struct bench_options *options) {
+    if (options->connections < 1 || options->connections > CONNECTIONS_MAX || options->batch < 1)
+        bench_die("connections must be 1 to %d, batch at least 1", CONNECTIONS_MAX);
+    struct load load = {.options = options};
+    struct sender senders[CONNECTIONS_MAX] = {0};
+    for (int i = 0; i < options->connections; i++) {
+        senders[i].load = &load;
+        senders[i].client = http_client_new(options->gateway, options->token);
+        batch_make(&senders[i].batch, options, (unsigned)i);
+    }
+    PGconn *db = bench_connect(options);
+    const int64_t before = ask(db, "SELECT count(*) FROM orders");
+
+    send_for(&load, senders, options->warmup_seconds);
+    bool good = await_completed(db, before + (int64_t)load.accepted);
+    const uint64_t warmed_up = load.accepted;
+
+    bench_phase("begin");
+    const int64_t began_us = clock_monotonic_us();
+    send_for(&load, senders, options->seconds);
+    const int64_t sent_us = clock_monotonic_us();
+    bench_phase("sent");
+    good = await_completed(db, before + (int64_t)load.accepted) && good;
+    const int64_t ended_us = clock_monotonic_us();
+    bench_phase("end");
+
+    const uint64_t orders = load.accepted - warmed_up;
+    printf("{\"orders\":%" PRIu64 ",\"orders_warmup\":%" PRIu64 ",\"resent_batches\":%" PRIu64
+           ",\"sending_s\":%.3f,\"total_s\":%.3f,\"accepted_per_s\":%.0f,"
+           "\"completed_per_s\":%.0f,\"good\":%s}\n",
+           orders, warmed_up, (uint64_t)load.resent, (double)(sent_us - began_us) / 1e6,
+           (double)(ended_us - began_us) / 1e6, (double)orders * 1e6 / (double)(sent_us - began_us),
+           (double)orders * 1e6 / (double)(ended_us - began_us), good ? "true" : "false");
+    PQfinish(db);
+    for (int i = 0; i < options->connections; i++) {
+        http_client_free(senders[i].client);
+        free(senders[i].batch.body);
+        free(senders[i].batch.keys);
+    }
+    return good;
+}
