@@ -12,7 +12,8 @@
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
-enum { BATCH_RECORDS = 1000, CONNECT_MS = 15000, SILENCE_MS_MAX = 60000, POLL_MS = 1000 };
+// librdkafka waits for a full batch as long as it may: that must be short, or every end costs it.
+enum { BATCH_RECORDS = 1000, CONNECT_MS = 15000, SILENCE_MS_MAX = 60000, POLL_MS = 10 };
 
 struct log_reader {
     enum topic_id topic;
@@ -189,6 +190,7 @@ enum log_reader_result log_reader_next(struct log_reader *reader, int timeout_ms
     if (reader->current)
         rd_kafka_message_destroy(reader->current);
     reader->current = NULL;
+    reader->silence_ms = 0;
 
     for (;;) {
         struct error failed = {0};
@@ -210,19 +212,18 @@ enum log_reader_result log_reader_next(struct log_reader *reader, int timeout_ms
             return LOG_READER_END;
         }
 
-        const int wait_ms = reader->end_told ? timeout_ms : POLL_MS;
         reader->batch_at = 0;
         reader->batch_count =
-            rd_kafka_consume_batch_queue(reader->queue, wait_ms, reader->batch, BATCH_RECORDS);
+            rd_kafka_consume_batch_queue(reader->queue, POLL_MS, reader->batch, BATCH_RECORDS);
         if (reader->batch_count > 0) {
             reader->silence_ms = 0;
             continue;
         }
         reader->batch_count = 0;
-        if (reader->end_told)
-            return LOG_READER_IDLE;
         reader->silence_ms += POLL_MS;
-        if (reader->silence_ms >= SILENCE_MS_MAX) {
+        if (reader->end_told && reader->silence_ms >= timeout_ms)
+            return LOG_READER_IDLE;
+        if (!reader->end_told && reader->silence_ms >= SILENCE_MS_MAX) {
             (void)error_set(err, DISP_RETRY, 0,
                             "reading %s: nothing came from the brokers for %d s",
                             topics[reader->topic].name, SILENCE_MS_MAX / 1000);
