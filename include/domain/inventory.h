@@ -32,8 +32,8 @@ struct stock {
     int64_t on_hand;
     int64_t reserved;
     int64_t sold;
-    int64_t received;  // by StockReceived
-    int64_t adjusted;  // sum of deltas
+    int64_t received; // by StockReceived
+    int64_t adjusted; // sum of deltas
     int64_t price_minor;
     int64_t price_version;
     char currency[4]; // terminated
@@ -58,7 +58,7 @@ struct remembered_command {
 // zeroed entry where there is none) and stores what changed.
 struct inventory_slice {
     struct stock *stock;
-    struct reservation *reservation;     // NULL for commands
+    struct reservation *reservation;       // NULL for commands
     struct remembered_command *remembered; // NULL for RequestStock
 };
 
@@ -68,7 +68,7 @@ void inventory_evolve(struct inventory_slice *slice, enum record_id type, const 
 // Decides SetProduct, ReceiveStock, AdjustStock, RequestStock. RESERVE is answered to the order
 // (StockAnswered); RELEASE and SELL are facts that cannot be refused: with no reservation they do
 // nothing.
-void inventory_decide(struct decision *decision, struct inventory_slice *slice,
-                      enum record_id type, const void *input);
+void inventory_decide(struct decision *decision, struct inventory_slice *slice, enum record_id type,
+                      const void *input);
 
 #endif
