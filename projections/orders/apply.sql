@@ -47,7 +47,7 @@ WITH last AS (
     SELECT
         p.order_id, p.shop_id, p.customer_id, p.reference, p.currency,
         f.version, f.status, f.reservation_status, f.payment_status, f.shipment_status,
-        (SELECT count(*) FROM order_placed_lines l WHERE l.event_id = p.event_id),
+        p.lines_count,
         p.items_minor, p.discount_minor, p.shipping_minor, p.tax_minor, p.total_minor,
         coalesce(f.captured_minor, 0),
         f.close_reason, f.close_detail, f.case_reason, f.tracking,

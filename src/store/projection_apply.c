@@ -25,7 +25,7 @@ static const char sql_skip[] =
 
 // Small batches must not pay for planning each time. Big ones must not run by a plan that was made
 // for ten rows, with loops within loops.
-enum { GENERIC_PLAN_RECORDS_MAX = 100 };
+enum { GENERIC_PLAN_RECORDS_MAX = 250 };
 
 static const char *plan_for(size_t records) {
     return records > GENERIC_PLAN_RECORDS_MAX ? "SET LOCAL plan_cache_mode = force_custom_plan"

@@ -66,7 +66,7 @@ static struct relation_column *add_column(struct relations *relations, struct re
         relations->failed = true;
         return NULL;
     }
-    column->name = name;
+    snprintf(column->name, sizeof(column->name), "%s", name);
     column->type = type;
     column->source = source;
     relation->columns_count++;
@@ -98,10 +98,22 @@ static struct relation *add_relation(struct relations *relations, const struct r
     return relation;
 }
 
+static void add_count(struct relations *relations, struct relation *relation,
+                      const struct field_type *array, size_t index) {
+    char name[COLUMN_NAME_MAX];
+    snprintf(name, sizeof(name), "%.50s_count", array->name);
+    struct relation_column *column =
+        add_column(relations, relation, name, SQL_TYPE_INT4, COLUMN_COUNT);
+    if (column)
+        column->fields[index] = array;
+}
+
 static void add_fields(struct relations *relations, struct relation *relation,
                        const struct record_type *record, size_t index) {
     for (size_t i = 0; i < record->fields_count; i++) {
         const struct field_type *field = &record->fields[i];
+        if (field->is_array)
+            add_count(relations, relation, field, index);
         if (!is_column(field))
             continue;
         struct relation_column *column =

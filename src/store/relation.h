@@ -2,7 +2,8 @@
 //
 // What a projection's SQL sees of one topic, made from the record descriptors alone:
 //
-//   order_placed         one relation per record of the topic: its fields as columns
+//   order_placed         one relation per record of the topic: its fields as columns; for an array
+//                        field NAME its length as NAME_count
 //   order_placed_lines   one per array field: event_id, line_no (1, 2, …), the item's fields, or
 //                        `value` where the items are no records
 //   event                every record, in log order: the union of all records' fields, NULL where a
@@ -47,13 +48,14 @@ enum column_source {
     COLUMN_BODY,
     COLUMN_LINE_NO,
     COLUMN_EVENT_ID, // of the record that holds the array
+    COLUMN_COUNT,    // length of an array
     COLUMN_ITEM,     // the array's item itself
 };
 
-enum { RELATION_NAME_MAX = 128, RELATION_COLUMNS_MAX = 128 };
+enum { RELATION_NAME_MAX = 128, COLUMN_NAME_MAX = 64, RELATION_COLUMNS_MAX = 128 };
 
 struct relation_column {
-    const char *name; // borrowed from the descriptors
+    char name[COLUMN_NAME_MAX];
     enum sql_type type;
     enum column_source source;
     bool is_used;

@@ -102,6 +102,10 @@ static void add_row(struct relation *relation, const struct projection_record *r
         case COLUMN_EVENT_ID:
             put_field(values, column->fields[record->type], record->value);
             break;
+        case COLUMN_COUNT:
+            pg_array_add_int4(values,
+                              *(const int32_t *)(base + column->fields[record->type]->aux_offset));
+            break;
         case COLUMN_ITEM:
             put_value(values, relation->array, item);
             break;

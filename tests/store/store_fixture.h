@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -119,7 +120,13 @@ static inline struct id fixture_command_id(uint64_t n) {
     return fixture_id('C', n);
 }
 
-#define FIXTURE_T0_US INT64_C(1767225600000000) // 2026-01-01
+// Yesterday: outcomes of commands that are older than a week are purged.
+static inline int64_t fixture_t0_us(void) {
+    static int64_t t0_us;
+    if (t0_us == 0)
+        t0_us = ((int64_t)time(NULL) - 86400) * 1000000;
+    return t0_us;
+}
 
 static const struct order_line fixture_lines[] = {
     {.sku = {"apple", 5},
@@ -136,7 +143,7 @@ static inline struct order_placed fixture_placed(uint64_t n) {
         .shop_id = VIEW("main"),
         .order_id = fixture_order_id(n),
         .version = 1,
-        .occurred_at = FIXTURE_T0_US + (int64_t)n * 1000000,
+        .occurred_at = fixture_t0_us() + (int64_t)n * 1000000,
         .causation_id = fixture_command_id(n),
         .correlation_id = fixture_command_id(n),
         .status = ORDER_STATUS_PLACED,
@@ -153,7 +160,7 @@ static inline struct order_placed fixture_placed(uint64_t n) {
         .items_minor = 550,
         .shipping_minor = 50,
         .total_minor = 600,
-        .reservation_deadline = FIXTURE_T0_US,
+        .reservation_deadline = fixture_t0_us(),
     };
 }
 
@@ -163,7 +170,7 @@ static inline struct order_cancelled fixture_cancelled(uint64_t n, int64_t versi
         .shop_id = VIEW("main"),
         .order_id = fixture_order_id(n),
         .version = version,
-        .occurred_at = FIXTURE_T0_US + (int64_t)n * 1000000 + version,
+        .occurred_at = fixture_t0_us() + (int64_t)n * 1000000 + version,
         .causation_id = fixture_id('X', n),
         .correlation_id = fixture_command_id(n),
         .status = ORDER_STATUS_CANCELLED,

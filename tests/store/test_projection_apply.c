@@ -81,7 +81,7 @@ static void rows_and_offset_are_written_together(void **state) {
                                        "AND customer_id IN ('odd', 'even')"),
                      600 * ORDERS);
     assert_int_equal(fixture_count(db, "SELECT extract(epoch FROM min(placed_at)) FROM orders"),
-                     FIXTURE_T0_US / 1000000);
+                     fixture_t0_us() / 1000000);
     projection_set_free(set);
     db_free(db);
 }
