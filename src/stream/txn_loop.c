@@ -31,6 +31,7 @@ enum {
     FIRE_MAX = 1000,            // deadlines per partition and transaction
     COMPLETIONS_MAX = 1024,
     LAG_EVERY_MS = 1000,
+    SETTLE_EVERY_MS = 250,
     GROUP_MESSAGES_MAX = OUTPUT_GROUP_MESSAGES_MAX,
 };
 
@@ -57,6 +58,7 @@ struct txn_loop {
     bool done; // service_fail() was called
     size_t messages;
     int64_t lag_due_ms;
+    int64_t settle_due_ms;
 };
 
 static const char *input_name(const struct txn_loop *loop) {
@@ -471,6 +473,25 @@ static bool fire_deadlines(struct txn_loop *loop, struct error *err) {
     return true;
 }
 
+// The position has moved past trailing markers, or past records of aborted transactions: committed
+// too, so that whoever compares the committed offset with the end (gateways, lag tools) sees that
+// nothing is left.
+static bool settle_positions(struct txn_loop *loop, struct error *err) {
+    int64_t now_ms = clock_monotonic_ms();
+    if (now_ms < loop->settle_due_ms)
+        return true;
+    loop->settle_due_ms = now_ms + SETTLE_EVERY_MS;
+    for (int32_t p = 0; p < loop->partitions_count; p++) {
+        struct partition *partition = &loop->partitions[p];
+        bool behind = partition->assigned && !partition->touched &&
+                      partition->window.records_count == 0 &&
+                      partition->next_offset > partition->committed_offset;
+        if (behind && !begin_if_needed(loop, partition, err))
+            return false;
+    }
+    return true;
+}
+
 // ---- the turn ----------------------------------------------------------------------------------
 
 static void pause_input(struct txn_loop *loop, bool pause) {
@@ -562,7 +583,8 @@ static void txn_loop_turn(struct txn_loop *loop) {
     struct error err = {0};
     loop->messages = 0;
     arena_reset(&loop->arena);
-    if (take_input(loop, &err) && take_completions(loop, &err) && fire_deadlines(loop, &err)) {
+    if (take_input(loop, &err) && take_completions(loop, &err) && fire_deadlines(loop, &err) &&
+        settle_positions(loop, &err)) {
         (void)finish(loop);
     } else if (!loop->done) {
         (void)settle(loop, &err);
