@@ -62,7 +62,8 @@ struct replay {
     struct http_client *gateway[REPLAY_THREADS_MAX]; // owned
     struct http_client *query[REPLAY_THREADS_MAX];   // owned
     struct replay_counts counts;
-    pthread_mutex_t lock; // of first_error and of the progress line
+    _Atomic int64_t moved_ms; // when anything was last got done
+    pthread_mutex_t lock;     // of first_error and of the progress line
     char first_error[512];
 };
 
@@ -79,6 +80,10 @@ bool replay_run(struct replay *replay, const char *label, uint32_t count, uint32
 
 // Remembers the first thing that went wrong, for the summary.
 void replay_note(struct replay *replay, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+// Something was got done; and: nothing has been for patience_ms.
+void replay_moved(struct replay *replay);
+bool replay_is_stuck(const struct replay *replay);
 
 // Waits, growing with each attempt (0, 1, 2 …) up to 2 s, at least after_s.
 void replay_back_off(int attempt, int after_s);

@@ -139,12 +139,13 @@ static bool call_batch(struct replay *replay, int thread, const uint32_t *number
     char *body = jsonout_take(&out, &length);
     if (!body)
         return error_set(err, DISP_FATAL, 0, "out of memory");
-    const struct http_call call = {.method = "POST",
-                                   .path = "/v1/orders:batch",
-                                   .content_type = "application/x-ndjson",
-                                   .body = body,
-                                   .body_len = length,
-                                   .timeout_ms = BATCH_MS};
+    const struct http_call call = {
+        .method = "POST",
+        .path = "/v1/orders:batch",
+        .content_type = "application/x-ndjson",
+        .body = body,
+        .body_len = length,
+        .timeout_ms = replay->patience_ms < BATCH_MS ? (long)replay->patience_ms : BATCH_MS};
     const bool ok = http_client_call(replay->gateway[thread], &call, ret, err);
     free(body);
     return ok;
@@ -182,7 +183,7 @@ static void send_batch(struct replay *replay, int thread, uint32_t batch, void *
         numbers[i] = first + i;
     keep_pace(replay, state, first);
 
-    int64_t deadline_ms = clock_monotonic_ms() + replay->patience_ms;
+    bool is_hopeless = false;
     for (int attempt = 0; count > 0; attempt++) {
         struct http_reply reply = {0};
         struct error err = {0};
@@ -191,12 +192,16 @@ static void send_batch(struct replay *replay, int thread, uint32_t batch, void *
         if (answered && reply.status < 300)
             count = take_reply(replay, numbers, count, &reply);
         else if (answered && !replay_may_retry(reply.status))
-            deadline_ms = 0;
-        if (count == 0)
+            is_hopeless = true;
+        if (count == 0) {
+            replay_moved(replay);
             return;
-        if (count < before)
+        }
+        if (count < before) {
             attempt = 0;
-        if (clock_monotonic_ms() > deadline_ms) {
+            replay_moved(replay);
+        }
+        if (is_hopeless || replay_is_stuck(replay)) {
             give_up(replay, numbers, count, &reply, &err);
             return;
         }

@@ -5,7 +5,6 @@
 // adds nothing.
 #include "cli/replay.h"
 #include "http/jsonout.h"
-#include "service/clock.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -24,7 +23,6 @@ struct sku_work {
 // Sends until it is settled or patience ends. True with the command's id when accepted.
 static bool send_command(struct replay *replay, int thread, const struct http_call *call,
                          struct id *ret_command_id) {
-    const int64_t deadline_ms = clock_monotonic_ms() + replay->patience_ms;
     for (int attempt = 0;; attempt++) {
         struct http_reply reply = {0};
         struct error err = {0};
@@ -34,11 +32,12 @@ static bool send_command(struct replay *replay, int thread, const struct http_ca
             const char *id = json_string_value(json_object_get(json, "command_id"));
             const bool ok = id && id_parse(id, strlen(id), ret_command_id);
             json_decref(json);
+            replay_moved(replay);
             if (!ok)
                 replay_note(replay, "%s %s: no command_id in the answer", call->method, call->path);
             return ok;
         }
-        if ((answered && !replay_may_retry(reply.status)) || clock_monotonic_ms() > deadline_ms) {
+        if ((answered && !replay_may_retry(reply.status)) || replay_is_stuck(replay)) {
             replay_note(replay, "%s %s: %ld %.300s", call->method, call->path, reply.status,
                         answered ? reply.body : err.msg);
             return false;
@@ -128,7 +127,6 @@ static bool await_command(struct replay *replay, int thread, const struct id *co
                    WAIT_S);
     const struct http_call call = {
         .method = "GET", .path = path, .timeout_ms = WAIT_S * 1000 + CALL_MS};
-    const int64_t deadline_ms = clock_monotonic_ms() + replay->patience_ms;
     for (int attempt = 0;; attempt++) {
         struct http_reply reply = {0};
         struct error err = {0};
@@ -138,12 +136,13 @@ static bool await_command(struct replay *replay, int thread, const struct id *co
             const char *outcome = json_string_value(json_object_get(json, "outcome"));
             const bool applied = outcome && strcmp(outcome, "applied") == 0;
             json_decref(json);
+            replay_moved(replay);
             if (!applied)
                 replay_note(replay, "command %s: %.300s", text.text, reply.body);
             return applied;
         }
         const bool may_retry = !answered || reply.status == 404 || replay_may_retry(reply.status);
-        if (!may_retry || clock_monotonic_ms() > deadline_ms) {
+        if (!may_retry || replay_is_stuck(replay)) {
             replay_note(replay, "the outcome of command %s is not known: %ld %.300s", text.text,
                         reply.status, answered ? reply.body : err.msg);
             return false;

@@ -98,6 +98,7 @@ bool replay_run(struct replay *replay, const char *label, uint32_t count, uint32
         .label = label,
         .started_ms = clock_monotonic_ms(),
     };
+    replay_moved(replay);
     struct runner runners[REPLAY_THREADS_MAX];
     pthread_t threads[REPLAY_THREADS_MAX];
     int started = 0;
@@ -121,6 +122,14 @@ void replay_note(struct replay *replay, const char *fmt, ...) {
         va_end(args);
     }
     (void)pthread_mutex_unlock(&replay->lock);
+}
+
+void replay_moved(struct replay *replay) {
+    atomic_store(&replay->moved_ms, clock_monotonic_ms());
+}
+
+bool replay_is_stuck(const struct replay *replay) {
+    return clock_monotonic_ms() - atomic_load(&replay->moved_ms) > replay->patience_ms;
 }
 
 void replay_back_off(int attempt, int after_s) {

@@ -109,8 +109,8 @@ static void await_visible(struct replay *replay, uint32_t number) {
                    id_text(&replay->orders[number].command_id).text, WAIT_S);
     const struct http_call call = {
         .method = "GET", .path = path, .timeout_ms = WAIT_S * 1000 + CALL_MS};
-    const int64_t deadline_ms = clock_monotonic_ms() + replay->patience_ms;
-    for (int attempt = 0; clock_monotonic_ms() < deadline_ms; attempt++) {
+    replay_moved(replay);
+    for (int attempt = 0; !replay_is_stuck(replay); attempt++) {
         struct http_reply reply = {0};
         struct error ignored = {0};
         if (http_client_call(replay->query[0], &call, &reply, &ignored) && reply.status == 200)
@@ -141,7 +141,7 @@ bool replay_wait(struct replay *replay, struct error *err) {
         await_visible(replay, waiting.pending[waiting.count - 1]);
 
     bool ok = true;
-    int64_t moved_ms = clock_monotonic_ms();
+    int64_t moved_ms = clock_monotonic_ms(); // a round is no progress, an end is
     while (ok && waiting.count > 0) {
         ok = replay_run(replay, "waiting for ends", waiting.count, 1, ask, &waiting, err);
         const uint32_t ended = keep_pending(replay, &waiting);
