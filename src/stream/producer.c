@@ -74,11 +74,11 @@ static bool open_client(struct producer *producer, struct error *err) {
         return false;
     for (size_t i = 0; i < TOPIC_COUNT; i++)
         producer->topics[i] = rd_kafka_topic_new(producer->client, topics[i].name, NULL);
-    producer->suspect = false;
 
     int64_t deadline_ms = clock_monotonic_ms() + INIT_TIMEOUT_MS;
     for (;;) {
         rd_kafka_error_t *failed = rd_kafka_init_transactions(producer->client, 5000);
+        producer->suspect = failed != NULL; // of use only once this has succeeded
         if (!failed)
             return true;
         bool again = rd_kafka_error_is_retriable(failed) && clock_monotonic_ms() < deadline_ms;
@@ -126,6 +126,7 @@ bool producer_open(struct producer *producer, const struct producer_settings *se
 bool producer_reopen(struct producer *producer, struct error *err) {
     watchdog_enter(producer->settings.watchdog, "reopening the producer",
                    producer->settings.config->watchdog_ms);
+    producer->suspect = true; // until it is open
     close_client(producer);
     arena_reset(&producer->payload);
     // What was delivered last may never have been reported: nothing is known any more.
@@ -208,13 +209,13 @@ static bool code_is_fenced(rd_kafka_resp_err_t code) {
            code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
 }
 
-// What the failure of one transaction call means. The last step's time-out or fatal error leaves
-// the outcome open; before it nothing can have been committed.
+// What the failure of one transaction call means. Once the last step was tried the outcome is open,
+// even where the client says "abort": when the coordinator's answer is lost and the request sent
+// again, the second answer is an error although the first request had committed. Before that step
+// nothing can have been committed.
 static enum commit_outcome outcome_of(const rd_kafka_error_t *failed, bool last_step) {
     if (code_is_fenced(rd_kafka_error_code(failed)))
         return COMMIT_FENCED;
-    if (rd_kafka_error_txn_requires_abort(failed))
-        return COMMIT_ABORT;
     return last_step ? COMMIT_UNKNOWN : COMMIT_ABORT;
 }
 

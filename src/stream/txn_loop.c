@@ -51,7 +51,8 @@ struct txn_loop {
 
     struct partition *partitions;
     int32_t partitions_count;
-    uint32_t by; // names this process in offset metadata
+    uint32_t by;        // names this process in offset metadata
+    int32_t generation; // of the group, when our partitions were assigned
 
     bool open; // a transaction is
     bool paused;
@@ -248,10 +249,16 @@ static enum commit_outcome commit(struct txn_loop *loop, struct error *err) {
     }
     // Taken here, in the polling thread: it names the generation whose input this is.
     rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(loop->consumer);
-    int64_t started_us = clock_monotonic_us();
-    enum commit_outcome outcome =
-        producer_commit(&loop->producers[loop->current], offsets, group, err);
-    metrics_observe_us(METRIC_COMMIT, 0, clock_monotonic_us() - started_us);
+    enum commit_outcome outcome = COMMIT_ABORT;
+    // A client that was thrown out of the group has no generation, and a broker takes offsets
+    // without one where the group is empty: they would overwrite what a successor has committed.
+    if (rd_kafka_consumer_group_metadata_generation_id(group) != loop->generation) {
+        error_set(err, DISP_ABORT, 0, "the group has gone on without this worker");
+    } else {
+        int64_t started_us = clock_monotonic_us();
+        outcome = producer_commit(&loop->producers[loop->current], offsets, group, err);
+        metrics_observe_us(METRIC_COMMIT, 0, clock_monotonic_us() - started_us);
+    }
     rd_kafka_consumer_group_metadata_destroy(group);
     rd_kafka_topic_partition_list_destroy(offsets);
     return outcome;
@@ -341,13 +348,13 @@ static bool handle_message(struct txn_loop *loop, struct partition *partition,
         };
         good =
             loop->role->handle(loop->role->context, partition->state, &input, loop->output, &why);
-        if (!good && why.what != DISP_POISON) {
-            *err = why;
-            return false;
-        }
     }
     if (good)
         return true;
+    if (why.what != DISP_POISON) {
+        *err = why;
+        return false;
+    }
     if (!dead_letter(loop, record, letter_index, bytes, &why, err))
         return false;
     if (executor)
@@ -365,15 +372,27 @@ static bool handle_record(struct txn_loop *loop, const rd_kafka_message_t *raw, 
 
     struct input_record record;
     struct error why;
-    if (!input_open(loop->ids, raw, &loop->arena, &record, &why)) {
+    bool opened = input_open(loop->ids, raw, &loop->arena, &record, &why);
+    if (!opened && why.what != DISP_POISON) {
+        *err = why;
+        return false;
+    }
+    bool executor = partition->window.answered;
+    uint32_t first = 0;
+    if (executor)
+        // What is set aside whole counts as one message: read again, it is known to be answered.
+        first = window_add(&partition->window, raw->offset, opened ? record.messages_count : 1);
+    partition->next_offset = raw->offset + 1;
+    if (!opened) {
+        loop->messages++;
+        if (executor && window_is_answered(&partition->window, first))
+            return true;
         if (!dead_letter(loop, &record, -1, record.value, &why, err))
             return false;
-        record.messages_count = 0;
+        if (executor)
+            window_answer(&partition->window, first);
+        return true;
     }
-    uint32_t first = 0;
-    if (partition->window.answered && record.messages_count)
-        first = window_add(&partition->window, raw->offset, record.messages_count);
-    partition->next_offset = raw->offset + 1;
     for (uint32_t i = 0; i < record.messages_count; i++)
         if (!handle_message(loop, partition, &record, i, first + i, err))
             return false;
@@ -422,13 +441,14 @@ static bool take_completions(struct txn_loop *loop, struct error *err) {
         const struct stream_completion *completion = &batch[i];
         struct partition *partition = &loop->partitions[completion->token.partition];
         bool stale = !partition->assigned || partition->generation != completion->token.generation;
+        if (good && !stale)
+            good = begin_if_needed(loop, partition, err);
         if (!good || stale) {
             loop->role->discard(loop->role->context, completion);
             continue;
         }
         uint32_t ordinal = (uint32_t)(completion->token.ordinal - partition->window_base);
-        good = begin_if_needed(loop, partition, err) &&
-               loop->role->complete(loop->role->context, completion, clock_now_us(), loop->output,
+        good = loop->role->complete(loop->role->context, completion, clock_now_us(), loop->output,
                                     err);
         if (good)
             window_answer(&partition->window, ordinal);
@@ -637,8 +657,13 @@ static void assigned(struct txn_loop *loop, rd_kafka_topic_partition_list_t *lis
         partition->assigned = true;
         list->elems[i].offset = partition->committed_offset;
     }
-    loop->paused = false;
+    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(loop->consumer);
+    loop->generation = rd_kafka_consumer_group_metadata_generation_id(group);
+    rd_kafka_consumer_group_metadata_destroy(group);
     rd_kafka_assign(loop->consumer, list);
+    if (loop->paused)
+        (void)rd_kafka_resume_partitions(loop->consumer, list); // the pause outlives an assignment
+    loop->paused = false;
 }
 
 // Work of a generation that ends must not be committed in the next: abort, and forget the tokens.
