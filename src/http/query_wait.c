@@ -88,13 +88,14 @@ static void put_back(struct query_waiter *waiter, const struct query_waiting *wa
 static void look(struct query *query, struct query_waiting *waiting, size_t count) {
     bool *visible = query->waiter.visible;
     struct error err;
-    bool asked = query_visible(query->waiter.db, waiting, count, visible, &err);
+    struct db *db = query->waiter.db;
+    bool asked = query_visible(db, waiting, count, visible, &err) ||
+                 (!db_is_connected(db) && query_visible(db, waiting, count, visible, &err));
     int64_t now_ms = clock_monotonic_ms();
     for (size_t i = 0; i < count; i++) {
         struct http_request *request = waiting[i].request;
         struct error read_err;
         if (asked && visible[i]) {
-            struct db *db = query->waiter.db;
             if (!waiting[i].read(request, db, &read_err) &&
                 (db_is_connected(db) || !waiting[i].read(request, db, &read_err)))
                 query_answer_unavailable(query, request, &read_err);

@@ -161,7 +161,10 @@ bool db_failed(struct db *db, const PGresult *result, struct error *err) {
     const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     copy_message(message, sizeof(message),
                  result ? PQresultErrorMessage(result) : PQerrorMessage(db->conn));
-    bool lost = PQstatus(db->conn) != CONNECTION_OK;
+    // After FATAL the server hangs up, which libpq may not have noticed yet.
+    const char *severity =
+        result ? PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED) : NULL;
+    bool lost = PQstatus(db->conn) != CONNECTION_OK || (severity && severity[0] != 'E');
     if (lost)
         db_disconnect(db);
     if (lost || !state)
