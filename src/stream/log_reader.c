@@ -43,6 +43,7 @@ static rd_kafka_t *open_client(const struct config *config, struct error *err) {
         {"isolation.level", "read_committed"},
         {"auto.offset.reset", "earliest"},
         {"fetch.queue.backoff.ms", "5"},
+        {"fetch.wait.max.ms", "20"}, // a partition's end is told by a fetch that finds nothing
         {"queued.min.messages", "50000"},
         {"queued.max.messages.kbytes", "65536"},
         {NULL, NULL},
