@@ -39,6 +39,10 @@ size_t projection_set_count(const struct projection_set *set);
 const char *projection_set_name(const struct projection_set *set, size_t index);
 const char *projection_set_topic(const struct projection_set *set);
 
+// The index-th statement as PostgreSQL gets it, relations and all; NULL behind the last one. For
+// tests, and for who wonders.
+const char *projection_set_statement(const struct projection_set *set, size_t index);
+
 // The topic a read model is made from, NULL when there is no such read model.
 const char *projection_topic_of(const struct projection_file *files, size_t files_count,
                                 const char *name, size_t name_length, size_t *ret_length);

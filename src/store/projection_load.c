@@ -298,3 +298,7 @@ const char *projection_set_name(const struct projection_set *set, size_t index) 
 const char *projection_set_topic(const struct projection_set *set) {
     return set->topic;
 }
+
+const char *projection_set_statement(const struct projection_set *set, size_t index) {
+    return index < set->statements_count ? set->statements[index].sql : NULL;
+}
