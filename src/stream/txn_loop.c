@@ -180,6 +180,7 @@ static bool resolve_unknown(struct txn_loop *loop, const struct error *why) {
     metrics_add(METRIC_TRANSACTIONS, 2, 1);
     struct error err;
     if (!producer_reopen(&loop->producers[loop->current], &err)) {
+        undo(loop);
         fail(loop, err.what == DISP_FATAL ? EXIT_FENCED : EXIT_UNAVAILABLE, &err);
         return false;
     }
@@ -195,11 +196,13 @@ static bool resolve_unknown(struct txn_loop *loop, const struct error *why) {
         fail(loop, EXIT_INTERNAL, &err);
         return false;
     case FOUND_OTHER:
+        undo(loop);
         error_set(&err, DISP_FATAL, 0, "another worker has committed on %s meanwhile",
                   input_name(loop));
         fail(loop, EXIT_FENCED, &err);
         return false;
     case FOUND_NOTHING:
+        undo(loop);
         fail(loop, EXIT_UNAVAILABLE, &err);
         return false;
     }

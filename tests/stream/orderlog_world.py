@@ -250,30 +250,45 @@ class World:
     def flush(self):
         self.producer.flush(timeout=30)
 
-    def command(self, topic, record, key, idempotency_key, **fields):
+    def encode_command(self, topic, record, key, idempotency_key, **fields):
         kind = {"order_id": key} if topic == "orders.inbox" else {"sku": key}
-        about = str(key) if topic == "orders.inbox" else f"{SHOP}/{key}"
         key_id = (key if record == "PlaceOrder"
                   else hashed_id(SHOP, record, str(key), idempotency_key))
-        body = {"command_id": hashed_id(key_id.bytes, repr(sorted(fields.items()))),
-                "key_id": key_id, "shop_id": SHOP, **kind, "idempotency_key": idempotency_key,
-                "received_at": int(time.time() * 1e6), **fields}
+        return self.registry.encode(topic, record, {
+            "command_id": hashed_id(key_id.bytes, repr(sorted(fields.items()))), "key_id": key_id,
+            "shop_id": SHOP, **kind, "idempotency_key": idempotency_key,
+            "received_at": int(time.time() * 1e6), **fields})
+
+    def command(self, topic, record, key, idempotency_key, **fields):
+        about = str(key) if topic == "orders.inbox" else f"{SHOP}/{key}"
         self.send(topic, self.partition_of(about), about,
-                  self.registry.encode(topic, record, body))
-        return body["command_id"]
+                  self.encode_command(topic, record, key, idempotency_key, **fields))
+
+    @staticmethod
+    def order_fields(lines, method="tok_ok", price=100):
+        return {"customer_id": "c-1", "currency": "GBP", "reference": None, "ordered_at": None,
+                "payment_method": method,
+                "lines": [{"sku": sku, "quantity": quantity, "unit_price_minor": price,
+                           "price_version": None} for sku, quantity in lines],
+                "discount_minor": 0, "shipping_minor": 0, "tax_minor": 0}
 
     def place(self, key, lines=(("A", 1),), method="tok_ok", price=100):
         """Returns the order's id."""
         order_id = hashed_id(SHOP, "PlaceOrder", key)
-        self.command("orders.inbox", "PlaceOrder", order_id, key, customer_id="c-1",
-                     currency="GBP", reference=None, ordered_at=None, payment_method=method,
-                     lines=[{"sku": sku, "quantity": quantity, "unit_price_minor": price,
-                             "price_version": None} for sku, quantity in lines],
-                     discount_minor=0, shipping_minor=0, tax_minor=0)
+        self.command("orders.inbox", "PlaceOrder", order_id, key,
+                     **self.order_fields(lines, method, price))
         return str(order_id)
 
+    def place_message(self, key, partition):
+        """(order id, its command) for a group; the id lies in this partition."""
+        order_id = next(order_id for order_id in
+                        (hashed_id(SHOP, "PlaceOrder", f"{key}-{i}") for i in range(1000))
+                        if self.partition_of(str(order_id)) == partition)
+        return str(order_id), self.encode_command("orders.inbox", "PlaceOrder", order_id, key,
+                                                  **self.order_fields((("A", 1),)))
+
     def cancel(self, order_id, key="cancel"):
-        return self.command("orders.inbox", "CancelOrder", uuid.UUID(order_id), key, reason=None)
+        self.command("orders.inbox", "CancelOrder", uuid.UUID(order_id), key, reason=None)
 
     def stock(self, sku, quantity, key="first"):
         self.command("inventory.inbox", "SetProduct", sku, key, name=sku, price_minor=100,
