@@ -16,10 +16,12 @@ struct lag_clock {
     } samples[LAG_CLOCK_SAMPLES]; // a ring, ends strictly rising
     uint32_t first;
     uint32_t count;
+    int64_t spacing_ms; // of the samples, grows with the time they span
 };
 
 // Returns the lag in milliseconds at now_ms: 0 when committed has reached end. What was there
-// before the first call counts from that call on.
+// before the first call counts from that call on. Exact to the period of calls, or to 1 % of the
+// lag.
 int64_t lag_clock_update(struct lag_clock *clock, int64_t now_ms, int64_t end, int64_t committed);
 
 #endif

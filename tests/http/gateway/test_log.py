@@ -141,7 +141,7 @@ class Log(unittest.TestCase):
             for field, value in body.items():
                 self.assertEqual(record[field], value)
 
-    def test_a_batch_of_any_length_is_answered_line_by_line_in_bounded_memory(self):
+    def test_a_batch_is_answered_line_by_line(self):
         count = 10000
         def text(i):
             if i % 1000 == 999:
@@ -151,9 +151,6 @@ class Log(unittest.TestCase):
             if i % 10 == 5:
                 return json.dumps(order(idempotency_key=f"b{i}", customer_id=""))
             return json.dumps(order(idempotency_key=f"b{i}"))
-        statm = pathlib.Path(f"/proc/{self.gateway.process.pid}/statm")
-        rss = lambda: int(statm.read_text().split()[1]) * 4096
-        before = rss()
         reply = self.gateway.call("POST", "/v1/orders:batch",
                                   "\n".join(text(i) for i in range(count)),
                                   {"Content-Type": "application/x-ndjson"}, timeout=120)
@@ -166,7 +163,18 @@ class Log(unittest.TestCase):
         acknowledged = [r["order_id"] for r in results if r["status"] == 202]
         self.assertEqual(len(acknowledged), len(set(acknowledged)))
         self.assertEqual(written, set(acknowledged))
-        self.assertLess(rss() - before, 32 << 20)
+
+    def test_a_batch_of_any_length_takes_bounded_memory(self):
+        count = 200000
+        statm = pathlib.Path(f"/proc/{self.gateway.process.pid}/statm")
+        rss = lambda: int(statm.read_text().split()[1]) * 4096
+        before = rss()
+        reply = self.gateway.call("POST", "/v1/orders:batch", "{}\n" * count,
+                                  {"Content-Type": "application/x-ndjson"}, timeout=120)
+        self.assertEqual(reply.status, 200)
+        self.assertEqual(reply.body.count(b"\n"), count)
+        self.assertGreater(len(reply.body), 32 << 20)
+        self.assertLess(rss() - before, 24 << 20)
 
     def test_many_clients_at_one_time_lose_and_double_nothing(self):
         ids, failures = [], []

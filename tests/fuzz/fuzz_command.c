@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Any body for any command: refused with a problem, or encoded into a message that decodes again.
+// The first byte chooses the command.
+#include "event/message.h"
+#include "http/command.h"
+#include "service/clock.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool find_price(void *state, const char *shop, size_t shop_len, const char *sku,
+                       size_t sku_len, struct catalogue_price *ret) {
+    (void)state;
+    (void)shop;
+    (void)shop_len;
+    *ret = (struct catalogue_price){(int64_t)sku_len * 100, 1, "EUR"};
+    return sku_len > 0 && sku[0] != 'x';
+}
+
+static struct schema_ids *make_ids(void) {
+    static const struct {
+        enum topic_id topic;
+        enum record_id record;
+    } used[] = {
+        {TOPIC_ORDERS_INBOX, RECORD_PLACE_ORDER},     {TOPIC_ORDERS_INBOX, RECORD_CANCEL_ORDER},
+        {TOPIC_ORDERS_INBOX, RECORD_DISPATCH_ORDER},  {TOPIC_ORDERS_INBOX, RECORD_DELIVER_ORDER},
+        {TOPIC_INVENTORY_INBOX, RECORD_SET_PRODUCT},  {TOPIC_INVENTORY_INBOX, RECORD_RECEIVE_STOCK},
+        {TOPIC_INVENTORY_INBOX, RECORD_ADJUST_STOCK},
+    };
+    struct error err = {0};
+    struct schema_ids *ids = schema_ids_new(NULL, &clock_system);
+    assert(ids);
+    for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++) {
+        bool added = schema_ids_add(ids, used[i].topic, used[i].record, (int32_t)i + 1, &err);
+        assert(added);
+    }
+    return ids;
+}
+
+static bool build(uint8_t choice, const struct command_context *context, const json_t *root,
+                  struct command *ret, struct problem *problem) {
+    static const enum record_id about_order[] = {RECORD_CANCEL_ORDER, RECORD_DISPATCH_ORDER,
+                                                 RECORD_DELIVER_ORDER};
+    static const enum record_id about_sku[] = {RECORD_SET_PRODUCT, RECORD_RECEIVE_STOCK,
+                                               RECORD_ADJUST_STOCK};
+    if (choice < 3)
+        return command_about_order(context, about_order[choice],
+                                   "4b2c5a3e-0000-8000-8000-000000000001", root, ret, problem);
+    if (choice < 6)
+        return command_about_sku(context, about_sku[choice - 3], "A", root, ret, problem);
+    return command_place_order(context, root, ret, problem);
+}
+
+static void check_decodes(const struct schema_ids *ids, const struct command *command) {
+    struct arena arena;
+    struct message message;
+    struct error err = {0};
+    arena_init(&arena, 16 << 20);
+    bool decoded = message_decode(ids, command->bytes, command->length, &arena, &message, &err);
+    assert(decoded && message.type == command->type);
+    arena_done(&arena);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static struct schema_ids *ids;
+    static const struct http_caller caller = {.shop_id = "main",
+                                              .scopes = SCOPE_WRITE | SCOPE_IMPORT};
+    static const struct command_prices prices = {.find = find_price, .fresh = true};
+    if (!ids)
+        ids = make_ids();
+    if (size == 0)
+        return 0;
+    char key[COMMAND_KEY_MAX + 1] = "key";
+    struct problem problem;
+    json_t *root = NULL;
+    problem_init(&problem);
+    struct command_context context = {.caller = &caller,
+                                      .ids = ids,
+                                      .prices = &prices,
+                                      .idempotency_key = key,
+                                      .key_in_body = (data[0] & 0x80) != 0};
+    struct command command;
+    bool ok = body_parse((const char *)data + 1, size - 1, &root, &problem) &&
+              (!context.key_in_body || command_line_key(root, key, &problem)) &&
+              build(data[0] % 8, &context, root, &command, &problem);
+    json_decref(root);
+    if (ok) {
+        check_decodes(ids, &command);
+        command_done(&command);
+        return 0;
+    }
+    size_t length = 0;
+    assert(problem.type != PROBLEM_NONE);
+    char *text = problem_render(&problem, "/", 1, &length);
+    assert(text);
+    // What we say of a bad body is itself a good one.
+    problem_init(&problem);
+    bool parsed = body_parse(text, length, &root, &problem);
+    assert(parsed);
+    json_decref(root);
+    free(text);
+    return 0;
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From JSON to commands, without a server: keys, ids, prices, and what is refused only here.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "event/message.h"
+#include "http/command.h"
+#include "service/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct schema_ids *ids;
+static struct http_caller caller = {.shop_id = "main",
+                                    .scopes = SCOPE_READ | SCOPE_WRITE | SCOPE_IMPORT};
+static int64_t price_minor = 150;
+
+static bool find_price(void *state, const char *shop, size_t shop_len, const char *sku,
+                       size_t sku_len, struct catalogue_price *ret) {
+    (void)state;
+    assert_int_equal(shop_len, 4);
+    assert_memory_equal(shop, "main", 4);
+    if (sku_len != 1 || *sku != 'A')
+        return false;
+    *ret = (struct catalogue_price){price_minor, 7, "EUR"};
+    return true;
+}
+
+static struct command_prices prices = {.find = find_price, .fresh = true};
+
+static struct command_context context(const char *key) {
+    return (struct command_context){.caller = &caller,
+                                    .ids = ids,
+                                    .prices = &prices,
+                                    .idempotency_key = key,
+                                    .now_us = 1700000000000000};
+}
+
+static json_t *json(const char *text) {
+    struct problem problem;
+    json_t *root = NULL;
+    problem_init(&problem);
+    assert_true(body_parse(text, strlen(text), &root, &problem));
+    return root;
+}
+
+// Returns the problem's type; PROBLEM_NONE when it was built.
+static enum problem_type place(const char *key, const char *text, struct command *ret) {
+    struct problem problem;
+    struct command_context with = context(key);
+    json_t *root = json(text);
+    problem_init(&problem);
+    if (command_place_order(&with, root, ret, &problem))
+        assert_int_equal(problem.type, PROBLEM_NONE);
+    json_decref(root);
+    return problem.type;
+}
+
+#define BY_CATALOGUE                                                                               \
+    "{\"customer_id\":\"c\",\"currency\":\"EUR\",\"lines\":[{\"sku\":\"A\",\"quantity\":2}]}"
+
+static void a_price_change_does_not_change_the_command(void **state) {
+    (void)state;
+    struct command before;
+    struct command after;
+    price_minor = 150;
+    assert_int_equal(place("k", BY_CATALOGUE, &before), PROBLEM_NONE);
+    price_minor = 151;
+    assert_int_equal(place("k", BY_CATALOGUE, &after), PROBLEM_NONE);
+    assert_true(id_equal(&before.command_id, &after.command_id));
+    assert_true(id_equal(&before.order_id, &after.order_id));
+    assert_true(before.length == after.length && memcmp(before.bytes, after.bytes, before.length));
+    command_done(&before);
+    command_done(&after);
+}
+
+static void an_explicit_price_is_part_of_the_content(void **state) {
+    (void)state;
+    static const char *const texts[] = {
+        "{\"customer_id\":\"c\",\"currency\":\"EUR\",\"lines\":[{\"sku\":\"A\",\"quantity\":2,"
+        "\"unit_price_minor\":150}]}",
+        "{\"customer_id\":\"c\",\"currency\":\"EUR\",\"lines\":[{\"sku\":\"A\",\"quantity\":2,"
+        "\"unit_price_minor\":151}]}",
+    };
+    struct command one;
+    struct command other;
+    assert_int_equal(place("k", texts[0], &one), PROBLEM_NONE);
+    assert_int_equal(place("k", texts[1], &other), PROBLEM_NONE);
+    assert_false(id_equal(&one.command_id, &other.command_id));
+    assert_true(id_equal(&one.order_id, &other.order_id));
+    command_done(&one);
+    command_done(&other);
+}
+
+static void shops_with_the_same_key_have_different_orders(void **state) {
+    (void)state;
+    struct command one;
+    struct command other;
+    assert_int_equal(place("k", BY_CATALOGUE, &one), PROBLEM_NONE);
+    static const char explicit[] =
+        "{\"customer_id\":\"c\",\"currency\":\"EUR\",\"lines\":[{\"sku\":"
+        "\"A\",\"quantity\":2,\"unit_price_minor\":1}]}";
+    strcpy(caller.shop_id, "next");
+    assert_int_equal(place("k", explicit, &other), PROBLEM_NONE);
+    strcpy(caller.shop_id, "main");
+    assert_false(id_equal(&one.order_id, &other.order_id));
+    command_done(&one);
+    command_done(&other);
+}
+
+static void a_stale_catalogue_gives_no_prices_and_explicit_ones_need_none(void **state) {
+    (void)state;
+    struct command command;
+    prices.fresh = false;
+    assert_int_equal(place("k", BY_CATALOGUE, &command), PROBLEM_CATALOGUE_STALE);
+    assert_int_equal(place("k",
+                           "{\"customer_id\":\"c\",\"currency\":\"EUR\",\"lines\":[{\"sku\":\"Z\","
+                           "\"quantity\":1,\"unit_price_minor\":0}]}",
+                           &command),
+                     PROBLEM_NONE);
+    command_done(&command);
+    prices.fresh = true;
+}
+
+static void what_was_built_decodes_to_what_was_asked(void **state) {
+    (void)state;
+    struct command command;
+    price_minor = 150;
+    assert_int_equal(place("key \xC3\xA4", BY_CATALOGUE, &command), PROBLEM_NONE);
+    struct arena arena;
+    struct message message;
+    struct error err = {0};
+    arena_init(&arena, 1 << 20);
+    assert_true(message_decode(ids, command.bytes, command.length, &arena, &message, &err));
+    assert_int_equal(message.type, RECORD_PLACE_ORDER);
+    const struct place_order *order = message.body;
+    assert_int_equal(order->received_at, 1700000000000000);
+    assert_int_equal(order->lines_count, 1);
+    assert_int_equal(order->lines[0].unit_price_minor, 150);
+    assert_true(order->lines[0].has_price_version);
+    assert_true(id_equal(&order->order_id, &order->key_id));
+    assert_memory_equal(order->payment_method.ptr, "tok_ok", 6);
+    struct id_text text = id_text(&order->order_id);
+    assert_int_equal(command.key_len, ID_TEXT_LEN);
+    assert_memory_equal(command.key, text.text, ID_TEXT_LEN);
+    arena_done(&arena);
+    command_done(&command);
+}
+
+static void the_largest_order_fits_and_the_next_larger_does_not(void **state) {
+    (void)state;
+    for (size_t count = COMMAND_LINES_MAX; count <= COMMAND_LINES_MAX + 1; count++) {
+        json_t *root = json(BY_CATALOGUE);
+        json_t *lines = json_array();
+        char sku[65];
+        memset(sku, 'x', 64);
+        sku[64] = '\0';
+        for (size_t i = 0; i < count; i++)
+            (void)json_array_append_new(lines, json_pack("{s:s, s:i, s:I}", "sku", sku, "quantity",
+                                                         1000000, "unit_price_minor",
+                                                         (json_int_t)1000000));
+        (void)json_object_set_new(root, "lines", lines);
+        char *text = json_dumps(root, 0);
+        struct command command;
+        enum problem_type type = place("k", text, &command);
+        assert_int_equal(type, count == COMMAND_LINES_MAX ? PROBLEM_NONE : PROBLEM_TOO_MANY_LINES);
+        if (type == PROBLEM_NONE)
+            command_done(&command);
+        free(text);
+        json_decref(root);
+    }
+}
+
+static void idempotency_keys_come_bare_or_quoted(void **state) {
+    (void)state;
+    static const struct {
+        const char *header;
+        const char *key; // NULL: refused
+    } cases[] = {
+        {"abc", "abc"},
+        {"\"abc\"", "abc"},
+        {"\"a \\\"b\\\\\"", "a \"b\\"},
+        {"", NULL},
+        {"\"\"", NULL},
+        {"\"a", NULL},
+        {"a\"", NULL},
+        {"a b", NULL},
+        {"\"a\"b", NULL},
+        {"\"a\\x\"", NULL},
+        {"\"a\\", NULL},
+        {"\xC3\xA4", NULL},
+        {"\"\xC3\xA4\"", NULL},
+        {"\"a\tb\"", NULL},
+    };
+    char key[COMMAND_KEY_MAX + 1];
+    struct problem problem;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        problem_init(&problem);
+        bool ok = command_key_parse(cases[i].header, key, &problem);
+        if (ok != (cases[i].key != NULL))
+            fail_msg("%s: %s", cases[i].header, ok ? key : "refused");
+        if (ok)
+            assert_string_equal(key, cases[i].key);
+        else
+            assert_int_equal(problem.type, PROBLEM_INVALID_IDEMPOTENCY_KEY);
+    }
+    char longest[COMMAND_KEY_MAX + 4];
+    memset(longest, 'x', sizeof(longest));
+    longest[COMMAND_KEY_MAX] = '\0';
+    assert_true(command_key_parse(longest, key, &problem));
+    longest[COMMAND_KEY_MAX] = 'x';
+    longest[COMMAND_KEY_MAX + 1] = '\0';
+    assert_false(command_key_parse(longest, key, &problem));
+    longest[0] = longest[COMMAND_KEY_MAX + 1] = '"';
+    longest[COMMAND_KEY_MAX + 2] = '\0';
+    assert_true(command_key_parse(longest, key, &problem));
+    char other[COMMAND_KEY_MAX + 1];
+    assert_true(command_key_parse(NULL, key, &problem));
+    assert_true(command_key_parse(NULL, other, &problem));
+    assert_string_not_equal(key, other);
+}
+
+static int start(void **state) {
+    (void)state;
+    struct error err = {0};
+    ids = schema_ids_new(NULL, &clock_system);
+    return ids && schema_ids_add(ids, TOPIC_ORDERS_INBOX, RECORD_PLACE_ORDER, 41, &err) ? 0 : -1;
+}
+
+static int stop(void **state) {
+    (void)state;
+    ids = schema_ids_free(ids);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_price_change_does_not_change_the_command),
+        cmocka_unit_test(an_explicit_price_is_part_of_the_content),
+        cmocka_unit_test(shops_with_the_same_key_have_different_orders),
+        cmocka_unit_test(a_stale_catalogue_gives_no_prices_and_explicit_ones_need_none),
+        cmocka_unit_test(what_was_built_decodes_to_what_was_asked),
+        cmocka_unit_test(the_largest_order_fits_and_the_next_larger_does_not),
+        cmocka_unit_test(idempotency_keys_come_bare_or_quoted),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
