@@ -33,8 +33,8 @@
     VERIFY(PLACE, "I3", "every event lies in its key's partition, under its key", "events")        \
     VERIFY(EVENT_IDS, "I3", "event ids are unique", "events")                                      \
     VERIFY(DERIVED_IDS, "I3", "event ids follow from cause and version", "events")                 \
-    VERIFY(ORDER_VERSIONS, "I3", "orders' versions are 1, 2, 3 … without a gap", "events")         \
-    VERIFY(SKU_VERSIONS, "I3", "SKUs' versions are 1, 2, 3 … without a gap", "events")             \
+    VERIFY(ORDER_VERSIONS, "I3", "orders' versions are 1, 2, 3, ... without a gap", "events")      \
+    VERIFY(SKU_VERSIONS, "I3", "SKUs' versions are 1, 2, 3, ... without a gap", "events")          \
     VERIFY(STOCK_BOUNDS, "I7", "0 <= reserved <= on hand at every SKU version", "versions")        \
     VERIFY(STOCK_STEPS, "I7", "stock levels follow from the event", "versions")                    \
     VERIFY(ORDER_ROWS, "I9", "orders in PostgreSQL equal the fold", "rows")                        \

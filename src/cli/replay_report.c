@@ -132,7 +132,7 @@ bool replay_report(struct replay *replay, FILE *out) {
     if (report->unexplained > 0)
         print_examples(replay, out);
     if (replay->first_error[0])
-        (void)fprintf(out, "first thing that went wrong: %s\n", replay->first_error);
+        (void)fprintf(out, "first trouble on the way: %s\n", replay->first_error);
 
     const bool ok = report->unexplained == 0 && sums_agree && refused == 0;
     free(report);

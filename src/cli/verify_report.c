@@ -33,7 +33,7 @@ int64_t verify_report_print(const struct verify_report *report, FILE *out) {
         for (int64_t v = 0; v < report->violations[i] && v < VERIFY_VIOLATIONS_KEPT; v++)
             (void)fprintf(out, "       %s\n", report->texts[i][v]);
         if (report->violations[i] > VERIFY_VIOLATIONS_KEPT)
-            (void)fprintf(out, "       … and %lld more\n",
+            (void)fprintf(out, "       ... and %lld more\n",
                           (long long)(report->violations[i] - VERIFY_VIOLATIONS_KEPT));
     }
     return total;
