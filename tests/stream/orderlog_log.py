@@ -179,8 +179,9 @@ class Log:
         for record in self.records:
             body = record.body
             for field in ("event_id", "message_id"):
-                if field in body:
-                    test.assertNotIn(body[field], seen, f"{record} repeats {seen.get(body[field])}")
+                if field in body and body[field] not in self.world.foreign_ids:
+                    if body[field] in seen:
+                        test.fail(f"{record} repeats {seen[body[field]]}")
                     seen[body[field]] = record
             if "event_id" not in body:
                 continue
@@ -203,7 +204,7 @@ class Log:
             test.assertEqual(len({event.partition for event in events}), 1)
             test.assertEqual(names.count("OrderPlaced"), 1, (order_id, names))
             test.assertEqual(names[0], "OrderPlaced")
-            test.assertIn(order_id, places, "an order nobody placed")
+            test.assertGreater(places[order_id], 0, f"nobody placed {order_id}")
             test.assertLessEqual(sum(name in TERMINAL for name in names), 1, (order_id, names))
             if "OrderDispatched" in names:
                 test.assertFalse({"OrderCancelled", "OrderRejected", "OrderExpired"} & set(names),
@@ -240,16 +241,18 @@ class Log:
                  for field in ("event_id", "message_id", "command_id") if field in record.body}
         answers = collections.Counter()
         for record in self.inbox["orders.inbox"]:
-            if record.name.endswith("Answered"):
+            if (record.name.endswith("Answered")
+                    and record.body["message_id"] not in self.world.foreign_ids):
                 answers[record.body["causation_id"]] += 1
-                test.assertIn(record.body["causation_id"], known, record)
+                test.assertTrue(record.body["causation_id"] in known, record)
         for cause, count in answers.items():
             test.assertEqual(count, 1, f"{cause} was answered {count} times")
         for role in ("payment", "shipping"):
             for event in self.events[EVENTS[role]]:
-                test.assertIn(event.body["causation_id"], known, event)
+                test.assertTrue(event.body["causation_id"] in known, event)
         answered = {record.body["causation_id"] for record in self.inbox["orders.inbox"]
-                    if record.name == "PaymentAnswered"}
+                    if record.name == "PaymentAnswered"
+                    and record.body["message_id"] not in self.world.foreign_ids}
         happened = {event.body["event_id"] for event in self.events["payments.events"]}
         test.assertEqual(sorted(happened ^ answered)[:3], [], "events of payment and its answers")
 

@@ -185,6 +185,7 @@ class World:
         self.folder_owner = tempfile.TemporaryDirectory(prefix="orderlog-stream.")
         self.folder = self.folder_owner.name
         self.workers = []
+        self.foreign_ids = set()  # of messages that a test made up
         self.registry = Registry()
         self.servers = os.path.join(self.folder, "servers")
         self.admin = self.producer = None
@@ -299,6 +300,7 @@ class World:
         """An encoded message as other domains send it."""
         made = {"message_id": uuid.uuid4(), "causation_id": uuid.uuid4(),
                 "correlation_id": uuid.uuid4(), "shop_id": SHOP, **fields}
+        self.foreign_ids.add(made["message_id"])
         return self.registry.encode(topic, record, made)
 
     def group(self, topic, messages):

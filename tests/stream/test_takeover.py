@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker that is gone is replaced: by itself at once, by another slot within 20 seconds, with
-the time-outs as they are by default."""
+"""A worker that is gone is replaced: by itself at once, by another slot within 20 seconds."""
 import time
 import unittest
 
@@ -12,8 +11,6 @@ LIMIT_SAME_SLOT_S = 2
 
 class Takeover(WorldTest):
     lasting = ("inventory", "payment", "shipping")
-    options = {"session_timeout_ms": 10000, "transaction_timeout_ms": 10000}
-
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -47,8 +44,9 @@ class Takeover(WorldTest):
     def test_2_another_slot_takes_over_what_a_killed_one_had(self):
         world, log = self.world, self.log
         world.await_empty_group("order")
-        first = world.start("order", fault="commit=kill@3").await_ready()
-        second = world.start("order", slot=1)
+        default = {"session_timeout_ms": 10000, "transaction_timeout_ms": 10000}
+        first = world.start("order", fault="commit=kill@3", **default).await_ready()
+        second = world.start("order", slot=1, **default)
         wait_until(lambda: second.taken() >= 1, "the group is shared", 30, second.log)
         orders = []
 

@@ -73,6 +73,19 @@ class Timers(WorldTest):
         log.check(self)
         self.assertEqual(log.by_sku["A"][-1].body["reserved"], 0)
 
+    def test_a_deadline_whose_transaction_aborts_passes_again(self):
+        world, log = self.world, self.log
+        self.stocked.kill()
+        worker = world.start("order", fault="offsets=abort@2,commit=not-done-final@3")
+        order_id = world.place(self.id())
+        world.flush()
+        log.await_event([order_id], "OrderExpired", seconds=TTL_MS / 1000 + 20)
+        self.assertEqual(worker.faults(), 2, worker.log())
+        Timers.stocked = world.start("inventory").await_ready()
+        log.await_quiet(roles=("order", "inventory"))
+        self.assertEqual(log.names(order_id), ["OrderPlaced", "OrderExpired"])
+        log.check(self)
+
     def foreign_producer(self):
         producer = KafkaProducer(bootstrap_servers=self.world.bootstrap, acks="all",
                                  transactional_id=self.id(), transaction_timeout_ms=60000)
