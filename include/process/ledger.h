@@ -42,6 +42,7 @@ struct ledger_entry {
 struct ledger_facts {
     uint64_t happened;    // bits of ledger_bit()
     int64_t amount_minor; // of the first entry
+    int64_t last_us;      // when the last entry was made
 };
 
 static inline uint64_t ledger_bit(uint32_t action, uint32_t result) {

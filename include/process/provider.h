@@ -55,18 +55,9 @@ struct provider {
     void (*free)(struct provider *provider);
 };
 
-// The simulated provider. The payment method decides about AUTHORIZE:
-//
-//   tok_decline          declined
-//   tok_delay_<ms>       charged at once, answered after so many milliseconds (at most an hour)
-//   tok_timeout          neither charged nor answered: a look-up says NOT_FOUND
-//   tok_lost             charged, but the answer is lost: a look-up says AUTHORIZED
-//   tok_capture_decline  authorised; CAPTURE is declined
-//   anything else        authorised at once
-//
-// VOID of an unknown payment is remembered: a later AUTHORIZE of it is declined. What happened is
-// in a ledger (ledger.h) at ledger_path; "" keeps it in memory. A call that is never answered keeps
-// its place until it is forgotten.
+// The simulated provider: what it does is in provider_rules.h. What happened is in a ledger
+// (ledger.h) at ledger_path; "" keeps it in memory. A call that is never answered keeps its place
+// until it is forgotten.
 struct provider *provider_sim_new(const char *ledger_path, size_t in_flight_max, struct error *err);
 
 // Takes inner over (owned, freed with it; on failure too). Calls of one order are handed to inner

@@ -4,13 +4,11 @@
 // next poll within one turn of the ledger, and are answered when they are due.
 #include "process/carrier.h"
 
-#include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "pending.h"
-#include "process/ledger.h"
+#include "process/carrier_rules.h"
 #include "service/log.h"
 
 static const int64_t ledger_retry_us = 100000;
@@ -29,77 +27,18 @@ struct sim {
     int64_t retry_us;       // after a failure of the ledger
 };
 
-struct effect {
-    enum shipment_result result;
-    const char *reason;
-    int64_t delay_us;
-    bool recorded;
-};
-
-// ---- rules -------------------------------------------------------------------------------------
-
-static bool happened(struct ledger_facts facts, enum shipment_action action,
-                     enum shipment_result result) {
-    return (facts.happened & ledger_bit(action, result)) != 0;
-}
-
-static struct effect book(struct ledger_facts facts) {
-    if (happened(facts, SHIPMENT_ACTION_BOOK, SHIPMENT_RESULT_BOOKED))
-        return (struct effect){.result = SHIPMENT_RESULT_BOOKED};
-    if (happened(facts, SHIPMENT_ACTION_CANCEL, SHIPMENT_RESULT_CANCELLED))
-        return (struct effect){.result = SHIPMENT_RESULT_BOOKING_FAILED,
-                               .reason = "the shipment was cancelled before"};
-    return (struct effect){.result = SHIPMENT_RESULT_BOOKED, .recorded = true};
-}
-
-static struct effect cancel(struct ledger_facts facts) {
-    if (happened(facts, SHIPMENT_ACTION_DISPATCH, SHIPMENT_RESULT_DISPATCHED))
-        return (struct effect){.result = SHIPMENT_RESULT_DISPATCHED,
-                               .reason = "the parcel has left"};
-    return (struct effect){.result = SHIPMENT_RESULT_CANCELLED,
-                           .recorded =
-                               !happened(facts, SHIPMENT_ACTION_CANCEL, SHIPMENT_RESULT_CANCELLED)};
-}
-
-static struct effect dispatch(struct ledger_facts facts) {
-    if (happened(facts, SHIPMENT_ACTION_CANCEL, SHIPMENT_RESULT_CANCELLED))
-        return (struct effect){.result = SHIPMENT_RESULT_CANCELLED,
-                               .reason = "the shipment was cancelled before"};
-    return (struct effect){
-        .result = SHIPMENT_RESULT_DISPATCHED,
-        .recorded = !happened(facts, SHIPMENT_ACTION_DISPATCH, SHIPMENT_RESULT_DISPATCHED)};
-}
-
-static struct effect decide(const struct sim *sim, const struct carrier_call *call,
-                            struct ledger_facts facts) {
-    switch (call->action) {
-    case SHIPMENT_ACTION_BOOK:
-        return book(facts);
-    case SHIPMENT_ACTION_CANCEL:
-        return cancel(facts);
-    case SHIPMENT_ACTION_DISPATCH:
-        return dispatch(facts);
-    case SHIPMENT_ACTION_TRACK_READY:
-        return (struct effect){.result = SHIPMENT_RESULT_READY,
-                               .delay_us = sim->options.dispatch_after_us};
-    case SHIPMENT_ACTION_TRACK_DELIVERED:
-        return (struct effect){.result = SHIPMENT_RESULT_DELIVERED,
-                               .delay_us = sim->options.deliver_after_us,
-                               .recorded = !happened(facts, SHIPMENT_ACTION_TRACK_DELIVERED,
-                                                     SHIPMENT_RESULT_DELIVERED)};
-    case SHIPMENT_ACTION_COUNT:
-        break;
-    }
-    assert(!"an action that the codec lets through");
-    return (struct effect){0};
-}
-
 // ---- effects -----------------------------------------------------------------------------------
 
-static bool record(struct sim *sim, const struct carrier_call *call, struct effect effect,
+static int64_t delay_us(const struct sim *sim, const struct carrier_call *call) {
+    if (call->action == SHIPMENT_ACTION_TRACK_READY)
+        return sim->options.dispatch_after_us;
+    return call->action == SHIPMENT_ACTION_TRACK_DELIVERED ? sim->options.deliver_after_us : 0;
+}
+
+static bool record(struct sim *sim, const struct carrier_call *call, struct carrier_effect effect,
                    int64_t now_us, struct error *err) {
     struct ledger_entry entry = {
-        .at_us = now_us + effect.delay_us,
+        .at_us = now_us + delay_us(sim, call),
         .effect_id = call->shipment_id,
         .order_id = call->order_id,
         .action = call->action,
@@ -108,15 +47,13 @@ static bool record(struct sim *sim, const struct carrier_call *call, struct effe
     return ledger_append(sim->ledger, &entry, err);
 }
 
-static void answer(const struct sim *sim, struct sim_call *call, struct effect effect) {
+static void answer(const struct sim *sim, struct sim_call *call, struct carrier_effect effect) {
     struct carrier_completion *completion = &call->completion;
     *completion = (struct carrier_completion){.token = call->call.token, .result = effect.result};
     if (effect.reason)
         strncpy(completion->reason, effect.reason, sizeof(completion->reason) - 1);
     if (call->call.action == SHIPMENT_ACTION_BOOK && effect.result == SHIPMENT_RESULT_BOOKED) {
-        struct id_text shipment = id_text(&call->call.shipment_id);
-        (void)snprintf(completion->tracking, sizeof(completion->tracking), "SIM-%.8s",
-                       shipment.text);
+        carrier_rules_tracking(&call->call.shipment_id, completion->tracking);
         completion->track_ready = sim->options.automatic;
     }
     if (call->call.action == SHIPMENT_ACTION_DISPATCH &&
@@ -124,11 +61,12 @@ static void answer(const struct sim *sim, struct sim_call *call, struct effect e
         completion->track_delivered = sim->options.automatic;
 }
 
-static bool queue_decide(struct sim *sim, struct effect *effects, int64_t now_us,
+static bool queue_decide(struct sim *sim, struct carrier_effect *effects, int64_t now_us,
                          struct error *err) {
     for (size_t i = 0; i < sim->pending.queue_count; i++) {
         const struct carrier_call *call = &sim->calls[sim->pending.queue[i]].call;
-        effects[i] = decide(sim, call, ledger_find(sim->ledger, &call->shipment_id));
+        effects[i] =
+            carrier_rules_decide(call->action, ledger_find(sim->ledger, &call->shipment_id));
         if (effects[i].recorded && !record(sim, call, effects[i], now_us, err)) {
             ledger_abandon(sim->ledger);
             return false;
@@ -138,7 +76,7 @@ static bool queue_decide(struct sim *sim, struct effect *effects, int64_t now_us
 }
 
 static bool queue_take_effect(struct sim *sim, int64_t now_us, struct error *err) {
-    struct effect *effects = calloc(sim->pending.queue_count, sizeof(*effects));
+    struct carrier_effect *effects = calloc(sim->pending.queue_count, sizeof(*effects));
     if (!effects)
         return error_set(err, DISP_RETRY, 0, "out of memory");
     if (!ledger_begin(sim->ledger, err) || !queue_decide(sim, effects, now_us, err)) {
@@ -148,7 +86,7 @@ static bool queue_take_effect(struct sim *sim, int64_t now_us, struct error *err
     for (size_t i = 0; i < sim->pending.queue_count; i++) {
         uint32_t place = sim->pending.queue[i];
         answer(sim, &sim->calls[place], effects[i]);
-        pending_put_due(&sim->pending, place, now_us + effects[i].delay_us);
+        pending_put_due(&sim->pending, place, now_us + delay_us(sim, &sim->calls[place].call));
     }
     pending_queue_clear(&sim->pending);
     free(effects);
@@ -209,12 +147,6 @@ static void sim_free(struct carrier *carrier) {
 }
 
 struct carrier *carrier_sim_new(const struct carrier_sim_options *options, struct error *err) {
-    static const struct ledger_words words = {
-        .actions = shipment_action_names,
-        .actions_count = SHIPMENT_ACTION_COUNT,
-        .results = shipment_result_names,
-        .results_count = SHIPMENT_RESULT_COUNT,
-    };
     struct sim *sim = calloc(1, sizeof(*sim));
     if (!sim) {
         (void)error_set(err, DISP_FATAL, 0, "out of memory");
@@ -234,7 +166,7 @@ struct carrier *carrier_sim_new(const struct carrier_sim_options *options, struc
         sim_free(&sim->carrier);
         return NULL;
     }
-    sim->ledger = ledger_open(options->ledger_path, &words, err);
+    sim->ledger = ledger_open(options->ledger_path, &carrier_ledger_words, err);
     if (!sim->ledger) {
         sim_free(&sim->carrier);
         return NULL;

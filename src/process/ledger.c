@@ -97,8 +97,7 @@ static bool line_take(struct ledger *ledger, const char *line, const char *end, 
                          "ledger %s: unreadable line \"%.*s\"; restore or "
                          "remove the file",
                          ledger->path, (int)(end - line), line);
-    if (!ledger_book_add(&ledger->book, &entry.effect_id, ledger_bit(entry.action, entry.result),
-                         entry.amount_minor))
+    if (!ledger_book_add(&ledger->book, &entry))
         return error_set(err, DISP_FATAL, ENOMEM, "ledger %s: out of memory", ledger->path);
     return true;
 }
@@ -235,8 +234,7 @@ struct ledger_facts ledger_find(const struct ledger *ledger, const struct id *ef
 
 bool ledger_append(struct ledger *ledger, const struct ledger_entry *entry, struct error *err) {
     assert(ledger->in_turn);
-    if (!ledger_book_add(&ledger->book, &entry->effect_id, ledger_bit(entry->action, entry->result),
-                         entry->amount_minor))
+    if (!ledger_book_add(&ledger->book, entry))
         return error_set(err, DISP_RETRY, ENOMEM, "ledger: out of memory");
     if (!ledger->path)
         return true;

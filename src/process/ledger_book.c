@@ -41,8 +41,8 @@ struct ledger_facts ledger_book_find(const struct ledger_book *book, const struc
     return place(book, id)->facts;
 }
 
-bool ledger_book_add(struct ledger_book *book, const struct id *id, uint64_t bit,
-                     int64_t amount_minor) {
+bool ledger_book_add(struct ledger_book *book, const struct ledger_entry *entry) {
+    const struct id *id = &entry->effect_id;
     if (id_is_nil(id))
         return true;
     if (2 * (book->count + 1) > book->capacity && !grow(book))
@@ -50,10 +50,11 @@ bool ledger_book_add(struct ledger_book *book, const struct id *id, uint64_t bit
     struct ledger_row *row = place(book, id);
     if (id_is_nil(&row->id)) {
         row->id = *id;
-        row->facts.amount_minor = amount_minor;
+        row->facts.amount_minor = entry->amount_minor;
         book->count++;
     }
-    row->facts.happened |= bit;
+    row->facts.happened |= ledger_bit(entry->action, entry->result);
+    row->facts.last_us = entry->at_us;
     return true;
 }
 

@@ -21,8 +21,7 @@ struct ledger_book {
 struct ledger_facts ledger_book_find(const struct ledger_book *book, const struct id *id);
 
 // Adds one fact; false when memory is out.
-bool ledger_book_add(struct ledger_book *book, const struct id *id, uint64_t bit,
-                     int64_t amount_minor);
+bool ledger_book_add(struct ledger_book *book, const struct ledger_entry *entry);
 
 void ledger_book_done(struct ledger_book *book);
 

@@ -9,11 +9,10 @@
 #include <string.h>
 
 #include "pending.h"
-#include "process/ledger.h"
+#include "process/provider_rules.h"
 #include "service/log.h"
 
 static const int64_t ledger_retry_us = 100000;
-static const int64_t delay_ms_max = 3600000;
 
 struct sim_call {
     uint64_t token;
@@ -38,121 +37,6 @@ struct sim {
     int64_t retry_us;       // after a failure of the ledger
 };
 
-// What a call leads to: an answer after a while, or none; a line in the ledger, or none.
-struct effect {
-    enum payment_result result;
-    const char *reason;
-    int64_t delay_us;
-    bool silent;
-    bool recorded;
-};
-
-// ---- rules -------------------------------------------------------------------------------------
-
-static bool happened(struct ledger_facts facts, enum payment_action action,
-                     enum payment_result result) {
-    return (facts.happened & ledger_bit(action, result)) != 0;
-}
-
-static bool is_held(struct ledger_facts facts) {
-    return happened(facts, PAYMENT_ACTION_AUTHORIZE, PAYMENT_RESULT_AUTHORIZED);
-}
-
-static bool is_captured(struct ledger_facts facts) {
-    return happened(facts, PAYMENT_ACTION_CAPTURE, PAYMENT_RESULT_CAPTURED);
-}
-
-static bool is_voided(struct ledger_facts facts) {
-    return happened(facts, PAYMENT_ACTION_VOID, PAYMENT_RESULT_VOIDED);
-}
-
-static bool is_declined(struct ledger_facts facts) {
-    return happened(facts, PAYMENT_ACTION_AUTHORIZE, PAYMENT_RESULT_DECLINED);
-}
-
-// The number behind tok_delay_, in microseconds; 0 for any other method.
-static int64_t delay_us(const char *method) {
-    static const char prefix[] = "tok_delay_";
-    if (strncmp(method, prefix, sizeof(prefix) - 1) != 0)
-        return 0;
-    int64_t ms = 0;
-    for (const char *digit = method + sizeof(prefix) - 1; *digit >= '0' && *digit <= '9'; digit++) {
-        ms = 10 * ms + (*digit - '0');
-        if (ms > delay_ms_max)
-            return delay_ms_max * 1000;
-    }
-    return ms * 1000;
-}
-
-static struct effect authorize(const struct sim_call *call, struct ledger_facts facts) {
-    if (is_held(facts))
-        return (struct effect){.result = PAYMENT_RESULT_AUTHORIZED};
-    if (is_declined(facts))
-        return (struct effect){.result = PAYMENT_RESULT_DECLINED, .reason = "declined before"};
-    if (is_voided(facts))
-        return (struct effect){.result = PAYMENT_RESULT_DECLINED,
-                               .reason = "the payment was voided before",
-                               .recorded = true};
-    if (strcmp(call->method, "tok_decline") == 0)
-        return (struct effect){.result = PAYMENT_RESULT_DECLINED,
-                               .reason = "the payment method was declined",
-                               .recorded = true};
-    if (strcmp(call->method, "tok_timeout") == 0)
-        return (struct effect){.silent = true};
-    return (struct effect){.result = PAYMENT_RESULT_AUTHORIZED,
-                           .delay_us = delay_us(call->method),
-                           .silent = strcmp(call->method, "tok_lost") == 0,
-                           .recorded = true};
-}
-
-static struct effect capture(const struct sim_call *call, struct ledger_facts facts) {
-    if (is_captured(facts))
-        return (struct effect){.result = PAYMENT_RESULT_CAPTURED};
-    if (!is_held(facts) || is_voided(facts))
-        return (struct effect){.result = PAYMENT_RESULT_DECLINED, .reason = "nothing is held"};
-    if (call->amount_minor > facts.amount_minor)
-        return (struct effect){.result = PAYMENT_RESULT_DECLINED,
-                               .reason = "more than was authorised"};
-    if (strcmp(call->method, "tok_capture_decline") == 0)
-        return (struct effect){.result = PAYMENT_RESULT_DECLINED,
-                               .reason = "the capture was declined",
-                               .recorded = true};
-    return (struct effect){.result = PAYMENT_RESULT_CAPTURED, .recorded = true};
-}
-
-static struct effect void_payment(struct ledger_facts facts) {
-    if (is_captured(facts))
-        return (struct effect){.result = PAYMENT_RESULT_DECLINED, .reason = "already captured"};
-    return (struct effect){.result = PAYMENT_RESULT_VOIDED, .recorded = !is_voided(facts)};
-}
-
-static struct effect look_up(struct ledger_facts facts) {
-    if (is_voided(facts))
-        return (struct effect){.result = PAYMENT_RESULT_VOIDED};
-    if (is_captured(facts))
-        return (struct effect){.result = PAYMENT_RESULT_CAPTURED};
-    if (is_held(facts))
-        return (struct effect){.result = PAYMENT_RESULT_AUTHORIZED};
-    if (is_declined(facts))
-        return (struct effect){.result = PAYMENT_RESULT_DECLINED, .reason = "declined before"};
-    return (struct effect){.result = PAYMENT_RESULT_NOT_FOUND};
-}
-
-static struct effect decide(const struct sim_call *call, struct ledger_facts facts) {
-    switch (call->action) {
-    case PAYMENT_ACTION_AUTHORIZE:
-        return authorize(call, facts);
-    case PAYMENT_ACTION_CAPTURE:
-        return capture(call, facts);
-    case PAYMENT_ACTION_VOID:
-        return void_payment(facts);
-    case PAYMENT_ACTION_LOOKUP:
-    case PAYMENT_ACTION_COUNT:
-        break;
-    }
-    return look_up(facts);
-}
-
 // ---- effects -----------------------------------------------------------------------------------
 
 static bool record(struct sim *sim, const struct sim_call *call, enum payment_result result,
@@ -170,11 +54,12 @@ static bool record(struct sim *sim, const struct sim_call *call, enum payment_re
 }
 
 // Fills in every queued call's answer; nothing of it counts before the commit.
-static bool queue_decide(struct sim *sim, struct effect *effects, int64_t now_us,
+static bool queue_decide(struct sim *sim, struct provider_effect *effects, int64_t now_us,
                          struct error *err) {
     for (size_t i = 0; i < sim->pending.queue_count; i++) {
         const struct sim_call *call = &sim->calls[sim->pending.queue[i]];
-        effects[i] = decide(call, ledger_find(sim->ledger, &call->payment_id));
+        effects[i] = provider_rules_decide(call->action, call->amount_minor, call->method,
+                                           ledger_find(sim->ledger, &call->payment_id));
         if (effects[i].recorded && !record(sim, call, effects[i].result, now_us, err)) {
             ledger_abandon(sim->ledger);
             return false;
@@ -189,7 +74,7 @@ static void release(struct sim *sim, uint32_t place) {
 }
 
 static bool queue_take_effect(struct sim *sim, int64_t now_us, struct error *err) {
-    struct effect *effects = calloc(sim->pending.queue_count, sizeof(*effects));
+    struct provider_effect *effects = calloc(sim->pending.queue_count, sizeof(*effects));
     if (!effects)
         return error_set(err, DISP_RETRY, 0, "out of memory");
     if (!ledger_begin(sim->ledger, err) || !queue_decide(sim, effects, now_us, err)) {
@@ -201,7 +86,12 @@ static bool queue_take_effect(struct sim *sim, int64_t now_us, struct error *err
         struct sim_call *call = &sim->calls[place];
         call->result = effects[i].result;
         call->reason = effects[i].reason ? effects[i].reason : "";
-        call->silent = effects[i].silent;
+        if (effects[i].answer == PROVIDER_BREAKS) {
+            call->result = PAYMENT_RESULT_UNKNOWN;
+            call->reason = "the provider broke down";
+        }
+        call->silent =
+            effects[i].answer == PROVIDER_IS_SILENT || effects[i].answer == PROVIDER_LOSES;
         if (!call->silent)
             pending_put_due(&sim->pending, place, now_us + effects[i].delay_us);
         else if (call->forgotten)
@@ -299,12 +189,6 @@ static void sim_free(struct provider *provider) {
 
 struct provider *provider_sim_new(const char *ledger_path, size_t in_flight_max,
                                   struct error *err) {
-    static const struct ledger_words words = {
-        .actions = payment_action_names,
-        .actions_count = PAYMENT_ACTION_COUNT,
-        .results = payment_result_names,
-        .results_count = PAYMENT_RESULT_COUNT,
-    };
     struct sim *sim = calloc(1, sizeof(*sim));
     if (!sim) {
         (void)error_set(err, DISP_FATAL, 0, "out of memory");
@@ -324,7 +208,7 @@ struct provider *provider_sim_new(const char *ledger_path, size_t in_flight_max,
         sim_free(&sim->provider);
         return NULL;
     }
-    sim->ledger = ledger_open(ledger_path, &words, err);
+    sim->ledger = ledger_open(ledger_path, &provider_ledger_words, err);
     if (!sim->ledger) {
         sim_free(&sim->provider);
         return NULL;
