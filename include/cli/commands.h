@@ -28,5 +28,6 @@ command_fn cmd_events;
 command_fn cmd_status;
 command_fn cmd_verify;
 command_fn cmd_ledger;
+command_fn cmd_simulate;
 
 #endif

@@ -33,6 +33,9 @@ void respond_file_take(struct http_request *request, int status, const char *con
 // No body: 304, 204.
 void respond_empty(struct http_request *request, int status);
 
+// Closes the connection without an answer. For playing a service that has died.
+void respond_nothing(struct http_request *request);
+
 // application/problem+json with the status of the type.
 void respond_problem(struct http_request *request, const struct problem *problem);
 

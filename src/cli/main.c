@@ -15,7 +15,6 @@ struct command_group {
 };
 
 static const struct command roles[] = {
-    {"gateway", cmd_gateway, "Take commands over HTTP"},
     {"gateway", cmd_gateway, "Take commands over HTTP and put them into the log"},
     {"process", cmd_process, "Decide or act: process order|inventory|payment|shipping"},
     {"project", cmd_project, "Feed the read models in PostgreSQL from the event topics"},
@@ -33,6 +32,7 @@ static const struct command operations[] = {
     {"status", cmd_status, "Print how far behind processors and read models are"},
     {"verify", cmd_verify, "Fold the whole log and check what is promised about it"},
     {"ledger", cmd_ledger, "Print the books of the simulated provider or carrier"},
+    {"simulate", cmd_simulate, "Play a payment provider or a carrier over HTTP"},
     {NULL, NULL, NULL},
 };
 

@@ -73,6 +73,10 @@ void respond_empty(struct http_request *request, int status) {
            MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT));
 }
 
+void respond_nothing(struct http_request *request) {
+    finish(request, 0, NULL, NULL);
+}
+
 void respond_problem(struct http_request *request, const struct problem *problem) {
     size_t length = 0;
     char *body = problem_render(problem, request->uri, /* line= */ 0, &length);
