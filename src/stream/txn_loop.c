@@ -33,6 +33,9 @@ enum {
     LAG_EVERY_MS = 1000,
     SETTLE_EVERY_MS = 250,
     GROUP_MESSAGES_MAX = OUTPUT_GROUP_MESSAGES_MAX,
+    LETTER_VALUE_MAX =
+        3 << 20, // what a record of the dead letters holds (4 MiB), with room to spare
+    LETTER_KEY_MAX = 64 << 10,
 };
 
 struct txn_loop {
@@ -312,7 +315,13 @@ static bool settle(struct txn_loop *loop, const struct error *err) {
 static bool dead_letter(struct txn_loop *loop, const struct input_record *record, int32_t index,
                         struct view value, const struct error *why, struct error *err) {
     const struct view topic = {.ptr = input_name(loop), .len = (uint32_t)strlen(input_name(loop))};
-    const struct view text = {.ptr = why->msg, .len = (uint32_t)strlen(why->msg)};
+    struct error reason = *why;
+    // Compressed records may be larger than any topic's limit once they are unpacked.
+    if (value.len > LETTER_VALUE_MAX || record->key.len > LETTER_KEY_MAX)
+        error_wrap(&reason, "not copied, as key and value have %u and %u bytes", record->key.len,
+                   value.len);
+    const struct view none = {0};
+    const struct view text = {.ptr = reason.msg, .len = (uint32_t)strlen(reason.msg)};
     const struct dead_letter letter = {
         .topic = topic,
         .partition = record->partition,
@@ -320,8 +329,8 @@ static bool dead_letter(struct txn_loop *loop, const struct input_record *record
         .index = index,
         .error = text,
         .failed_at = clock_now_us(),
-        .key = record->key,
-        .value = value,
+        .key = record->key.len > LETTER_KEY_MAX ? none : record->key,
+        .value = value.len > LETTER_VALUE_MAX ? none : value,
     };
     return output_dead_letter(loop->output, record->partition, &letter, err);
 }

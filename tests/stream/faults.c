@@ -58,6 +58,8 @@ static const char *action_at(int which) {
                 (void)raise(SIGSTOP);
             if (strcmp(action, "kill") == 0)
                 (void)raise(SIGKILL);
+            while (strcmp(action, "hang") == 0)
+                (void)poll(NULL, 0, -1);
             return action;
         }
         at += len + (at[len] == ',');

@@ -212,7 +212,7 @@ class World:
         self.run("setup")
         self.admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
         self.producer = KafkaProducer(bootstrap_servers=self.bootstrap, acks="all", linger_ms=2,
-                                      batch_size=65536)
+                                      batch_size=65536, max_request_size=1_048_588)
 
     def close(self):
         for worker in self.workers:

@@ -21,7 +21,7 @@ class Aborts(WorldTest):
         cls.world.flush()
         cls.log.await_count(lambda: cls.log.events["inventory.events"], 6, "stock has arrived", 60)
 
-    def whole_lives(self, role, fault, faults_count, exit_code=None):
+    def whole_lives(self, role, fault, faults_count, exit_code=None, **options):
         """Orders live their whole life through a role that has these faults; then all is checked.
         With an exit code, the process ends on the fault and a new one goes on."""
         world, log = self.world, self.log
@@ -29,7 +29,7 @@ class Aborts(WorldTest):
             for worker in world.workers:
                 if worker.role == role and worker.alive():
                     worker.kill()
-        worker = world.start(role, fault=fault, commit_records_max=8)
+        worker = world.start(role, fault=fault, commit_records_max=8, **options)
         order_role = worker if role == "order" else world.start("order")
         names = [f"{self.id()}-{i}" for i in range(ORDERS)]
         orders = []
@@ -115,6 +115,9 @@ class Aborts(WorldTest):
 
     def test_a_fenced_commit_ends_the_process(self):
         self.whole_lives("order", "commit=fenced@3", 1, exit_code=80)
+
+    def test_a_call_that_hangs_ends_the_process(self):
+        self.whole_lives("order", "commit=hang@2", 1, exit_code=81, watchdog_ms=1000)
 
     # ---- the other roles ----
 

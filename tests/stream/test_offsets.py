@@ -3,6 +3,8 @@
 message names the cure. The cure works."""
 import unittest
 
+from kafka.structs import TopicPartition
+
 from orderlog_world import EVENTS, INBOX, WorldTest
 
 
@@ -112,6 +114,22 @@ class Offsets(WorldTest):
         log.check_conversations(self)
         self.assertTrue(all(INBOX[role] in log.inbox and EVENTS[role] in log.events
                             for role in ("order", "payment")))
+
+    def test_zz_input_deleted_unread_is_refused(self):
+        """Retention was too short for a stop that was too long."""
+        world = self.world
+        for worker in world.workers:
+            if worker.alive():
+                worker.kill()
+        world.await_empty_group("order")
+        order_id = world.place(self.id())
+        world.flush()
+        at = TopicPartition("orders.inbox", world.partition_of(order_id))
+        end = self.log.ends("read_uncommitted")[at]
+        world.admin.delete_records({at: end})
+        worker = world.start("order")
+        self.assertEqual(worker.await_exit(), 84, worker.log())
+        self.assertIn("input was deleted unread", worker.log())
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import unittest
 import uuid
 
+from kafka import KafkaProducer
+
 from orderlog_world import SHOP, WorldTest
 
 
@@ -32,7 +34,7 @@ class Poison(WorldTest):
             ("foreign", "k", foreign),
             ("group in a group, as bytes", None,
              self.world.group(topic, [good])[:-3]),
-            ("large", "k", bytes(200_000)),
+            ("as large as an inbox allows", "k", bytes(1_040_000)),
         ]
 
     def send_all(self, topic, bad, partition):
@@ -116,10 +118,40 @@ class Poison(WorldTest):
             worker.kill()
             worker = world.start("order")
         log.catch_up()
-        self.assertEqual(len(log.letters["orders.deadletters"]), len(sent) + grouped)
+        self.assertEqual(len([letter for letter in log.letters["orders.deadletters"]
+                              if "not copied" not in letter.body["error"]]), len(sent) + grouped)
         log.check_ids(self)
         log.check_orders(self)
         log.check_commits(self)
+        payment.kill()
+
+    def test_what_is_too_large_to_be_copied_is_named(self):
+        """Compressed, 20 MiB pass every limit of the broker."""
+        world, log = self.world, self.log
+        worker = world.start("order")
+        payment = world.start("payment")
+        producer = KafkaProducer(bootstrap_servers=world.bootstrap, acks="all",
+                                 compression_type="gzip", max_request_size=64 << 20)
+        order_id = world.place(self.id())
+        world.flush()
+        partition = world.partition_of(order_id)
+        sent = {}
+        for key, value in ((b"k", bytes(20 << 20)), (bytes(20 << 20), b"x")):
+            future = producer.send("orders.inbox", key=key, value=value, partition=partition)
+            producer.flush()
+            sent[future.get(timeout=30).offset] = (key, value)
+        producer.close()
+        orders = [order_id] + [world.place(f"{self.id()}-{i}") for i in range(6)]
+        world.flush()
+        log.await_completed(orders)
+        log.catch_up()
+        letters = [letter.body for letter in log.letters["orders.deadletters"]
+                   if letter.body["partition"] == partition and letter.body["offset"] in sent]
+        self.assertEqual([(len(body["key"] or b""), len(body["value"] or b""))
+                          for body in letters], [(1, 0), (0, 1)])
+        for body in letters:
+            self.assertIn("not copied", body["error"])
+        worker.kill()
         payment.kill()
 
     def test_inventory_sets_bad_bytes_aside(self):
