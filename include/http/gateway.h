@@ -9,7 +9,7 @@
 // Runs until stopped; returns the process's exit code. Once in a process.
 int gateway_run(const struct config *config);
 
-// What it serves, for the check against the API's description.
+// What it serves: for tests.
 struct http_routes;
 const struct http_routes *gateway_routes(void);
 

@@ -27,9 +27,6 @@
     PROBLEM(WRONG_SHOP, "wrong-shop", 403, "The API key belongs to another shop")                  \
     PROBLEM(NOT_FOUND, "not-found", 404, "There is nothing here")                                  \
     PROBLEM(METHOD_NOT_ALLOWED, "method-not-allowed", 405, "The method is not allowed here")       \
-    PROBLEM(REQUEST_TIMEOUT, "request-timeout", 408, "The request did not arrive in time")         \
-    PROBLEM(KEY_REUSED, "key-reused", 409, "The key was used for another command")                 \
-    PROBLEM(LENGTH_REQUIRED, "length-required", 411, "Content-Length is needed")                   \
     PROBLEM(BODY_TOO_LARGE, "body-too-large", 413, "The body is too large")                        \
     PROBLEM(LINE_TOO_LARGE, "line-too-large", 413, "A line of the stream is too large")            \
     PROBLEM(UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", 415,                                 \
@@ -49,7 +46,6 @@
     PROBLEM(NO_LINES, "no-lines", 422, "An order needs at least one line")                         \
     PROBLEM(TOO_MANY_LINES, "too-many-lines", 422, "The order has too many lines")                 \
     PROBLEM(MESSAGE_TOO_LARGE, "message-too-large", 422, "The command is too large for the log")   \
-    PROBLEM(TOO_MANY_REQUESTS, "too-many-requests", 429, "Too many requests")                      \
     PROBLEM(INTERNAL, "internal", 500, "Something is wrong on our side")                           \
     PROBLEM(NOT_WRITTEN, "not-written", 503, "The command was certainly not written; try again")   \
     PROBLEM(BACKLOG, "backlog", 503, "Too many orders are waiting; try again later")               \

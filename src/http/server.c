@@ -211,7 +211,8 @@ static enum MHD_Result on_access(void *state, struct MHD_Connection *connection,
 
 // --- the server --------------------------------------------------------------------------------
 
-static void on_log(void *state, const char *fmt, va_list args) {
+__attribute__((format(printf, 2, 0))) static void on_log(void *state, const char *fmt,
+                                                         va_list args) {
     (void)state;
     if (!log_enabled(LEVEL_DEBUG))
         return; // clients can cause these at will

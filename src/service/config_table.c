@@ -192,7 +192,7 @@ bool config_option_set(struct config *config, const struct option *option, const
     case OPTION_CHOICE:
         if (!is_choice(option->choices, value))
             return refuse_value(option, value, source, err);
-        // fall through
+        __attribute__((fallthrough));
     case OPTION_STR:
     case OPTION_SECRET:
         if (!store_text(config, option, value, err))
