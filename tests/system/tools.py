@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tools on a running system: what they do, that doing it again changes nothing, and that they
+say no where they must."""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from kafka import KafkaConsumer, TopicPartition
+
+from world import PARTITIONS, Caller, Failed, World, wait_until
+
+CSV = """order_id,customer_id,ordered_at,line_no,sku,description,quantity,unit_price_minor,currency,line_total_minor
+T-1,c1,2026-03-02T10:00:00,1,AB 1,"Ant, brown",2,100,GBP,200
+T-2,,2026-03-02T10:01:00,1,AB 1,"Ant, brown",3,100,GBP,300
+T-1,c1,2026-03-02T10:02:00,2,bee,Bee,1,50,GBP,50
+T-3,c2,2026-03-02T10:03:00,1,bee,Bee,9,50,GBP,450
+CT-4,c1,2026-03-02T10:04:00,1,AB 1,"Ant, brown",-2,100,GBP,-200
+T-5,c1,2026-03-02T10:05:00,1,bee,adjust,1,-7,GBP,-7
+T-6,c1,2026-03-02T10:06:00,1,bee,free,1,0,GBP,0
+"""
+
+
+def expect(what, condition, detail=""):
+    if not condition:
+        raise Failed(f"{what}\n{detail}")
+    print(f"holds  {what}", flush=True)
+
+
+def refuse(world, status, text, *arguments, **environment):
+    """The tool must end with this status and say this."""
+    done = subprocess.run([world.program, *arguments], env=dict(world.env, **environment), text=True,
+                          timeout=120, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    expect(f"orderlog {' '.join(arguments)}: {status}, \"{text}\"",
+           done.returncode == status and text in done.stdout, f"{done.returncode}\n{done.stdout}")
+
+
+def committed(world, role):
+    consumer = KafkaConsumer(bootstrap_servers=world.bootstrap, group_id=f"orderlog.{role}")
+    topic = {"order": "orders", "payment": "payments"}.get(role, role) + ".inbox"
+    found = {p: consumer.committed(TopicPartition(topic, p), metadata=True)
+             for p in range(PARTITIONS)}
+    consumer.close()
+    return found
+
+
+def setup_can_be_repeated(world):
+    offsets = {role: committed(world, role) for role in ("order", "inventory", "payment", "shipping")}
+    expect("setup commits an offset with metadata for every inbox partition",
+           all(o and o.metadata.startswith("v1 ") for of in offsets.values() for o in of.values()),
+           offsets)
+    said = world.tool("setup")
+    expect("setup again creates nothing", "0 created" in said and "offsets: 0 committed" in said and
+           "0 migrations" in said, said)
+    refuse(world, 78, "set topics.partitions.orders to 4", "setup", "--topics.partitions.orders=8")
+    refuse(world, 69, "127.0.0.1:1", "setup", ORDERLOG_KAFKA_BOOTSTRAP="127.0.0.1:1")
+    refuse(world, 69, "registry", "setup", ORDERLOG_REGISTRY="http://127.0.0.1:1/apis/ccompat/v7")
+    refuse(world, 69, "postgres.conninfo", "setup", ORDERLOG_POSTGRES="host=127.0.0.1 port=1")
+
+
+def keys_open_and_close(world):
+    token = world.tool("keys", "create", "--scopes", "read", "--shop", "other", "--note", "a note").strip()
+    key_id = token.split("_")[1]
+    listed = world.tool("keys", "list")
+    expect("a new key is listed without its secret", key_id in listed and "a note" in listed and
+           token.split("_")[2] not in listed, listed)
+    caller = Caller(world)
+    mine, caller.world = world.token, world
+    world.token = token
+    try:
+        wait_until("the gateway does not know the new key", lambda: caller.send(
+            "POST", "/v1/orders", {}, "k")[0] == 403, 20)
+        world.tool("keys", "revoke", key_id)
+        wait_until("the gateway still takes the revoked key", lambda: caller.send(
+            "POST", "/v1/orders", {}, "k")[0] == 401, 20)
+    finally:
+        world.token = mine
+    print("holds  a key opens what its scopes say, and nothing once revoked")
+    refuse(world, 1, "there is no key nobody", "keys", "revoke", "nobody")
+    refuse(world, 64, "not 'root'", "keys", "create", "--scopes", "root")
+
+
+def a_replay_counts_every_outcome(world):
+    path = world.folder / "tools.csv"
+    path.write_text(CSV)
+    for attempt in ("once", "again"):
+        said = world.tool("replay", path, "--stock", "5")
+        rows = {line[:58].strip(): line[58:].split() for line in said.splitlines()}
+        expect(f"replayed {attempt}, completed are counted", rows.get("completed") == ["3", "4", "550"], said)
+        expect(f"replayed {attempt}, short ones are counted",
+               rows.get("rejected: OUT_OF_STOCK") == ["1", "1", "450"], said)
+        expect(f"replayed {attempt}, returns are counted",
+               rows.get("refused by the gateway: invalid-quantity") == ["1", "1", "-200"], said)
+        expect(f"replayed {attempt}, adjustments are counted",
+               rows.get("refused by the gateway: invalid-amount") == ["1", "1", "-7"], said)
+        expect(f"replayed {attempt}, sums agree", "they agree" in said and "unexplained: 0" in said, said)
+        levels = {r["sku"]: (r["on_hand"], r["reserved"], r["sold"])
+                  for r in world.sql("SELECT * FROM inventory WHERE sku IN ('AB 1', 'bee')")}
+        expect(f"replayed {attempt}, stock is as if once",
+               levels == {"AB 1": (0, 0, 5), "bee": (3, 0, 2)}, levels)
+    refuse(world, 1, "unauthenticated", "replay", str(path), "--stock",
+           "5", "--key", "ol_nobody_0123456789abcdef", "--patience", "1")
+    refuse(world, 65, "no column", "replay", __file__)
+    refuse(world, 64, "--stock", "replay", str(path), "--stock", "many")
+
+
+def events_tell_one_orders_life(world):
+    order_id = world.sql("SELECT order_id FROM orders WHERE reference = 'T-1'")[0]["order_id"]
+    lines = world.tool("events", order_id).splitlines()
+    expect("events begins with OrderPlaced and ends with OrderCompleted",
+           "OrderPlaced" in lines[0] and "OrderCompleted" in lines[-1], lines)
+    records = [json.loads(line) for line in world.tool("events", order_id, "--json").splitlines()]
+    expect("events as JSON have gap-free versions",
+           [r["event"]["version"] for r in records] == list(range(1, len(lines) + 1)), records)
+    refuse(world, 1, "knows no order", "events", "00000000-0000-4000-8000-000000000000")
+    refuse(world, 64, "no order id", "events", "T-1")
+
+
+def status_says_when_all_is_done(world):
+    def all_done():
+        rows = [line.split() for line in world.tool("status").splitlines()[1:]]
+        return len(rows) >= 9 and all(row[-1] == "0" for row in rows)
+
+    wait_until("status does not come to 0", all_done, 30, 0.5)
+    print("holds  status counts 0 records behind when all is done")
+
+
+def verify_finds_what_was_tampered_with(world):
+    expect("verify passes", "All promises hold" in world.tool("verify"))
+    for what, damage, repair, promise in (
+            ("a changed order", "UPDATE orders SET total_minor = total_minor + 1 WHERE reference = 'T-1'",
+             "UPDATE orders SET total_minor = total_minor - 1 WHERE reference = 'T-1'",
+             "orders in PostgreSQL"),
+            ("a changed line", "UPDATE order_lines SET quantity = quantity + 1 WHERE sku = 'AB 1'",
+             "UPDATE order_lines SET quantity = quantity - 1 WHERE sku = 'AB 1'",
+             "order_lines in PostgreSQL"),
+            ("a changed SKU", "UPDATE inventory SET on_hand = 99 WHERE sku = 'bee'",
+             "UPDATE inventory SET on_hand = 3 WHERE sku = 'bee'", "inventory in PostgreSQL"),
+            ("a lost timeline row", "DELETE FROM order_timeline WHERE type = 'OrderConfirmed'", None,
+             "order_timeline in PostgreSQL")):
+        subprocess.run(["psql", "-Xq", world.postgres, "-c", damage], check=True)
+        done = subprocess.run([world.program, "verify"], env=world.env, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        found = [line for line in done.stdout.splitlines() if "VIOLATIONS" in line]
+        expect(f"verify finds {what} and nothing else",
+               done.returncode == 1 and len(found) == 1 and promise in found[0], done.stdout)
+        if repair:
+            subprocess.run(["psql", "-Xq", world.postgres, "-c", repair], check=True)
+
+
+def the_program_explains_itself(world):
+    for arguments in ([], ["generate"], ["replay"], ["verify"], ["setup"], ["keys"], ["events"],
+                      ["status"], ["ledger"], ["gateway"], ["project"], ["query"]):
+        said = world.tool(*arguments, "--help")
+        expect(f"orderlog {' '.join(arguments)} --help says how", "sage: orderlog" in said, said)
+    refuse(world, 64, "The nearest is 'verify'", "verfy")
+    refuse(world, 64, "--orders must be", "generate", "--orders", "many")
+    refuse(world, 64, "--day must be", "generate", "--day", "2026-02-30")
+    refuse(world, 64, "no-such-option", "verify", "--no-such-option")
+    same = [world.tool("generate", "--orders", "50", "--seed", "3") for _ in range(2)]
+    expect("generate gives the same orders for the same seed", same[0] == same[1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("program", help="path of the executable orderlog")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="orderlog-tools.") as folder:
+        Path(folder).chmod(0o755)  # PostgreSQL has a user of its own
+        try:
+            with World(Path(options.program).resolve(), folder) as world:
+                the_program_explains_itself(world)
+                setup_can_be_repeated(world)
+                keys_open_and_close(world)
+                a_replay_counts_every_outcome(world)
+                events_tell_one_orders_life(world)
+                status_says_when_all_is_done(world)
+                verify_finds_what_was_tampered_with(world)
+        except Failed as failure:
+            print(f"FAILED: {failure}")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
