@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     // The fuzzer cannot look into sscanf(): half of the inputs get a good beginning.
-    static const char good[] = "v1 seq=7 events=21 new=3 by=0000002a answered=";
+    static const char good[] = "v1 at=9 seq=7 events=21 new=3 by=0000002a answered=";
     char text[OFFSET_METADATA_MAX];
     size_t len = 0;
     if (size > 0 && (data[0] & 1)) {
