@@ -84,7 +84,8 @@ class Fencing(WorldTest):
     def test_a_zombie_does_not_commit_into_an_empty_group(self):
         """A broker takes offsets without a generation while a group is empty."""
         world, log = self.world, self.log
-        zombie = world.start("order", fault="group=lost@2")
+        # Its records must not time out while it sleeps, or that alone would save us.
+        zombie = world.start("order", fault="group=lost@2", transaction_timeout_ms=60000)
         orders = [world.place(f"{self.id()}-{i}") for i in range(6)]
         world.flush()
         zombie.await_stopped()
