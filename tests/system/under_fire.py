@@ -28,6 +28,7 @@ from reader import Registry, read_topic
 from world import PARTITIONS, ROOT, Caller, Failed, World, quote, wait_until
 
 ORDERS = 2000
+RATE = 120  # orders per second: slow enough for every role to die while orders flow
 STOCK_RECORDS_MAX = 1500  # per partition, for the stock deserialiser, which is slow
 TOPICS = [f"{d}.{k}" for d in ("orders", "inventory", "payments", "shipping")
           for k in ("inbox", "events", "deadletters")]
@@ -257,7 +258,7 @@ def run(world, seed):
     shopper = Shopper(world, seed)
     shopper.stock()
     shopper.start()
-    replay = subprocess.Popen([world.program, "replay", str(path)], env=world.env, text=True,
+    replay = subprocess.Popen([world.program, "replay", str(path), "--rate", str(RATE)], env=world.env, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
     try:
