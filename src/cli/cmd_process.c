@@ -14,6 +14,7 @@
 
 struct processor {
     const char *name;
+    enum domain domain;
     enum config_role config_role;
     const char *about;
     struct role *(*make)(const struct config *config, struct error *err);
@@ -21,11 +22,14 @@ struct processor {
 };
 
 static const struct processor processors[] = {
-    {"order", ROLE_ORDER, "Decides the life of orders.", order_role_new, order_role_free},
-    {"inventory", ROLE_INVENTORY, "Decides about products and stock.", inventory_role_new,
-     inventory_role_free},
-    {"payment", ROLE_PAYMENT, "Calls the payment provider.", payment_role_new, payment_role_free},
-    {"shipping", ROLE_SHIPPING, "Calls the carrier.", shipping_role_new, shipping_role_free},
+    {"order", DOMAIN_ORDER, ROLE_ORDER, "Decides the life of orders.", order_role_new,
+     order_role_free},
+    {"inventory", DOMAIN_INVENTORY, ROLE_INVENTORY, "Decides about products and stock.",
+     inventory_role_new, inventory_role_free},
+    {"payment", DOMAIN_PAYMENT, ROLE_PAYMENT, "Calls the payment provider.", payment_role_new,
+     payment_role_free},
+    {"shipping", DOMAIN_SHIPPING, ROLE_SHIPPING, "Calls the carrier.", shipping_role_new,
+     shipping_role_free},
 };
 
 enum { PROCESSORS_COUNT = sizeof(processors) / sizeof(processors[0]) };
@@ -48,11 +52,16 @@ static bool missing(struct error *err) {
 
 static bool schemas_start(void *state, struct error *err) {
     struct worker *worker = state;
-    enum topic_id all[TOPIC_COUNT];
+    const struct domain_topics *own = &domains[worker->processor->domain];
+    enum topic_id wanted[TOPIC_COUNT];
+    size_t count = 0;
+    // Only what it reads and writes: each record is a question to the registry, and a successor
+    // is waited for.
     for (size_t i = 0; i < TOPIC_COUNT; i++)
-        all[i] = (enum topic_id)i;
-    return tool_schemas_open(worker->config, all, TOPIC_COUNT, &worker->schemas, err) ||
-           missing(err);
+        if (topics[i].kind == TOPIC_INBOX || i == TOPIC_PRODUCTS || i == own->events ||
+            i == own->deadletters)
+            wanted[count++] = (enum topic_id)i;
+    return tool_schemas_open(worker->config, wanted, count, &worker->schemas, err) || missing(err);
 }
 
 static void schemas_stop(void *state) {
