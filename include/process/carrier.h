@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "event/types.h"
+#include "process/http_client_options.h"
 #include "service/error.h"
 
 enum { CARRIER_TRACKING_MAX = 32, CARRIER_REASON_MAX = 64 };
@@ -60,5 +61,17 @@ struct carrier_sim_options {
 };
 
 struct carrier *carrier_sim_new(const struct carrier_sim_options *options, struct error *err);
+
+// A carrier behind HTTP:
+//
+//   POST URL/v1/shipments/ID/book|cancel|dispatch            {"order_id"}
+//   GET  URL/v1/shipments/ID/status?until=ready|delivered
+//
+// with the header Idempotency-Key: ID-ACTION. An answer is {"shipment_id","status","reason",
+// "tracking","reports","ask_again_ms"} with a status of booked, booking_failed, cancelled,
+// dispatched, ready, delivered, waiting (ask again) or unknown; "reports" says that the carrier
+// knows by itself when the parcel is ready or delivered, and can be asked. Tries that fail are
+// repeated under the same key until there is an answer (retries_max does not matter).
+struct carrier *carrier_http_new(const struct http_client_options *options, struct error *err);
 
 #endif

@@ -2,10 +2,11 @@
 //
 // A payment provider as the payment role sees it: asynchronous, many calls in flight, driven by one
 // thread that polls. The payment id is the provider's idempotency key: the same payment id and
-// action asked twice has one effect and the same answer. Two of them are built in, to be stacked:
+// action asked twice has one effect and the same answer. These are built in, to be stacked:
 //
-//   provider_calls   keeps one call per order at a time and answers UNKNOWN after a time-out
-//     └ provider_sim   decides by the payment method and keeps its own ledger
+//   provider_calls    keeps one call per order at a time and answers UNKNOWN after a time-out
+//     └ provider_sim    decides by the payment method and keeps its own ledger, or
+//     └ provider_http   asks a provider behind HTTP
 #ifndef ORDERLOG_PROCESS_PROVIDER_H
 #define ORDERLOG_PROCESS_PROVIDER_H
 
@@ -14,6 +15,7 @@
 #include <stdint.h>
 
 #include "event/types.h"
+#include "process/http_client_options.h"
 #include "service/error.h"
 
 enum { PROVIDER_METHOD_MAX = 64, PROVIDER_REASON_MAX = 64 };
@@ -59,6 +61,18 @@ struct provider {
 // (ledger.h) at ledger_path; "" keeps it in memory. A call that is never answered keeps its place
 // until it is forgotten.
 struct provider *provider_sim_new(const char *ledger_path, size_t in_flight_max, struct error *err);
+
+// A provider behind HTTP:
+//
+//   POST URL/v1/payments/ID/authorize|capture|void   {"order_id","amount_minor","currency",
+//                                                     "payment_method"}
+//   GET  URL/v1/payments/ID                          what has become of it
+//
+// with the header Idempotency-Key: ID-ACTION. An answer is {"payment_id","status","reason"} with a
+// status of authorized, declined, captured, voided or not_found. Tries that fail are repeated under
+// the same key; when answers stay useless the call completes as UNKNOWN, when there is none it
+// keeps its place until it is forgotten.
+struct provider *provider_http_new(const struct http_client_options *options, struct error *err);
 
 // Takes inner over (owned, freed with it; on failure too). Calls of one order are handed to inner
 // one after the other, in the order of submit(): the next when the one before has completed or

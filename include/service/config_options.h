@@ -41,8 +41,7 @@
     MS(transaction_timeout_ms, "transaction.timeout.ms", 10000, 2000, 900000, ROLES_PROCESS,       \
        "The broker aborts a transaction that is open for longer")                                  \
     MS(session_timeout_ms, "session.timeout.ms", 10000, 1000, 300000,                              \
-       ROLES_PROCESS | ROLE_PROJECT,                                                               \
-       "A slot that is silent for longer loses its partitions")                                    \
+       ROLES_PROCESS | ROLE_PROJECT, "A slot that is silent for longer loses its partitions")      \
     MS(order_reservation_ttl_ms, "order.reservation.ttl.ms", 900000, 1000, 604800000, ROLE_ORDER,  \
        "An order that is not confirmed by then is cancelled and its stock released")               \
     MS(order_payment_timeout_ms, "order.payment.timeout.ms", 30000, 100, 86400000, ROLE_ORDER,     \
@@ -55,10 +54,34 @@
        "A provider's answer that takes longer counts as unknown")                                  \
     INT(payment_inflight_max, "payment.inflight.max", 1000, 1, 100000, ROLE_PAYMENT,               \
         "Calls to the provider at one time")                                                       \
+    STR(payment_provider_url, "payment.provider.url", "", ROLE_PAYMENT,                            \
+        "Payment provider to call over HTTP; empty: the simulated one that is built in")           \
+    SECRET(payment_provider_key, "payment.provider.key", NULL, ROLE_PAYMENT,                       \
+           "Sent to the payment provider as Authorization: Bearer")                                \
+    MS(payment_provider_timeout_ms, "payment.provider.timeout.ms", 1000, 10, 120000, ROLE_PAYMENT, \
+       "One try of a call to payment.provider.url; further ones follow while the call has time")   \
     STR(payment_ledger, "payment.ledger", "", ROLE_PAYMENT | ROLE_TOOL,                            \
         "File where the simulated provider keeps its own books; empty: in memory")                 \
     STR(carrier_ledger, "carrier.ledger", "", ROLE_SHIPPING | ROLE_TOOL,                           \
         "File where the simulated carrier keeps its own books; empty: in memory")                  \
+    STR(carrier_url, "carrier.url", "", ROLE_SHIPPING,                                             \
+        "Carrier to call over HTTP; empty: the simulated one that is built in")                    \
+    SECRET(carrier_key, "carrier.key", NULL, ROLE_SHIPPING,                                        \
+           "Sent to the carrier as Authorization: Bearer")                                         \
+    MS(carrier_timeout_ms, "carrier.timeout.ms", 5000, 10, 120000, ROLE_SHIPPING,                  \
+       "One try of a call to carrier.url; it is repeated until it is answered")                    \
+    INT(calls_connections_max, "calls.connections.max", 256, 1, 10000,                             \
+        ROLE_PAYMENT | ROLE_SHIPPING, "Connections to provider or carrier; further calls wait")    \
+    MS(calls_connect_timeout_ms, "calls.connect.timeout.ms", 500, 10, 60000,                       \
+       ROLE_PAYMENT | ROLE_SHIPPING, "Connecting to provider or carrier")                          \
+    INT(calls_retries_max, "calls.retries.max", 3, 0, 100, ROLE_PAYMENT,                           \
+        "Retries after answers of no use, before the outcome is called unknown")                   \
+    MS(calls_backoff_max_ms, "calls.backoff.max.ms", 1000, 1, 600000,                              \
+       ROLE_PAYMENT | ROLE_SHIPPING, "Longest pause before a retry; pauses are drawn at random")   \
+    INT(calls_breaker_failures, "calls.breaker.failures", 10, 1, 1000000,                          \
+        ROLE_PAYMENT | ROLE_SHIPPING, "Failures in a row after which calls wait for a probe")      \
+    MS(calls_breaker_open_ms, "calls.breaker.open.ms", 500, 1, 600000,                             \
+       ROLE_PAYMENT | ROLE_SHIPPING, "Until the first probe; then up to 16 times as long")         \
     CHOICE(carrier_mode, "carrier.mode", "auto", "auto|manual", ROLE_SHIPPING,                     \
            "auto dispatches and delivers by itself; manual waits for operators' commands")         \
     MS(carrier_dispatch_after_ms, "carrier.dispatch.after.ms", 200, 0, 604800000, ROLE_SHIPPING,   \

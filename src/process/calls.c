@@ -2,7 +2,7 @@
 //
 // A provider in front of another: keeps calls of one order in single file and gives every call a
 // deadline. Each order with calls has a lane; its head is with inner or about to be, the others
-// wait behind it in a list. Heads are found by order id through a hash of short chains.
+// wait behind it.
 //
 //   submit ──▶ waiting ──head of its lane──▶ ready ──inner took it──▶ started ──▶ completed
 //                                                                        └──▶ timed out: UNKNOWN
@@ -14,6 +14,8 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "lanes.h"
 
 #define NONE UINT32_MAX
 
@@ -27,9 +29,6 @@ struct call {
     bool forgotten;      // asked all the same, as it was intended; its answer is dropped
     uint32_t generation; // grows with every use of this place
     int64_t deadline_us; // 0: time has not begun
-    uint32_t lane_next;  // the order's next call
-    uint32_t lane_last;  // of a head
-    uint32_t chain_next; // of a head: the next head of the same bucket
     uint32_t list_prev;  // of ready or started
     uint32_t list_next;
 };
@@ -47,8 +46,7 @@ struct calls {
     uint32_t max;
     uint32_t *free; // owned: a stack
     uint32_t free_count;
-    uint32_t *buckets; // owned: first head of each chain
-    uint32_t buckets_count;
+    struct lanes lanes; // by order
     struct list ready;
     struct list started;
     uint32_t unstamped; // first started call whose time has not begun, or NONE
@@ -78,40 +76,12 @@ static void list_remove(struct calls *calls, struct list *list, uint32_t at) {
         calls->calls[call->list_next].list_prev = call->list_prev;
 }
 
-// ---- lanes -------------------------------------------------------------------------------------
+// ---- one call's way ----------------------------------------------------------------------------
 
-static uint32_t *bucket_of(struct calls *calls, const struct id *order_id) {
-    uint64_t hash;
-    memcpy(&hash, order_id->bytes + 8, sizeof(hash));
-    hash *= UINT64_C(0x9e3779b97f4a7c15);
-    return &calls->buckets[(hash >> 32) & (calls->buckets_count - 1)];
-}
-
-static uint32_t lane_head(struct calls *calls, const struct id *order_id) {
-    uint32_t at = *bucket_of(calls, order_id);
-    while (at != NONE && !id_equal(&calls->calls[at].call.order_id, order_id))
-        at = calls->calls[at].chain_next;
-    return at;
-}
-
-static void lane_begin(struct calls *calls, uint32_t at, uint32_t last) {
-    struct call *call = &calls->calls[at];
-    uint32_t *bucket = bucket_of(calls, &call->call.order_id);
-    call->lane_last = last;
-    call->chain_next = *bucket;
-    *bucket = at;
-    call->state = CALL_READY;
+static void become_ready(struct calls *calls, uint32_t at) {
+    calls->calls[at].state = CALL_READY;
     list_append(calls, &calls->ready, at);
 }
-
-static void lane_end(struct calls *calls, uint32_t at) {
-    uint32_t *link = bucket_of(calls, &calls->calls[at].call.order_id);
-    while (*link != at)
-        link = &calls->calls[*link].chain_next;
-    *link = calls->calls[at].chain_next;
-}
-
-// ---- one call's way ----------------------------------------------------------------------------
 
 static uint64_t inner_token(const struct calls *calls, uint32_t at) {
     return (uint64_t)calls->calls[at].generation << 32 | at;
@@ -144,17 +114,15 @@ static void stamp_started(struct calls *calls, int64_t now_us) {
 static void finish(struct calls *calls, uint32_t at) {
     struct call *call = &calls->calls[at];
     assert(call->state == CALL_STARTED);
-    uint32_t next = call->lane_next;
-    uint32_t last = call->lane_last;
     if (calls->unstamped == at)
         calls->unstamped = call->list_next;
     list_remove(calls, &calls->started, at);
-    lane_end(calls, at);
+    uint32_t next = lanes_leave(&calls->lanes, at);
     call->state = CALL_FREE;
     call->generation++;
     calls->free[calls->free_count++] = at;
-    if (next != NONE)
-        lane_begin(calls, next, last);
+    if (next != LANES_NONE)
+        become_ready(calls, next);
 }
 
 // ---- the interface -----------------------------------------------------------------------------
@@ -171,7 +139,6 @@ static bool calls_submit(struct provider *provider, const struct provider_call *
     if (calls->free_count == 0)
         return error_set(err, DISP_RETRY, 0, "as many payment calls as allowed are in flight");
 
-    uint32_t head = lane_head(calls, &call->order_id);
     uint32_t at = calls->free[--calls->free_count];
     struct call *taken = &calls->calls[at];
     taken->call = *call;
@@ -183,13 +150,9 @@ static bool calls_submit(struct provider *provider, const struct provider_call *
         memcpy(taken->method, call->method.ptr, call->method.len);
     taken->state = CALL_WAITING;
     taken->forgotten = false;
-    taken->lane_next = NONE;
-    if (head == NONE) {
-        lane_begin(calls, at, at);
+    if (lanes_join(&calls->lanes, at, &call->order_id)) {
+        become_ready(calls, at);
         start_ready(calls);
-    } else {
-        calls->calls[calls->calls[head].lane_last].lane_next = at;
-        calls->calls[head].lane_last = at;
     }
     return true;
 }
@@ -271,22 +234,19 @@ static void calls_free(struct provider *provider) {
         calls->inner->free(calls->inner);
     free(calls->calls);
     free(calls->free);
-    free(calls->buckets);
+    lanes_done(&calls->lanes);
     free(calls);
 }
 
 static bool allocate(struct calls *calls) {
     calls->calls = calloc(calls->max, sizeof(*calls->calls));
     calls->free = calloc(calls->max, sizeof(*calls->free));
-    calls->buckets = calloc(calls->buckets_count, sizeof(*calls->buckets));
-    if (!calls->calls || !calls->free || !calls->buckets)
+    if (!calls->calls || !calls->free || !lanes_init(&calls->lanes, calls->max))
         return false;
     while (calls->free_count < calls->max) {
         calls->free[calls->free_count] = calls->max - 1 - calls->free_count;
         calls->free_count++;
     }
-    for (uint32_t i = 0; i < calls->buckets_count; i++)
-        calls->buckets[i] = NONE;
     return true;
 }
 
@@ -312,13 +272,10 @@ struct provider *provider_calls_new(struct provider *inner, int64_t call_timeout
         .inner = inner,
         .timeout_us = call_timeout_us,
         .max = (uint32_t)calls_max,
-        .buckets_count = 1,
         .ready = {NONE, NONE},
         .started = {NONE, NONE},
         .unstamped = NONE,
     };
-    while (calls->buckets_count < calls->max)
-        calls->buckets_count *= 2;
     if (!allocate(calls)) {
         calls_free(&calls->provider);
         (void)error_set(err, DISP_FATAL, 0, "out of memory");

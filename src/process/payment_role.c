@@ -134,13 +134,31 @@ static int64_t next_due_us(void *context) {
     return self->provider->next_due_us(self->provider);
 }
 
+static struct provider *provider_new(const struct config *config, struct error *err) {
+    size_t in_flight_max = (size_t)config->payment_inflight_max;
+    if (config->payment_provider_url[0] == '\0')
+        return provider_sim_new(config->payment_ledger, in_flight_max, err);
+    const struct http_client_options options = {
+        .name = "payment provider",
+        .url = config->payment_provider_url,
+        .bearer = config->payment_provider_key,
+        .in_flight_max = in_flight_max,
+        .connections_max = (int)config->calls_connections_max,
+        .connect_timeout_ms = config->calls_connect_timeout_ms,
+        .timeout_ms = config->payment_provider_timeout_ms,
+        .retries_max = config->calls_retries_max,
+        .backoff_max_ms = config->calls_backoff_max_ms,
+        .breaker_failures = config->calls_breaker_failures,
+        .breaker_open_ms = config->calls_breaker_open_ms,
+    };
+    return provider_http_new(&options, err);
+}
+
 struct role *payment_role_new(const struct config *config, struct error *err) {
-    struct provider *simulated =
-        provider_sim_new(config->payment_ledger, (size_t)config->payment_inflight_max, err);
+    struct provider *inner = provider_new(config, err);
     struct provider *provider =
-        simulated
-            ? provider_calls_new(simulated, config->payment_call_timeout_ms * 1000, CALLS_MAX, err)
-            : NULL;
+        inner ? provider_calls_new(inner, config->payment_call_timeout_ms * 1000, CALLS_MAX, err)
+              : NULL;
     if (!provider)
         return NULL;
     struct payment_role *self = calloc(1, sizeof(*self));

@@ -124,7 +124,7 @@ static int64_t next_due_us(void *context) {
     return self->carrier->next_due_us(self->carrier);
 }
 
-struct role *shipping_role_new(const struct config *config, struct error *err) {
+static struct carrier *simulated_new(const struct config *config, struct error *err) {
     const struct carrier_sim_options options = {
         .ledger_path = config->carrier_ledger,
         .automatic = strcmp(config->carrier_mode, "auto") == 0,
@@ -132,7 +132,29 @@ struct role *shipping_role_new(const struct config *config, struct error *err) {
         .deliver_after_us = config->carrier_deliver_after_ms * 1000,
         .in_flight_max = CALLS_MAX,
     };
-    struct carrier *carrier = carrier_sim_new(&options, err);
+    return carrier_sim_new(&options, err);
+}
+
+static struct carrier *carrier_new(const struct config *config, struct error *err) {
+    if (config->carrier_url[0] == '\0')
+        return simulated_new(config, err);
+    const struct http_client_options options = {
+        .name = "carrier",
+        .url = config->carrier_url,
+        .bearer = config->carrier_key,
+        .in_flight_max = CALLS_MAX,
+        .connections_max = (int)config->calls_connections_max,
+        .connect_timeout_ms = config->calls_connect_timeout_ms,
+        .timeout_ms = config->carrier_timeout_ms,
+        .backoff_max_ms = config->calls_backoff_max_ms,
+        .breaker_failures = config->calls_breaker_failures,
+        .breaker_open_ms = config->calls_breaker_open_ms,
+    };
+    return carrier_http_new(&options, err);
+}
+
+struct role *shipping_role_new(const struct config *config, struct error *err) {
+    struct carrier *carrier = carrier_new(config, err);
     if (!carrier)
         return NULL;
     struct shipping_role *self = calloc(1, sizeof(*self));
