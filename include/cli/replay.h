@@ -72,11 +72,25 @@ void replay_done(struct replay *replay);
 
 // --- threads -------------------------------------------------------------------------------------
 
+// The progress line on a terminal: one at a time. units: what one step stands for, in the rate.
+struct replay_bar {
+    const char *label;
+    uint32_t total;
+    uint32_t units;
+    _Atomic uint32_t done;
+    int64_t started_ms;
+    int64_t drawn_ms; // under replay->lock
+};
+
+void replay_bar_begin(struct replay_bar *bar, const char *label, uint32_t total, uint32_t units);
+void replay_bar_step(struct replay *replay, struct replay_bar *bar);
+void replay_bar_end(struct replay *replay, struct replay_bar *bar);
+
 // Calls work(replay, thread, item, state) for items 0..count-1 from replay->threads threads, each
-// item once. label: what the progress line counts, NULL for none.
+// item once. bar counts them; NULL for none.
 typedef void replay_work(struct replay *replay, int thread, uint32_t item, void *state);
-bool replay_run(struct replay *replay, const char *label, uint32_t count, uint32_t units_per_item,
-                replay_work *work, void *state, struct error *err);
+bool replay_run(struct replay *replay, struct replay_bar *bar, uint32_t count, replay_work *work,
+                void *state, struct error *err);
 
 // Remembers the first thing that went wrong, for the summary.
 void replay_note(struct replay *replay, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

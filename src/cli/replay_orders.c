@@ -212,6 +212,10 @@ static void send_batch(struct replay *replay, int thread, uint32_t batch, void *
 bool replay_orders(struct replay *replay, struct error *err) {
     struct sending sending = {.started_ms = clock_monotonic_ms()};
     const uint32_t count = replay->file->order_ids.count;
-    return replay_run(replay, "orders", (count + BATCH_ORDERS - 1) / BATCH_ORDERS, BATCH_ORDERS,
-                      send_batch, &sending, err);
+    const uint32_t batches = (count + BATCH_ORDERS - 1) / BATCH_ORDERS;
+    struct replay_bar bar;
+    replay_bar_begin(&bar, "orders", batches, BATCH_ORDERS);
+    const bool ok = replay_run(replay, &bar, batches, send_batch, &sending, err);
+    replay_bar_end(replay, &bar);
+    return ok;
 }

@@ -171,8 +171,15 @@ bool replay_stock(struct replay *replay, struct error *err) {
     struct sku_work *work = calloc(count + 1, sizeof(*work));
     if (!work)
         return error_set(err, DISP_FATAL, 0, "out of memory");
-    const bool ok = replay_run(replay, "products and stock", count, 1, stock_sku, work, err) &&
-                    replay_run(replay, "their outcomes", count, 1, await_sku, work, err);
+    struct replay_bar bar;
+    replay_bar_begin(&bar, "products and stock", count, 1);
+    bool ok = replay_run(replay, &bar, count, stock_sku, work, err);
+    replay_bar_end(replay, &bar);
+    if (ok) {
+        replay_bar_begin(&bar, "their outcomes", count, 1);
+        ok = replay_run(replay, &bar, count, await_sku, work, err);
+        replay_bar_end(replay, &bar);
+    }
     free(work);
     return ok;
 }

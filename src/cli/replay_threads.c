@@ -15,15 +15,11 @@ enum { BAR_WIDTH = 30, DRAW_EVERY_MS = 100 };
 
 struct run {
     struct replay *replay;
+    struct replay_bar *bar; // may be NULL
     replay_work *work;
     void *state;
     uint32_t count;
-    uint32_t units_per_item;
     _Atomic uint32_t next;
-    _Atomic uint32_t finished;
-    const char *label;
-    int64_t started_ms;
-    int64_t drawn_ms; // under replay->lock
 };
 
 struct runner {
@@ -52,26 +48,41 @@ void replay_done(struct replay *replay) {
     (void)pthread_mutex_destroy(&replay->lock);
 }
 
-static void draw(struct run *run, bool is_last) {
-    if (!run->label || !isatty(STDERR_FILENO))
+void replay_bar_begin(struct replay_bar *bar, const char *label, uint32_t total, uint32_t units) {
+    *bar = (struct replay_bar){
+        .label = label, .total = total, .units = units, .started_ms = clock_monotonic_ms()};
+}
+
+static void draw(struct replay *replay, struct replay_bar *bar, bool is_last) {
+    if (!isatty(STDERR_FILENO))
         return;
     const int64_t now_ms = clock_monotonic_ms();
-    (void)pthread_mutex_lock(&run->replay->lock);
-    if (is_last || now_ms - run->drawn_ms >= DRAW_EVERY_MS) {
-        run->drawn_ms = now_ms;
-        const uint32_t finished = atomic_load(&run->finished);
-        const int filled = run->count ? (int)((uint64_t)finished * BAR_WIDTH / run->count) : 0;
-        char bar[BAR_WIDTH + 1];
-        memset(bar, ' ', BAR_WIDTH);
-        memset(bar, '#', (size_t)filled);
-        bar[BAR_WIDTH] = '\0';
-        const int64_t units = (int64_t)finished * run->units_per_item;
-        const int64_t ms = now_ms - run->started_ms;
-        (void)fprintf(stderr, "\r%-18s [%s] %3d%%  %lld/s%s", run->label, bar,
-                      run->count ? (int)((uint64_t)finished * 100 / run->count) : 100,
-                      (long long)(ms > 0 ? units * 1000 / ms : 0), is_last ? "  \n" : "  ");
+    (void)pthread_mutex_lock(&replay->lock);
+    if (is_last || now_ms - bar->drawn_ms >= DRAW_EVERY_MS) {
+        bar->drawn_ms = now_ms;
+        const uint64_t done = atomic_load(&bar->done);
+        const uint64_t total = bar->total ? bar->total : 1;
+        const uint64_t filled = bar->total ? done * BAR_WIDTH / total : BAR_WIDTH;
+        char line[BAR_WIDTH + 1];
+        memset(line, ' ', BAR_WIDTH);
+        memset(line, '#', filled < BAR_WIDTH ? filled : BAR_WIDTH);
+        line[BAR_WIDTH] = '\0';
+        const int64_t ms = now_ms - bar->started_ms;
+        (void)fprintf(stderr, "\r%-18s [%s] %3llu%%  %lld/s  %s", bar->label, line,
+                      (unsigned long long)(bar->total ? done * 100 / total : 100),
+                      (long long)(ms > 0 ? (int64_t)done * bar->units * 1000 / ms : 0),
+                      is_last ? "\n" : "");
     }
-    (void)pthread_mutex_unlock(&run->replay->lock);
+    (void)pthread_mutex_unlock(&replay->lock);
+}
+
+void replay_bar_step(struct replay *replay, struct replay_bar *bar) {
+    (void)atomic_fetch_add(&bar->done, 1);
+    draw(replay, bar, false);
+}
+
+void replay_bar_end(struct replay *replay, struct replay_bar *bar) {
+    draw(replay, bar, true);
 }
 
 static void *run_thread(void *opaque) {
@@ -82,22 +93,14 @@ static void *run_thread(void *opaque) {
         if (item >= run->count)
             return NULL;
         run->work(run->replay, runner->thread, item, run->state);
-        (void)atomic_fetch_add(&run->finished, 1);
-        draw(run, false);
+        if (run->bar)
+            replay_bar_step(run->replay, run->bar);
     }
 }
 
-bool replay_run(struct replay *replay, const char *label, uint32_t count, uint32_t units_per_item,
-                replay_work *work, void *state, struct error *err) {
-    struct run run = {
-        .replay = replay,
-        .work = work,
-        .state = state,
-        .count = count,
-        .units_per_item = units_per_item,
-        .label = label,
-        .started_ms = clock_monotonic_ms(),
-    };
+bool replay_run(struct replay *replay, struct replay_bar *bar, uint32_t count, replay_work *work,
+                void *state, struct error *err) {
+    struct run run = {.replay = replay, .bar = bar, .work = work, .state = state, .count = count};
     replay_moved(replay);
     struct runner runners[REPLAY_THREADS_MAX];
     pthread_t threads[REPLAY_THREADS_MAX];
@@ -109,7 +112,6 @@ bool replay_run(struct replay *replay, const char *label, uint32_t count, uint32
     }
     for (int i = 0; i < started; i++)
         (void)pthread_join(threads[i], NULL);
-    draw(&run, true);
     return started > 0 || error_set(err, DISP_FATAL, 0, "no thread could be started");
 }
 

@@ -15,6 +15,7 @@ enum { CALL_MS = 15000, WAIT_S = 5, ROUND_PAUSE_ATTEMPT = 2 };
 struct waiting {
     uint32_t *pending; // owned: numbers of orders
     uint32_t count;
+    struct replay_bar bar; // counts the orders that have come to an end
 };
 
 static const struct {
@@ -84,7 +85,7 @@ static void look_for_refusal(struct replay *replay, int thread, uint32_t number)
 }
 
 static void ask(struct replay *replay, int thread, uint32_t item, void *state) {
-    const struct waiting *waiting = state;
+    struct waiting *waiting = state;
     const uint32_t number = waiting->pending[item];
     char path[96];
     (void)snprintf(path, sizeof(path), "/v1/orders/%s",
@@ -100,6 +101,8 @@ static void ask(struct replay *replay, int thread, uint32_t item, void *state) {
         look_for_refusal(replay, thread, number);
     else if (!replay_may_retry(reply.status))
         replay_note(replay, "GET %s: %ld %.300s", path, reply.status, reply.body);
+    if (replay->orders[number].outcome != REPLAY_ACCEPTED)
+        replay_bar_step(replay, &waiting->bar);
 }
 
 static void await_visible(struct replay *replay, uint32_t number) {
@@ -137,13 +140,14 @@ bool replay_wait(struct replay *replay, struct error *err) {
     for (uint32_t i = 0; i < all; i++)
         waiting.pending[waiting.count++] = i;
     (void)keep_pending(replay, &waiting);
+    replay_bar_begin(&waiting.bar, "waiting for ends", waiting.count, 1);
     if (waiting.count > 0)
         await_visible(replay, waiting.pending[waiting.count - 1]);
 
     bool ok = true;
     int64_t moved_ms = clock_monotonic_ms(); // a round is no progress, an end is
     while (ok && waiting.count > 0) {
-        ok = replay_run(replay, "waiting for ends", waiting.count, 1, ask, &waiting, err);
+        ok = replay_run(replay, NULL, waiting.count, ask, &waiting, err);
         const uint32_t ended = keep_pending(replay, &waiting);
         if (ended > 0)
             moved_ms = clock_monotonic_ms();
@@ -152,6 +156,7 @@ bool replay_wait(struct replay *replay, struct error *err) {
         if (waiting.count > 0)
             replay_back_off(ROUND_PAUSE_ATTEMPT, 0);
     }
+    replay_bar_end(replay, &waiting.bar);
     for (uint32_t i = 0; i < waiting.count; i++) {
         struct replay_order *order = &replay->orders[waiting.pending[i]];
         order->unexplained = true;
