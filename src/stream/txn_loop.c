@@ -674,7 +674,7 @@ static void assigned(struct txn_loop *loop, rd_kafka_topic_partition_list_t *lis
     rd_kafka_consumer_group_metadata_destroy(group);
     rd_kafka_assign(loop->consumer, list);
     if (loop->paused)
-        (void)rd_kafka_resume_partitions(loop->consumer, list); // the pause outlives an assignment
+        (void)rd_kafka_resume_partitions(loop->consumer, list); // a pause may outlive an assignment
     loop->paused = false;
 }
 

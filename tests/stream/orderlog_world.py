@@ -22,6 +22,7 @@ import uuid
 
 import fastavro
 from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import MemberToRemove
 from kafka.partitioner.default import murmur2
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
@@ -325,10 +326,19 @@ class World:
                                         [TopicPartition(INBOX[role], partition)])
 
     def await_empty_group(self, role, seconds=30):
-        """Killed members stay in their group for the session time-out."""
+        """Members that were killed would stay for the session time-out: they are removed."""
         group = f"orderlog.{role}"
-        wait_until(lambda: self.admin.describe_groups([group])[group]["group_state"] == "Empty",
-                   f"{group} is empty", seconds)
+        gone = {f"{role}-{worker.slot}" for worker in self.workers
+                if worker.role == role and not worker.alive()}
+
+        def emptied():
+            found = self.admin.describe_groups([group])[group]
+            left = [MemberToRemove(group_instance_id=member["group_instance_id"])
+                    for member in found["members"] if member["group_instance_id"] in gone]
+            if left:
+                self.admin.remove_group_members(group, left)
+            return found["group_state"] in ("Empty", "Dead")
+        wait_until(emptied, f"{group} is empty", seconds)
 
 
 class WorldTest(unittest.TestCase):

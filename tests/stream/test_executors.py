@@ -93,6 +93,33 @@ class Executors(WorldTest):
                  if event.partition == 0]
         self.assertNotEqual(order, sorted(order))
 
+    def test_calls_in_flight_survive_aborts(self):
+        """What they answer belongs to a turn that was undone: only the call made again counts."""
+        world = self.world
+        worker = world.start("payment", payment_call_timeout_ms=60000,
+                             fault="offsets=abort@2,commit=not-done-final@3,offsets=abort@6,"
+                                   "commit=done-but-final@6,produce=fail@20,offsets=abort@12")
+        asked = {}
+        for round_number in range(8):
+            for partition in range(world.partitions):
+                messages = []
+                for i in range(10):
+                    order_id = self.order_in(partition)
+                    asked[order_id] = 1
+                    messages.append(self.request(order_id, f"tok_delay_{50 + 120 * i}"))
+                world.send("payments.inbox", partition, None,
+                           world.group("payments.inbox", messages))
+            world.flush()
+            # The next round is read while calls of this one are in flight.
+            self.log.await_count(lambda: self.log.events["payments.events"],
+                                 len(self.log.events["payments.events"]) + 5, "answers")
+        self.await_answers(asked)
+        self.assertEqual(worker.faults(), 6, worker.log())
+        self.assertTrue(worker.alive(), worker.log())
+        worker.kill()
+        self.check_answers(asked)
+        self.check_ledger()
+
     def test_calls_of_one_order_take_effect_in_order(self):
         world = self.world
         worker = world.start("payment", payment_call_timeout_ms=60000)

@@ -9,7 +9,7 @@ from orderlog_world import ROLES, WorldTest, wait_until
 
 SWEEP = ["produce=kill@{}", "offsets=kill@{}", "commit=kill@{}", "commit=kill-after@{}"]
 LONG = os.environ.get("ORDERLOG_TEST_LONG") == "1"
-ORDERS = 2000
+ORDERS = 5000 if LONG else 1000
 
 
 class Kills(WorldTest):
