@@ -2,7 +2,7 @@
 # Registers a test with ctest.
 #
 #   orderlog_test(NAME name (SOURCES file... [LIBS target...] | COMMAND command...)
-#                 LABEL unit|stream|store|http|system
+#                 LABEL unit|sim|stream|store|http|system
 #                 [NEEDS kafka postgres registry] [TIMEOUT seconds] [LONG])
 #
 # SOURCES builds a cmocka program of that name; COMMAND runs something else, such as a script.
@@ -22,12 +22,13 @@ function(orderlog_test)
   endif()
 
   set(timeout_unit 120)
+  set(timeout_sim 300)
   set(timeout_stream 240)
   set(timeout_store 120)
   set(timeout_http 180)
   set(timeout_system 600)
   if(NOT DEFINED timeout_${arg_LABEL})
-    message(FATAL_ERROR "orderlog_test(${arg_NAME}): LABEL must be unit, stream, store, http or system")
+    message(FATAL_ERROR "orderlog_test(${arg_NAME}): LABEL must be unit, sim, stream, store, http or system")
   endif()
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT ${timeout_${arg_LABEL}})

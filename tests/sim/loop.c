@@ -423,6 +423,7 @@ bool loop_step(struct world *world, struct worker *worker) {
         worker->ahead_us = dice_us(&worker->dice, 2 * world->jump_us) - world->jump_us;
     if (worker->txn)
         return end_transaction(world, worker);
+    worker->turns_count = worker->outputs_count = 0;
     maybe_take_over(world, worker);
     return is_executor(worker->role) ? executor_gather(world, worker) : gather(world, worker);
 }
