@@ -51,15 +51,18 @@ static void rebalanced(rd_kafka_t *consumer, rd_kafka_resp_err_t code,
 
 static rd_kafka_conf_t *make_conf(struct projector_input *input, const struct config *config,
                                   int worker, struct error *err) {
-    char client[64], group[128], instance[64], session[32];
+    char client[64], group[128], instance[64], session[32], heartbeat[32];
     snprintf(client, sizeof(client), "orderlog-project-%d-%d", (int)config->slot, worker);
     snprintf(group, sizeof(group), "orderlog.projector.%s", input->topic);
     snprintf(instance, sizeof(instance), "project-%d-%d", (int)config->slot, worker);
     snprintf(session, sizeof(session), "%d", (int)config->session_timeout_ms);
+    // The default of 3 s would outlast a short session.
+    snprintf(heartbeat, sizeof(heartbeat), "%d", (int)(config->session_timeout_ms / 4));
     const struct kafka_setting settings[] = {
         {"group.id", group},
         {"group.instance.id", instance},
         {"session.timeout.ms", session},
+        {"heartbeat.interval.ms", heartbeat},
         {"partition.assignment.strategy", "range"},
         {"isolation.level", "read_committed"},
         {"enable.auto.commit", "false"},
