@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Breaks a real system under load by a seeded schedule, lets it heal, and judges what is left.
+
+The schedule, the orders and all that is random follow from the seed; the timing of processes does
+not, so that a replay attacks alike, not identically. Ends with a table of faults and outcomes.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+from chaos_faults import LANES, Faults, schedule
+from chaos_load import Load
+from chaos_world import ChaosWorld
+from world import ROOT, Failed, wait_until
+
+QUIET_S = 240  # after this, what is not quiet has failed
+
+
+def say(text):
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+class Lane(threading.Thread):
+    """Plays its part of the schedule, one fault after the other."""
+
+    def __init__(self, faults, plan, started, done):
+        super().__init__(daemon=True)
+        self.faults, self.plan, self.started, self.done = faults, plan, started, done
+        self.failure = None
+
+    def run(self):
+        for fault in self.plan:
+            if self.faults.healing.wait(max(0, self.started + fault.at_s - time.monotonic())):
+                return
+            say(f"  {fault.name} {fault.arguments or ''}")
+            try:
+                getattr(self.faults, fault.name)(**fault.arguments)
+            except Exception as failure:
+                self.failure = Failed(f"while {fault.name} {fault.arguments}: {failure}")
+                return
+            what = fault.arguments.get("mode", {})
+            self.done[fault.name, fault.arguments.get("role") or fault.arguments.get("server") or "",
+                      what.get("mode", "") + str(what.get("api", ""))] += 1
+
+
+def attack(world, load, plan, seconds, bad):
+    faults = Faults(world, bad)
+    done = Counter()
+    started = time.monotonic()
+    lanes = [Lane(faults, [f for f in plan if f.lane == lane], started, done) for lane in LANES]
+    for lane in lanes:
+        lane.start()
+
+    def over():
+        load.check()
+        for lane in lanes:
+            if lane.failure:
+                raise lane.failure
+        return time.monotonic() - started > seconds
+
+    try:
+        wait_until("the attack does not end", over, seconds + 120, 0.2)
+    finally:
+        faults.healing.set()
+        for lane in lanes:
+            lane.join(120)
+    for lane in lanes:
+        if lane.failure:
+            raise lane.failure
+        if lane.is_alive():
+            raise Failed("a fault could not be healed")
+    return done
+
+
+def settle(world):
+    """Everything is ready and no order is under way, or the run has failed."""
+    world.await_ready()
+
+    def open_orders():
+        return world.sql("SELECT count(*) AS n FROM orders WHERE stage = 'OPEN'")[0]["n"]
+
+    began = time.monotonic()
+    world.tool("verify", "--wait", QUIET_S, timeout=QUIET_S + 120)
+    last = [None, 0]
+
+    def quiet():
+        # The read model follows the log: unmoved and with nothing open is quiet.
+        now = open_orders(), world.sql("SELECT sum(next_offset) AS n FROM projection_offsets")[0]["n"]
+        last[1] = last[1] + 1 if now == last[0] else 0
+        last[0] = now
+        return now[0] == 0 and last[1] >= 4
+
+    try:
+        wait_until("orders are still open", quiet, QUIET_S, 0.5)
+    except Failed:
+        say(f"{last[0][0]} orders are still open")  # the checker tells which
+    say(f"quiet after {time.monotonic() - began:.0f} s")
+
+
+def judge(world, history, bad, folder):
+    bad_path = folder / "bad.json"
+    bad_path.write_text(json.dumps({t: sorted(p) for t, p in bad.items()}))
+    command = [sys.executable, str(Path(__file__).with_name("checker")),
+               "--bootstrap", world.bootstrap, "--registry", world.registry,
+               "--postgres", world.postgres, "--history", str(history), "--bad", str(bad_path),
+               "--payment-ledger", world.env["ORDERLOG_PAYMENT_LEDGER"],
+               "--carrier-ledger", world.env["ORDERLOG_CARRIER_LEDGER"]]
+    status = subprocess.run(command, timeout=900).returncode
+    verified = subprocess.run([world.program, "verify", "--wait", "60"], env=world.env,
+                              text=True, capture_output=True, timeout=900)
+    print(verified.stdout + verified.stderr)
+    if status != 0:
+        world.defects.append("the checker found broken promises")
+    if verified.returncode != 0:
+        world.defects.append(f"orderlog verify ended with {verified.returncode}")
+
+
+def table(title, counts):
+    print(f"{title}:")
+    for name, count in sorted(counts.items()):
+        print(f"  {count:7} {name if isinstance(name, str) else ' '.join(n for n in name if n)}")
+
+
+def run(world, options, folder):
+    bad = {}
+    load = Load(world, folder / "history.jsonl", options.seed, options.rate)
+    load.stock()
+    plan = schedule(options.seed, options.minutes * 60, options.proxy, options.only)
+    say(f"{len(plan)} faults in {options.minutes:g} minutes:")
+    for fault in plan:
+        print(f"  {fault.at_s:6.1f} s {fault.name} {fault.arguments or ''}")
+    load.start()
+    try:
+        done = attack(world, load, plan, options.minutes * 60, bad)
+        say("healing")
+        world.await_ready()
+    finally:
+        load.stop()
+    load.check()
+    settle(world)
+    judge(world, folder / "history.jsonl", bad, folder)
+    table("faults survived", done)
+    table("processes ended", world.exits)
+    table("asked and told", load.history.counts)
+    table("orders by status", {r["status"]: r["n"] for r in world.sql(
+        "SELECT status, count(*) AS n FROM orders GROUP BY status")})
+    if world.defects:
+        raise Failed("\n".join(world.defects))
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
+    parser.add_argument("program", help="path of the executable orderlog")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--rate", type=float, default=100, help="orders per second")
+    parser.add_argument("--proxy", action="store_true",
+                        help="put a proxy between roles and servers, and let it misbehave")
+    parser.add_argument("--only", nargs="*", default=(), help="only these kinds of faults")
+    parser.add_argument("--keep", help="use this new folder and keep it")
+    options = parser.parse_args()
+    again = (f"tests/system/chaos {options.program} --seed {options.seed} --minutes {options.minutes:g} "
+             f"--rate {options.rate:g}" + (" --proxy" if options.proxy else "") +
+             (f" --only {' '.join(options.only)}" if options.only else ""))
+    say(f"replay with: {again}")
+
+    folder = Path(options.keep or tempfile.mkdtemp(prefix="orderlog-chaos."))
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)  # PostgreSQL has a user of its own
+    status = 0
+    try:
+        with ChaosWorld(Path(options.program).resolve(), folder, options.proxy) as world:
+            try:
+                run(world, options, folder)
+            except Exception:
+                for role in list(world.roles.values()):
+                    print(f"--- {role.name}\n{role.tail()}")
+                raise
+    except Failed as failure:
+        say(f"FAILED: {failure}\nreplay with: {again}")
+        if not options.keep:
+            print(f"logs and history are left in {folder}")
+        return 1
+    if not options.keep:
+        shutil.rmtree(folder)
+    say("survived")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
