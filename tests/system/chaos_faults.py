@@ -212,5 +212,5 @@ def schedule(seed, seconds, proxied, only=()):
             faults.append(Fault(round(at_s, 1), lane, name, arguments))
             mode_s = arguments.get("seconds", 0) + arguments.get("times", 0) * 1.5 * arguments.get(
                 "pause_s", 0)
-            at_s += mode_s + rng.uniform(1, 4) + (3 if lane == "server" else 0)
+            at_s += mode_s + (rng.uniform(6, 12) if lane == "server" else rng.uniform(1, 4))
     return sorted(faults)
