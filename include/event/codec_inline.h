@@ -3,7 +3,7 @@
 // What generated encoders and decoders are made of. Writers (codec_put_...) trust the caller to
 // have made room; readers (codec_get_...) check every bound, return the position after the value,
 // and NULL after noting in the fault what is wrong. The common short forms are inline, the rest is
-// in src/event/codec.c. Only generated code includes this.
+// in src/event/codec.c. Only generated code and src/event include this.
 #ifndef ORDERLOG_EVENT_CODEC_INLINE_H
 #define ORDERLOG_EVENT_CODEC_INLINE_H
 

@@ -12,7 +12,7 @@ enum { MESSAGE_HEADER_LEN = 5 };
 
 struct message {
     enum record_id type;
-    void *body; // struct of that record, in the arena; its views point into the bytes
+    void *body; // struct of that record, in the arena; its views point into the bytes or the arena
 };
 
 // Room that message_encode needs for this value; SIZE_MAX if it would refuse it.

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "event/registry.h"
+#include "event/resolution.h"
 #include "event/types.h"
 #include "service/clock.h"
 #include "service/error.h"
@@ -47,15 +48,20 @@ bool schema_ids_add(struct schema_ids *ids, size_t topic, enum record_id record,
 // carry the record.
 int32_t schema_ids_of(const struct schema_ids *ids, size_t topic, enum record_id record);
 
-// The record written with this id. An id that nobody loaded is asked of the registry: a few times
-// a second at most, each id once, or again after 10 seconds if there was no answer; for that time
-// a registry that is down is not asked at all. Fails with DISP_POISON, naming the id and, if the
-// registry knows it, the schema.
+// The record written with this id, and how to read it: *ret_resolution is NULL when it stands in
+// our own form, else it must be turned over first (resolution_apply; valid as long as ids). An id
+// that nobody loaded is asked of the registry: a few times a second at most, each id once, or again
+// after 10 seconds if there was no answer; for that time a registry that is down is not asked at
+// all. Fails with DISP_POISON, naming the id and, if the registry knows it, the schema.
+bool schema_ids_resolve(const struct schema_ids *ids, int32_t id, enum record_id *ret_record,
+                        const struct resolution **ret_resolution, struct error *err);
+
+// Likewise for those who can only take our own form: any other fails.
 bool schema_ids_find(const struct schema_ids *ids, int32_t id, enum record_id *ret_record,
                      struct error *err);
 
-// What the registry holds for an id that schema_ids_find has asked for and is not ours: a copy to
-// be freed by the caller, or NULL.
+// What the registry holds for an id that was asked for and cannot be read: a copy to be freed by
+// the caller, or NULL.
 char *schema_ids_foreign_text(const struct schema_ids *ids, int32_t id);
 
 #endif

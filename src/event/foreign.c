@@ -7,8 +7,11 @@
 
 #include <jansson.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "service/log.h"
 
 enum { FOREIGN_MAX = 1024, LOOKUPS_PER_SECOND = 20, RETRY_AFTER_MS = 10 * 1000 };
 
@@ -87,15 +90,52 @@ static bool is_ours(const char *text, enum record_id *ret_record) {
     return found;
 }
 
-static void describe(struct error *err, int32_t id, const char *text) {
+static bool is_called(const struct record_type *type, const char *full_name) {
+    if (strcmp(type->full_name, full_name) == 0)
+        return true;
+    json_t *ours = json_loadb(type->schema, type->schema_len, 0, NULL);
+    const json_t *aliases = json_object_get(ours, "aliases");
+    bool found = false;
+    for (size_t i = 0; !found && i < json_array_size(aliases); i++) {
+        const char *alias = json_string_value(json_array_get(aliases, i));
+        found = alias && (strcmp(alias, full_name) == 0 ||
+                          (!strchr(alias, '.') && strncmp(full_name, "orderlog.", 9) == 0 &&
+                           strcmp(alias, full_name + 9) == 0));
+    }
+    json_decref(ours);
+    return found;
+}
+
+static void read_full_name(const char *text, char *out, size_t size) {
     json_t *schema = json_loads(text, 0, NULL);
     const char *space = json_string_value(json_object_get(schema, "namespace"));
     const char *name = json_string_value(json_object_get(schema, "name"));
-    error_set(err, DISP_POISON, 0,
-              "schema id %d is %.100s%s%.100s in the registry, in a form that this program does "
-              "not know",
-              id, space ? space : "", space ? "." : "", name ? name : "a schema without a name");
+    bool whole = !space || !space[0] || !name || strchr(name, '.');
+    (void)snprintf(out, size, "%.100s%s%.100s", whole ? "" : space, whole ? "" : ".",
+                   name ? name : "a schema without a name");
     json_decref(schema);
+}
+
+// Another version of one of ours, made readable. False: err says what it is, or why it cannot be
+// read.
+static bool is_readable(int32_t id, const char *text, enum record_id *ret_record,
+                        struct resolution **ret_resolution, struct error *err) {
+    char name[256];
+    read_full_name(text, name, sizeof(name));
+    for (int i = 0; i < RECORD_COUNT; i++) {
+        const struct record_type *type = record_types[i];
+        if (!is_called(type, name))
+            continue;
+        *ret_record = (enum record_id)i;
+        *ret_resolution = resolution_new(text, strlen(text), type->schema, type->schema_len, err);
+        return *ret_resolution || error_wrap(err,
+                                             "schema id %d is a version of %s that cannot "
+                                             "be read",
+                                             id, name);
+    }
+    return error_set(err, DISP_POISON, 0,
+                     "schema id %d is %s in the registry, a record that this program does not know",
+                     id, name);
 }
 
 static struct entry *entry_find(struct foreign *foreign, int32_t id) {
@@ -137,7 +177,29 @@ static bool may_ask(struct foreign *foreign, int32_t id, int64_t now_ms, struct 
     return true;
 }
 
-static bool ask(struct foreign *foreign, int32_t id, enum record_id *ret_record,
+// A full table only means that the next message asks again.
+static bool keep(struct foreign *foreign, int32_t id, char *text_take, foreign_add *add,
+                 void *context, struct error *err) {
+    enum record_id record = RECORD_COUNT;
+    struct resolution *resolution = NULL;
+    struct error why = {0};
+    if (is_ours(text_take, &record) || is_readable(id, text_take, &record, &resolution, &why)) {
+        free(text_take);
+        if (resolution)
+            LOG(INFO, "messages in another version of a schema: they are read by its rules",
+                F_STR("record", record_types[record]->full_name), F_INT("schema_id", id));
+        return add(context, id, record, resolution) ||
+               error_set(err, DISP_POISON, 0, "schema id %d is one too many versions", id);
+    }
+    struct entry *entry = entry_take(foreign, id);
+    entry->text = text_take;
+    entry->err = why;
+    if (err)
+        *err = why;
+    return false;
+}
+
+static bool ask(struct foreign *foreign, int32_t id, foreign_add *add, void *context,
                 struct error *err) {
     int64_t now_ms = foreign->clock->monotonic_ms(foreign->clock);
     if (!may_ask(foreign, id, now_ms, err))
@@ -145,18 +207,8 @@ static bool ask(struct foreign *foreign, int32_t id, enum record_id *ret_record,
 
     char *text = NULL;
     struct error why = {0};
-    if (registry_get(foreign->registry, id, &text, &why)) {
-        if (is_ours(text, ret_record)) {
-            free(text);
-            return true;
-        }
-        struct entry *entry = entry_take(foreign, id);
-        entry->text = text;
-        describe(&entry->err, id, text);
-        if (err)
-            *err = entry->err;
-        return false;
-    }
+    if (registry_get(foreign->registry, id, &text, &why))
+        return keep(foreign, id, text, add, context, err);
 
     // For the message it is all the same: it cannot be read now, and the loop must go on.
     bool is_down = why.what == DISP_RETRY;
@@ -178,23 +230,17 @@ static bool ask(struct foreign *foreign, int32_t id, enum record_id *ret_record,
     return false;
 }
 
-bool foreign_resolve(struct foreign *foreign, int32_t id,
-                     bool (*add)(void *context, int32_t id, enum record_id record), void *context,
-                     enum record_id *ret_record, struct error *err) {
+bool foreign_resolve(struct foreign *foreign, int32_t id, foreign_add *add, void *context,
+                     struct error *err) {
     (void)pthread_mutex_lock(&foreign->lock);
     const struct entry *entry = entry_find(foreign, id);
     bool is_answered = entry && (entry->text || foreign->clock->monotonic_ms(foreign->clock) <
                                                     entry->retry_after_ms);
     bool ok = false;
-    if (is_answered) {
-        if (err)
-            *err = entry->err;
-    } else {
-        ok = ask(foreign, id, ret_record, err);
-    }
-    // A full table only means that the next message asks again.
-    if (ok)
-        (void)add(context, id, *ret_record);
+    if (!is_answered)
+        ok = ask(foreign, id, add, context, err);
+    else if (err)
+        *err = entry->err;
     (void)pthread_mutex_unlock(&foreign->lock);
     return ok;
 }

@@ -6,6 +6,7 @@
 #define ORDERLOG_EVENT_FOREIGN_H
 
 #include "event/registry.h"
+#include "event/resolution.h"
 #include "event/types.h"
 #include "service/clock.h"
 
@@ -14,11 +15,16 @@ struct foreign;
 struct foreign *foreign_new(struct registry *registry, const struct clock *clock);
 void foreign_free(struct foreign *foreign);
 
+// Keeps what was found; takes the resolution over (NULL: the record stands in our own form), also
+// when there is no room and it returns false.
+typedef bool foreign_add(void *context, int32_t id, enum record_id record,
+                         struct resolution *resolution);
+
 // Asks the registry unless the answer is remembered. When the schema turns out to be one of ours,
-// calls add(context, id, record) under the lock. Otherwise fails with DISP_POISON.
-bool foreign_resolve(struct foreign *foreign, int32_t id,
-                     bool (*add)(void *context, int32_t id, enum record_id record), void *context,
-                     enum record_id *ret_record, struct error *err);
+// or another version of one that can be read, calls add under the lock. Otherwise fails with
+// DISP_POISON.
+bool foreign_resolve(struct foreign *foreign, int32_t id, foreign_add *add, void *context,
+                     struct error *err);
 
 // A copy of the schema's text; NULL if it was not fetched.
 char *foreign_text(struct foreign *foreign, int32_t id);

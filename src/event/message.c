@@ -36,14 +36,19 @@ bool message_decode(const struct schema_ids *ids, const uint8_t *bytes, size_t l
     int32_t id = (int32_t)((uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 |
                            (uint32_t)bytes[3] << 8 | bytes[4]);
     enum record_id record;
-    if (!schema_ids_find(ids, id, &record, err))
+    const struct resolution *resolution = NULL;
+    if (!schema_ids_resolve(ids, id, &record, &resolution, err))
         return false;
 
     const struct record_type *type = record_types[record];
     void *body = arena_alloc(arena, type->struct_size);
     if (!body)
         return error_set(err, DISP_RETRY, 0, "%s: no memory left for the record", type->name);
-    if (!type->decode(bytes + MESSAGE_HEADER_LEN, bytes + len, arena, body, err))
+    const uint8_t *at = bytes + MESSAGE_HEADER_LEN;
+    const uint8_t *end = bytes + len;
+    if (resolution && !resolution_apply(resolution, at, end, arena, &at, &end, err))
+        return error_wrap(err, "schema id %d", id);
+    if (!type->decode(at, end, arena, body, err))
         return false;
     *ret = (struct message){record, body};
     return true;

@@ -10,11 +10,16 @@
 
 #include "foreign.h"
 
-enum { SLOTS_BITS = 12, SLOTS = 1 << SLOTS_BITS, IDS_MAX = SLOTS / 2 };
+enum { SLOTS_BITS = 12, SLOTS = 1 << SLOTS_BITS, IDS_MAX = SLOTS / 2, RESOLUTIONS_MAX = 128 };
 
+_Static_assert(RECORD_COUNT < UINT16_MAX, "a slot has 16 bits for the record");
+
+// A resolution is in its place before the slot that names it is.
 struct known {
-    _Atomic uint64_t slots[SLOTS]; // id << 32 | record + 1; 0 = empty
+    _Atomic uint64_t slots[SLOTS]; // id << 32 | resolution + 1 << 16 | record + 1; 0 = empty
     size_t count;                  // written by schema_ids_load, then under the lock of foreign
+    struct resolution *resolutions[RESOLUTIONS_MAX]; // owned
+    size_t resolutions_count;                        // likewise
 };
 
 struct schema_ids {
@@ -28,29 +33,41 @@ static size_t slot_of(int32_t id) {
     return (uint32_t)id * UINT32_C(2654435769) >> (32 - SLOTS_BITS);
 }
 
-static bool known_find(const struct known *known, int32_t id, enum record_id *ret_record) {
+static bool known_find(const struct known *known, int32_t id, enum record_id *ret_record,
+                       const struct resolution **ret_resolution) {
     for (size_t slot = slot_of(id);; slot = (slot + 1) % SLOTS) {
         uint64_t entry = atomic_load_explicit(&known->slots[slot], memory_order_acquire);
         if (entry == 0)
             return false;
         if ((uint32_t)(entry >> 32) == (uint32_t)id) {
-            *ret_record = (enum record_id)((uint32_t)entry - 1);
+            uint32_t resolution = (uint32_t)entry >> 16;
+            *ret_record = (enum record_id)(((uint32_t)entry & UINT16_MAX) - 1);
+            *ret_resolution = resolution ? known->resolutions[resolution - 1] : NULL;
             return true;
         }
     }
 }
 
-static bool known_add(void *context, int32_t id, enum record_id record) {
+static bool known_add(void *context, int32_t id, enum record_id record,
+                      struct resolution *resolution) {
     struct known *known = context;
     enum record_id have;
-    if (known_find(known, id, &have))
-        return have == record;
-    if (known->count == IDS_MAX)
-        return false;
+    const struct resolution *have_resolution;
+    bool is_known = known_find(known, id, &have, &have_resolution);
+    if (is_known || known->count == IDS_MAX ||
+        (resolution && known->resolutions_count == RESOLUTIONS_MAX)) {
+        (void)resolution_free(resolution);
+        return is_known && have == record;
+    }
+    uint64_t number = 0;
+    if (resolution) {
+        known->resolutions[known->resolutions_count++] = resolution;
+        number = known->resolutions_count;
+    }
     size_t slot = slot_of(id);
     while (atomic_load_explicit(&known->slots[slot], memory_order_relaxed) != 0)
         slot = (slot + 1) % SLOTS;
-    uint64_t entry = (uint64_t)(uint32_t)id << 32 | ((uint32_t)record + 1);
+    uint64_t entry = (uint64_t)(uint32_t)id << 32 | number << 16 | ((uint32_t)record + 1);
     atomic_store_explicit(&known->slots[slot], entry, memory_order_release);
     known->count++;
     return true;
@@ -75,6 +92,8 @@ struct schema_ids *schema_ids_free(struct schema_ids *ids) {
     if (!ids)
         return NULL;
     foreign_free(ids->foreign);
+    for (size_t i = 0; ids->known && i < ids->known->resolutions_count; i++)
+        (void)resolution_free(ids->known->resolutions[i]);
     free(ids->known);
     free(ids);
     return NULL;
@@ -120,7 +139,7 @@ bool schema_ids_add(struct schema_ids *ids, size_t topic, enum record_id record,
                     struct error *err) {
     if (topic >= SCHEMA_TOPICS_MAX)
         return error_set(err, DISP_FATAL, 0, "more than %d topics", SCHEMA_TOPICS_MAX);
-    if (!known_add(ids->known, id, record))
+    if (!known_add(ids->known, id, record, NULL))
         return error_set(err, DISP_FATAL, 0,
                          "schema id %d of %s already means another record: is the registry sound?",
                          id, record_types[record]->name);
@@ -152,11 +171,20 @@ int32_t schema_ids_of(const struct schema_ids *ids, size_t topic, enum record_id
     return topic < SCHEMA_TOPICS_MAX ? ids->of[topic][record] : -1;
 }
 
+bool schema_ids_resolve(const struct schema_ids *ids, int32_t id, enum record_id *ret_record,
+                        const struct resolution **ret_resolution, struct error *err) {
+    return known_find(ids->known, id, ret_record, ret_resolution) ||
+           (foreign_resolve(ids->foreign, id, known_add, ids->known, err) &&
+            known_find(ids->known, id, ret_record, ret_resolution));
+}
+
 bool schema_ids_find(const struct schema_ids *ids, int32_t id, enum record_id *ret_record,
                      struct error *err) {
-    if (known_find(ids->known, id, ret_record))
-        return true;
-    return foreign_resolve(ids->foreign, id, known_add, ids->known, ret_record, err);
+    const struct resolution *resolution = NULL;
+    if (!schema_ids_resolve(ids, id, ret_record, &resolution, err))
+        return false;
+    return !resolution || error_set(err, DISP_POISON, 0, "schema id %d is another version of %s",
+                                    id, record_types[*ret_record]->full_name);
 }
 
 char *schema_ids_foreign_text(const struct schema_ids *ids, int32_t id) {
