@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// I6, I8 and I13 when nothing moves any more: every order has ended or waits for people with good
-// reason, its money is where it belongs, and so is every unit of stock.
+// I1, I4, I6, I8 and I13 when nothing moves any more: every order has ended or waits for people
+// with good reason, its money is where it belongs, and so is every unit of stock.
 #include "world.h"
 
 static uint32_t bit(enum case_reason reason) {
@@ -26,6 +26,21 @@ static void check_inbox(struct world *world, enum role role, uint8_t p) {
             world_fail(world, record->order, record->sku, "I4: %s was never handled",
                        record_types[record->type]->name);
     }
+}
+
+static void check_answered(struct world *world, const struct script *said) {
+    bool answered = false;
+    if (said->type == RECORD_PLACE_ORDER) {
+        const struct order_book *book = &world->order_books[said->order];
+        answered = book->version > 0 || book->refused;
+    } else {
+        // All other commands have their key in the same place.
+        const struct cancel_order *command = said->body;
+        answered = world->key_books[log_key_index(&command->key_id)].answered;
+    }
+    if (!answered)
+        world_fail(world, said->order, said->sku, "I1: %s never had an outcome",
+                   record_types[said->type]->name);
 }
 
 // ---- waiting for people ------------------------------------------------------------------------
@@ -102,6 +117,9 @@ void check_end(struct world *world) {
         aggregate_fold(world, &world->live, ROLE_INVENTORY, p);
         check_partition(world, ROLE_INVENTORY, p);
     }
+    for (uint32_t i = 0; i < world->script_count; i++)
+        if (!world->script[i].copy)
+            check_answered(world, &world->script[i]);
     for (uint32_t i = 0; i < world->orders_count; i++) {
         if (world->order_books[i].version == 0) {
             world->outcome->unknown_orders += !(world->request->orders_out >> i & 1);

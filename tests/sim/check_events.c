@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// I3, I5, I6, I7 and I13, at every committed event and message, in books kept apart from the
+// I1–I3, I6, I7 and I13, at every committed event and message, in books kept apart from the
 // domain's: ids and versions, stock per SKU, one terminal state, charges.
 #include "world.h"
 
@@ -37,23 +37,77 @@ static void check_version(struct world *world, const struct record *event, int64
 
 // ---- commands ----------------------------------------------------------------------------------
 
+// An order remembers its accepted commands, and of the refused ones the latest that have room
+// beside them. A SKU remembers all.
+static bool still_remembered(const struct world *world, const struct record *event,
+                             const struct key_book *book) {
+    enum { REMEMBERED_MAX = 4 };
+    if (event->order == NOBODY)
+        return true;
+    const struct order_book *order = &world->order_books[event->order];
+    return order->keys_accepted + order->keys_refused - book->refused_before <= REMEMBERED_MAX;
+}
+
 static void accept_key(struct world *world, const struct record *event, bool has_key,
                        const struct id *key_id, int64_t at_us) {
     if (!has_key)
         return;
     struct key_book *book = &world->key_books[log_key_index(key_id)];
+    const struct id *command_id = &((const struct order_head *)event->body)->causation_id;
+    if (event->order == NOBODY)
+        command_id = &((const struct stock_head *)event->body)->causation_id;
+    if (!id_is_nil(&book->refused) && id_equal(&book->refused, command_id) &&
+        still_remembered(world, event, book) &&
+        at_us - book->refused_us <= world->policy.command_window_us)
+        world_fail(world, event->order, event->sku, "I2: a command that was refused took effect");
     if (book->accepted && at_us - book->at_us <= world->policy.command_window_us)
         world_fail(world, event->order, event->sku, "I1: a command took effect twice, by %s",
                    record_types[event->type]->name);
-    book->accepted = true;
+    book->answered = book->accepted = true;
     book->at_us = at_us;
+    if (event->order != NOBODY)
+        world->order_books[event->order].keys_accepted++;
+}
+
+// remembered: the key stands for this command from now on.
+static void refuse_key(struct world *world, const struct id *key_id, const struct id *command_id,
+                       int64_t at_us, bool remembered) {
+    struct key_book *book = &world->key_books[log_key_index(key_id)];
+    world->outcome->refusals++;
+    book->answered = true;
+    if (!remembered)
+        return;
+    book->refused = *command_id;
+    book->refused_us = at_us;
+}
+
+static void check_order_refusal(struct world *world, const struct record *event) {
+    const struct order_command_refused *refused = event->body;
+    // Of a place command: its key is the order's id.
+    if (id_equal(&refused->key_id, &world->order_ids[event->order])) {
+        world->outcome->refusals++;
+        world->order_books[event->order].refused = true;
+        return;
+    }
+    bool remembered = refused->reason != ORDER_REFUSAL_KEY_REUSED &&
+                      refused->reason != ORDER_REFUSAL_UNKNOWN_ORDER;
+    struct key_book *key = &world->key_books[log_key_index(&refused->key_id)];
+    if (remembered)
+        key->refused_before = world->order_books[event->order].keys_refused++;
+    refuse_key(world, &refused->key_id, &refused->causation_id, refused->occurred_at, remembered);
+}
+
+static void check_stock_refusal(struct world *world, const struct record *event) {
+    const struct stock_command_refused *refused = event->body;
+    refuse_key(world, &refused->key_id, &refused->causation_id, refused->occurred_at,
+               refused->reason != STOCK_REFUSAL_KEY_REUSED);
 }
 
 // ---- orders ------------------------------------------------------------------------------------
 
 static void book_placed(struct world *world, struct order_book *book,
                         const struct order_placed *placed) {
-    book->total_minor = placed->shipping_minor;
+    book->total_minor = placed->shipping_minor + placed->tax_minor - placed->discount_minor;
     for (uint32_t i = 0; i < placed->lines_count; i++) {
         const struct order_line *line = &placed->lines[i];
         book->quantity[log_sku_index(line->sku)] += line->quantity;
@@ -140,7 +194,7 @@ static void book_order(struct world *world, struct order_book *book, const struc
 
 static void check_order_event(struct world *world, const struct record *event) {
     if (event->type == RECORD_ORDER_COMMAND_REFUSED) {
-        world->outcome->refusals++;
+        check_order_refusal(world, event);
         return;
     }
     struct order_book *book = &world->order_books[event->order];
@@ -211,7 +265,7 @@ static void move_stock(struct world *world, struct sku_book *book, const struct 
 
 static void check_stock_event(struct world *world, const struct record *event) {
     if (event->type == RECORD_STOCK_COMMAND_REFUSED) {
-        world->outcome->refusals++;
+        check_stock_refusal(world, event);
         return;
     }
     struct sku_book *book = &world->sku_books[event->sku];

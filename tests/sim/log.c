@@ -158,6 +158,9 @@ uint32_t log_append(struct world *world, struct topic *topic, enum record_id typ
         .copy = copy,
     };
     log_names(type, body, &record->order, &record->sku);
+    uint64_t half;
+    memcpy(&half, (const uint8_t *)body + 8, sizeof(half));
+    world->outcome->digest = (world->outcome->digest ^ half) * UINT64_C(0x100000001b3);
     return topic->count++;
 }
 

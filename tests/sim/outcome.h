@@ -48,6 +48,7 @@ struct sim_outcome {
     int order, sku; // whom it happened to, or -1
 
     uint32_t troubles; // how many there were
+    uint64_t digest;   // of every record written, in order: the same in every run of a world
     uint64_t by_trouble[TROUBLE_COUNT];
     uint64_t by_status[STATUSES_MAX]; // enum order_status
     uint64_t orders, unknown_orders;  // placed; refused before they existed

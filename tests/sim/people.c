@@ -71,6 +71,8 @@ static void draw_lines(struct world *world, struct dice *dice, struct place_orde
         };
     }
     place->shipping_minor = dice_below(dice, 500);
+    place->discount_minor = dice_one_in(dice, 4) ? dice_below(dice, 2000) : 0;
+    place->tax_minor = dice_below(dice, 300);
     if (dice_one_in(dice, 64))
         place->lines[0].quantity = 0; // nobody takes such an order
 }
@@ -138,6 +140,11 @@ static void live_through(struct world *world, int order) {
         command(world, &dice, order, RECORD_DISPATCH_ORDER, at_us + dice_us(&dice, life_us));
     if (dice_one_in(&dice, plan->manual ? 2 : 12))
         command(world, &dice, order, RECORD_DELIVER_ORDER, at_us + dice_us(&dice, 2 * life_us));
+    // Somebody who cannot wait tries again and again, each time anew.
+    for (uint32_t i = dice_one_in(&dice, 24) ? dice_below(&dice, 8) : 0; i > 0; i--)
+        command(world, &dice, order,
+                dice_one_in(&dice, 2) ? RECORD_DISPATCH_ORDER : RECORD_DELIVER_ORDER,
+                at_us + dice_us(&dice, life_us));
 }
 
 // ---- stock -------------------------------------------------------------------------------------

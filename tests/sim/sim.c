@@ -67,6 +67,16 @@ static void tell(const char *program, const struct sim_request *failed, const ch
                  orders, (unsigned long long)troubles, program, (unsigned long long)failed->seed);
 }
 
+// Now and then: a world that cannot be repeated cannot be understood.
+static bool repeats(const struct sim_request *request, uint64_t digest) {
+    struct sim_outcome again = {0};
+    if (sim_run(request, &again) && again.digest == digest)
+        return true;
+    (void)printf("world %llu went otherwise when it was repeated\n",
+                 (unsigned long long)request->seed);
+    return false;
+}
+
 // ---- a run -------------------------------------------------------------------------------------
 
 static void print_table(const struct sim_outcome *total, double s, uint64_t worlds) {
@@ -113,10 +123,13 @@ int main(int argc, char **argv) {
     if (!options.one_world)
         (void)printf("seed %llu (--seed repeats it)\n", (unsigned long long)options.seed);
     double begin_s = cpu_s();
-    bool good = true;
-    while (good && total.orders < options.orders && !(options.one_world && worlds == 1)) {
+    bool good = true, repeated = true;
+    while (good && repeated && total.orders < options.orders &&
+           !(options.one_world && worlds == 1)) {
         request.seed = options.seed + worlds++;
         good = sim_run(&request, &total);
+        if (good && worlds % 64 == 1)
+            repeated = repeats(&request, total.digest);
     }
     double s = cpu_s() - begin_s;
     if (!good && options.quiet)
@@ -129,5 +142,5 @@ int main(int argc, char **argv) {
         (void)printf("some ends or troubles never happened\n");
         good = false;
     }
-    return good == options.expect_failure;
+    return (good && repeated) == options.expect_failure;
 }

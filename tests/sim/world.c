@@ -203,6 +203,7 @@ bool sim_run(const struct sim_request *request, struct sim_outcome *outcome) {
     struct world *world = &world_kept;
     outcome->failed = false;
     outcome->troubles = 0;
+    outcome->digest = 0;
     outcome->order = outcome->sku = NOBODY;
     world->outcome = outcome;
     world_running = world;

@@ -33,7 +33,7 @@ enum {
     OUTPUTS_MAX = 1024,
     CALLS_MAX = 1024,
     SCRIPT_MAX = 2048,
-    IDS_MAX = 1 << 15,
+    IDS_MAX = 1 << 14,
     NOBODY = -1,
 };
 
@@ -197,6 +197,8 @@ struct order_book {
     bool authorised, dispatch_authorised, dispatched, delivered, captured, voided;
     uint32_t cases; // bits of enum case_reason
     enum order_status status;
+    bool refused; // a place command of it
+    uint32_t keys_accepted, keys_refused;
 };
 
 struct sku_book {
@@ -206,8 +208,12 @@ struct sku_book {
 };
 
 struct key_book {
+    bool answered; // by any outcome
     bool accepted;
     int64_t at_us;
+    struct id refused; // the command that the key stood for when it was refused; nil: none
+    int64_t refused_us;
+    uint32_t refused_before; // commands to the same order
 };
 
 // ---- the world ---------------------------------------------------------------------------------
