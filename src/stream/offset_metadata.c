@@ -34,11 +34,10 @@ bool offset_metadata_parse(const char *text, size_t len, struct offset_metadata 
 
 void offset_metadata_format(const struct offset_metadata *metadata,
                             char text[OFFSET_METADATA_MAX]) {
-    int used = snprintf(text, OFFSET_METADATA_MAX,
-                        "v1 at=%" PRId64 " seq=%" PRIu64 " events=%" PRId64 " new=%" PRId64
-                        " by=%08" PRIx32,
-                        metadata->at, metadata->seq, metadata->events, metadata->events_new,
-                        metadata->by);
+    int used = snprintf(
+        text, OFFSET_METADATA_MAX,
+        "v1 at=%" PRId64 " seq=%" PRIu64 " events=%" PRId64 " new=%" PRId64 " by=%08" PRIx32,
+        metadata->at, metadata->seq, metadata->events, metadata->events_new, metadata->by);
     if (metadata->answered_len)
         (void)snprintf(text + used, OFFSET_METADATA_MAX - (size_t)used, " answered=%.*s",
                        (int)metadata->answered_len, metadata->answered);
