@@ -10,3 +10,6 @@ foreach(kind "" _long)
     COMMAND ${orderlog_cache}/venv/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/resolution_fastavro.py
       $<TARGET_FILE:resolution_tool>)
 endforeach()
+
+orderlog_test(NAME test_resolution LABEL unit SOURCES test_resolution.c simulated.c
+  LIBS orderlog_event orderlog_service dep::jansson)
