@@ -16,8 +16,9 @@ from bench_system import System
 HERE = pathlib.Path(__file__).parent
 SETTINGS = {
     "seconds": 60,
-    "warmup": 10,
+    "warmup": 30,
     "batch": 1000,
+    "window": 20000,
     "connections": 2,
     "skus": 1000,
     "rate": 500,
@@ -228,12 +229,12 @@ def print_latency(found):
 
 def main():
     names = [word for word in sys.argv[1:] if "=" not in word] or ["throughput", "latency"]
-    settings = SETTINGS | {
-        name: int(value) for name, _, value in (w.partition("=") for w in sys.argv[1:] if "=" in w)
-    }
+    given = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
+    config = {name: value for name, value in given.items() if "." in name}
+    settings = SETTINGS | {name: int(value) for name, value in given.items() if "." not in name}
     program = pathlib.Path(os.environ["BENCH_BUILD"]) / "src" / "cli" / "orderlog"
-    system = System(program, os.environ["BENCH_DIR"], settings["partitions"])
-    results = {"machine": machine(), "settings": settings}
+    system = System(program, os.environ["BENCH_DIR"], settings["partitions"], config)
+    results = {"machine": machine(), "settings": settings | config}
     good = True
     try:
         say("starting every role")

@@ -84,6 +84,7 @@ static void set_option(struct bench_options *options, const char *argument) {
         {"skus", NULL, &options->skus},
         {"connections", NULL, &options->connections},
         {"batch", NULL, &options->batch},
+        {"window", NULL, &options->window},
         {"rate", NULL, &options->rate},
     };
     const char *equals = strchr(argument, '=');
@@ -107,10 +108,11 @@ int main(int argc, char **argv) {
                                     .bootstrap = "127.0.0.1:9092",
                                     .tag = "bench",
                                     .seconds = 60,
-                                    .warmup_seconds = 10,
+                                    .warmup_seconds = 30,
                                     .skus = 1000,
                                     .connections = 2,
                                     .batch = 1000,
+                                    .window = 20000,
                                     .rate = 500};
     for (int i = 2; i < argc; i++)
         set_option(&options, argv[i]);

@@ -23,6 +23,7 @@ struct bench_options {
     int skus;              // BENCH-00000 … are in the catalogue
     int connections;       // throughput: concurrent batches
     int batch;             // throughput: orders per batch
+    int window;            // throughput: orders accepted and not yet visible as completed, at most
     int rate;              // latency: orders per second
 };
 

@@ -70,7 +70,7 @@ def memory_mib(pid, field):
 
 
 class System:
-    def __init__(self, program, directory, partitions):
+    def __init__(self, program, directory, partitions, config):
         self.program = str(program)
         self.directory = pathlib.Path(directory)
         self.processes = {}
@@ -95,6 +95,7 @@ topics.partitions.other = {partitions}
 carrier.dispatch.after.ms = 0
 carrier.deliver.after.ms = 0
 """
+            + "".join(f"{name} = {value}\n" for name, value in config.items())
         )
         self.environment = {
             name: value

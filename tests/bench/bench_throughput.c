@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // As many orders as the system takes, in batches over HTTP, counted at the end of the pipe: the
-// clock stops when PostgreSQL shows the last of them as COMPLETED.
+// clock stops when PostgreSQL shows the last of them as COMPLETED. No more are sent than come out:
+// a flood would be measured as two phases, of which only the first has all processes at work.
 #include "bench_load.h"
 #include "cli/http_client.h"
 #include "service/clock.h"
@@ -13,7 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CALL_MS = 60000, PATIENCE_US = 120000000, ASK_US = 100000, CONNECTIONS_MAX = 16 };
+enum {
+    CALL_MS = 60000,
+    PATIENCE_US = 120000000,
+    ASK_US = 100000,
+    ROOM_PAUSE_US = 20000,
+    CONNECTIONS_MAX = 16
+};
 
 struct load {
     const struct bench_options *options;
@@ -84,15 +91,45 @@ static void send_batch(struct load *load, struct http_client *client, const stru
 struct sender {
     struct load *load;
     struct http_client *client;
+    PGconn *db;
     struct batch batch;
+    struct id *sent; // owned: the last order of each of the latest batches, a ring
+    size_t ring;     // batches that this sender may have in flight
+    size_t batches;
     pthread_t thread;
 };
+
+// Waits until the batch that would fall out of the ring is through.
+static void await_room(struct sender *sender) {
+    if (sender->batches < sender->ring)
+        return;
+    const struct id_text text = id_text(&sender->sent[sender->batches % sender->ring]);
+    const char *const values[] = {text.text};
+    const int64_t deadline_us = clock_monotonic_us() + PATIENCE_US;
+    for (;;) {
+        PGresult *result = PQexecParams(
+            sender->db, "SELECT 1 FROM orders WHERE order_id = $1 AND status = 'COMPLETED'", 1,
+            NULL, values, NULL, NULL, 0);
+        if (PQresultStatus(result) != PGRES_TUPLES_OK)
+            bench_die("PostgreSQL: %s", PQerrorMessage(sender->db));
+        const bool through = PQntuples(result) == 1;
+        PQclear(result);
+        if (through)
+            return;
+        if (clock_monotonic_us() > deadline_us)
+            bench_die("order %s is not completed after %d s", text.text, PATIENCE_US / 1000000);
+        bench_wait_until(clock_monotonic_us() + ROOM_PAUSE_US);
+    }
+}
 
 static void *send_batches(void *opaque) {
     struct sender *sender = opaque;
     struct load *load = sender->load;
     const uint64_t count = (uint64_t)load->options->batch;
-    while (clock_monotonic_us() < load->until_us) {
+    for (;;) {
+        await_room(sender);
+        if (clock_monotonic_us() >= load->until_us)
+            return NULL;
         const uint64_t first = atomic_fetch_add(&load->next_number, count);
         for (uint64_t i = 0; i < count; i++) {
             char key[BENCH_KEY_MAX];
@@ -101,8 +138,10 @@ static void *send_batches(void *opaque) {
         }
         send_batch(load, sender->client, &sender->batch);
         (void)atomic_fetch_add(&load->accepted, count);
+        char last[BENCH_KEY_MAX];
+        (void)bench_key_write(last, load->options->tag, first + count - 1);
+        sender->sent[sender->batches++ % sender->ring] = bench_order_id(last);
     }
-    return NULL;
 }
 
 static void send_for(struct load *load, struct sender *senders, int seconds) {
@@ -154,6 +193,12 @@ bool bench_throughput(const struct bench_options *options) {
     for (int i = 0; i < options->connections; i++) {
         senders[i].load = &load;
         senders[i].client = http_client_new(options->gateway, options->token);
+        senders[i].db = bench_connect(options);
+        senders[i].ring = (size_t)(options->window / options->connections / options->batch);
+        senders[i].ring += senders[i].ring == 0;
+        senders[i].sent = calloc(senders[i].ring, sizeof(*senders[i].sent));
+        if (!senders[i].sent)
+            bench_die("out of memory");
         batch_make(&senders[i].batch, options, (unsigned)i);
     }
     PGconn *db = bench_connect(options);
@@ -182,6 +227,8 @@ bool bench_throughput(const struct bench_options *options) {
     PQfinish(db);
     for (int i = 0; i < options->connections; i++) {
         http_client_free(senders[i].client);
+        PQfinish(senders[i].db);
+        free(senders[i].sent);
         free(senders[i].batch.body);
         free(senders[i].batch.keys);
     }
