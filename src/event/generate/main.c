@@ -7,6 +7,7 @@
 
 #include "emit.h"
 #include "names.h"
+#include "shipped.h"
 
 static void write_file(const char *dir, const char *name, const struct schema_tree *tree,
                        void (*emit)(FILE *, const struct schema_tree *)) {
@@ -28,6 +29,7 @@ int main(int argc, char **argv) {
         generate_fail("usage: orderlog_generate SCHEMAS_DIR OUT_DIR");
     static struct schema_tree tree;
     schema_tree_read(&tree, argv[1]);
+    shipped_check(&tree, argv[1]);
     write_file(argv[2], "types.h", &tree, emit_header);
     write_file(argv[2], "encode.c", &tree, emit_encode);
     write_file(argv[2], "decode.c", &tree, emit_decode);
