@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Read the file from txn_loop_turn() on: one turn is one transaction. Everything that can go wrong
-// with it ends in settle(), the one switch over what an error asks for.
+// with it ends in transaction_settle(), the one switch over what an error asks for.
 #include "stream/txn_loop.h"
 
+#include "assignment.h"
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
@@ -11,7 +12,7 @@
 #include "service/watchdog.h"
 #include "stream/input.h"
 #include "stream/kafka_conf.h"
-#include "stream/takeover.h"
+#include "transaction.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -22,10 +23,7 @@
 #include <unistd.h>
 
 enum {
-    START_TIMEOUT_MS = 10000,
     WATERMARK_TIMEOUT_MS = 2000,
-    TAKEOVER_MS_MAX = 120000, // well below max.poll.interval.ms
-    RETRY_PAUSE_MS = 100,
     IDLE_POLL_MS = 200,
     END_QUERY_PAUSE_US = 50000, // between two questions for the end of one partition
     FIRE_MAX = 1000,            // deadlines per partition and transaction
@@ -38,283 +36,12 @@ enum {
     LETTER_KEY_MAX = 64 << 10,
 };
 
-struct txn_loop {
-    const struct config *config;
-    const struct role *role;
-    const struct schema_ids *ids;
-    struct watchdog *watchdog;
-    pthread_t thread;
-
-    rd_kafka_t *consumer;
-    rd_kafka_t *uncommitted; // asks for ends, reads nothing
-    struct producer producers[2];
-    unsigned current; // producer of the open or next transaction
-    struct output *output;
-    struct arena arena; // one batch
-
-    struct partition *partitions;
-    int32_t partitions_count;
-    uint32_t by;        // names this process in offset metadata
-    int32_t generation; // of the group, when our partitions were assigned
-
-    bool open; // a transaction is
-    bool paused;
-    bool done; // service_fail() was called
-    size_t messages;
-    int64_t lag_due_ms;
-    int64_t settle_due_ms;
-};
-
-static const char *input_name(const struct txn_loop *loop) {
-    return topics[domains[loop->role->domain].inbox].name;
-}
-
-static void fail(struct txn_loop *loop, enum exit_code code, const struct error *err) {
-    loop->done = true;
-    service_fail(code, err);
-}
-
-// ---- the end of a transaction ------------------------------------------------------------------
-
-static void undo(struct txn_loop *loop) {
-    output_drop(loop->output);
-    for (int32_t p = 0; p < loop->partitions_count; p++) {
-        struct partition *partition = &loop->partitions[p];
-        if (partition->state && loop->role->undo)
-            loop->role->undo(loop->role->context, partition->state);
-        if (partition->restored)
-            partition_rewind(partition);
-    }
-    loop->open = false;
-}
-
-// Puts the consumer back to what is committed; messages fetched before are dropped by the seek.
-static bool rewind_input(struct txn_loop *loop, struct error *err) {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(4);
-    for (int32_t p = 0; p < loop->partitions_count; p++)
-        if (loop->partitions[p].assigned)
-            rd_kafka_topic_partition_list_add(list, input_name(loop), p)->offset =
-                loop->partitions[p].committed_offset;
-    rd_kafka_error_t *failed =
-        list->cnt ? rd_kafka_seek_partitions(loop->consumer, list, START_TIMEOUT_MS) : NULL;
-    bool sought = !failed;
-    if (failed) {
-        error_set(err, DISP_FATAL, rd_kafka_error_code(failed), "rewind: %s",
-                  rd_kafka_error_string(failed));
-        rd_kafka_error_destroy(failed);
-    }
-    for (int i = 0; sought && i < list->cnt; i++)
-        if (list->elems[i].err)
-            sought = error_set(err, DISP_FATAL, list->elems[i].err, "rewind of %s[%d]: %s",
-                               input_name(loop), list->elems[i].partition,
-                               rd_kafka_err2str(list->elems[i].err));
-    rd_kafka_topic_partition_list_destroy(list);
-    return sought;
-}
-
-static void commit_succeeded(struct txn_loop *loop) {
-    const struct producer *producer = &loop->producers[loop->current];
-    for (int32_t p = 0; p < loop->partitions_count; p++) {
-        struct partition *partition = &loop->partitions[p];
-        if (!partition->touched)
-            continue;
-        if (loop->role->commit)
-            loop->role->commit(loop->role->context, partition->state);
-        partition_commit_staged(partition, producer->events_next[p]);
-    }
-    loop->open = false;
-    loop->current ^= 1;
-    metrics_add(METRIC_TRANSACTIONS, 0, 1);
-}
-
-// Aborts on the broker, undoes in memory, reads again. False: the process has to end.
-static bool abort_and_rewind(struct txn_loop *loop, const struct error *why, bool rewind) {
-    LOG(WARN, "transaction aborted, its input is read again", F_ERR(why));
-    metrics_add(METRIC_TRANSACTIONS, 1, 1);
-    undo(loop);
-    struct error err;
-    if (!producer_abort(&loop->producers[loop->current], &err)) {
-        fail(loop, err.what == DISP_FATAL ? EXIT_FENCED : EXIT_UNAVAILABLE, &err);
-        return false;
-    }
-    if (rewind && !rewind_input(loop, &err)) {
-        fail(loop, EXIT_INTERNAL, &err);
-        return false;
-    }
-    return true;
-}
-
-enum outcome_found { FOUND_COMMITTED, FOUND_ABORTED, FOUND_OTHER, FOUND_NOTHING };
-
-// Asks the broker what became of the transaction: its number and ours stand in the metadata.
-static enum outcome_found find_outcome(struct txn_loop *loop, struct error *err) {
-    struct takeover takeover = {.config = loop->config,
-                                .role = loop->role,
-                                .ids = loop->ids,
-                                .consumer = loop->consumer,
-                                .uncommitted = loop->uncommitted};
-    struct partition *touched = NULL;
-    for (int32_t p = 0; !touched && p < loop->partitions_count; p++)
-        if (loop->partitions[p].touched)
-            touched = &loop->partitions[p];
-    assert(touched);
-    int64_t deadline_ms = clock_monotonic_ms() + TAKEOVER_MS_MAX;
-    rd_kafka_topic_partition_list_t *list = NULL;
-    while (takeover_committed(&takeover, &touched, 1, &list, err) != TAKEOVER_DONE) {
-        if (clock_monotonic_ms() > deadline_ms)
-            return FOUND_NOTHING;
-        (void)service_wait_stop(RETRY_PAUSE_MS);
-    }
-    struct offset_metadata now;
-    bool parsed =
-        offset_metadata_parse(list->elems[0].metadata, list->elems[0].metadata_size, &now);
-    rd_kafka_topic_partition_list_destroy(list);
-    if (parsed && now.by == touched->staged.by && now.seq == touched->staged.seq)
-        return FOUND_COMMITTED;
-    if (parsed && now.by == touched->committed.by && now.seq == touched->committed.seq)
-        return FOUND_ABORTED;
-    return FOUND_OTHER;
-}
-
-// The commit's answer never came. A new epoch of the producer ends the transaction one way or the
-// other; then the stable committed offsets tell which.
-static bool resolve_unknown(struct txn_loop *loop, const struct error *why) {
-    LOG(WARN, "outcome of a commit is unknown, asking for the committed offsets", F_ERR(why));
-    metrics_add(METRIC_TRANSACTIONS, 2, 1);
-    struct error err;
-    if (!producer_reopen(&loop->producers[loop->current], &err)) {
-        undo(loop);
-        fail(loop, err.what == DISP_FATAL ? EXIT_FENCED : EXIT_UNAVAILABLE, &err);
-        return false;
-    }
-    switch (find_outcome(loop, &err)) {
-    case FOUND_COMMITTED:
-        LOG(INFO, "the commit had succeeded, its state is kept");
-        commit_succeeded(loop);
-        return true;
-    case FOUND_ABORTED:
-        undo(loop);
-        if (rewind_input(loop, &err))
-            return true;
-        fail(loop, EXIT_INTERNAL, &err);
-        return false;
-    case FOUND_OTHER:
-        undo(loop);
-        error_set(&err, DISP_FATAL, 0, "another worker has committed on %s meanwhile",
-                  input_name(loop));
-        fail(loop, EXIT_FENCED, &err);
-        return false;
-    case FOUND_NOTHING:
-        undo(loop);
-        fail(loop, EXIT_UNAVAILABLE, &err);
-        return false;
-    }
-    return false;
-}
-
-// No transaction could be opened for what was read: it is read again.
-static bool rewind_unopened(struct txn_loop *loop, const struct error *why) {
-    LOG(WARN, "no transaction could be opened, its input is read again", F_ERR(why));
-    struct error err;
-    undo(loop);
-    if (rewind_input(loop, &err))
-        return true;
-    fail(loop, EXIT_INTERNAL, &err);
-    return false;
-}
-
-static bool begin_if_needed(struct txn_loop *loop, struct partition *partition, struct error *err) {
-    if (!loop->open) {
-        struct producer *producer = &loop->producers[loop->current];
-        if (!producer_begin(producer, err))
-            return false;
-        output_begin(loop->output, producer);
-        loop->open = true;
-    }
-    partition->touched = true;
-    return true;
-}
-
-static enum commit_outcome commit(struct txn_loop *loop, struct error *err) {
-    if (!output_flush(loop->output, err))
-        return COMMIT_ABORT;
-    rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(8);
-    for (int32_t p = 0; p < loop->partitions_count; p++) {
-        struct partition *partition = &loop->partitions[p];
-        if (!partition->touched)
-            continue;
-        partition_stage(partition, output_events_count(loop->output, p), loop->by);
-        char text[OFFSET_METADATA_MAX];
-        offset_metadata_format(&partition->staged, text);
-        rd_kafka_topic_partition_t *element =
-            rd_kafka_topic_partition_list_add(offsets, input_name(loop), p);
-        element->offset = partition->staged_offset;
-        element->metadata = strdup(text); // owned by the list from here on
-        assert(element->metadata);
-        element->metadata_size = strlen(text);
-    }
-    // Taken here, in the polling thread: it names the generation whose input this is.
-    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(loop->consumer);
-    enum commit_outcome outcome = COMMIT_ABORT;
-    // A client that was thrown out of the group has no generation, and a broker takes offsets
-    // without one where the group is empty: they would overwrite what a successor has committed.
-    if (rd_kafka_consumer_group_metadata_generation_id(group) != loop->generation) {
-        error_set(err, DISP_ABORT, 0, "the group has gone on without this worker");
-    } else {
-        int64_t started_us = clock_monotonic_us();
-        outcome = producer_commit(&loop->producers[loop->current], offsets, group, err);
-        metrics_observe_us(METRIC_COMMIT, 0, clock_monotonic_us() - started_us);
-    }
-    rd_kafka_consumer_group_metadata_destroy(group);
-    rd_kafka_topic_partition_list_destroy(offsets);
-    return outcome;
-}
-
-// Ends the open transaction, if any.
-static bool finish(struct txn_loop *loop) {
-    if (!loop->open)
-        return true;
-    struct error err;
-    switch (commit(loop, &err)) {
-    case COMMIT_DONE:
-        commit_succeeded(loop);
-        return true;
-    case COMMIT_ABORT:
-        return abort_and_rewind(loop, &err, true);
-    case COMMIT_UNKNOWN:
-        return resolve_unknown(loop, &err);
-    case COMMIT_FENCED:
-        error_wrap(&err, "another process has this slot, or the transaction took too long");
-        undo(loop);
-        fail(loop, EXIT_FENCED, &err);
-        return false;
-    }
-    return false;
-}
-
-// What an error inside a transaction asks for. True: go on.
-static bool settle(struct txn_loop *loop, const struct error *err) {
-    switch (err->what) {
-    case DISP_RETRY:
-    case DISP_ABORT:
-        if (loop->open)
-            return abort_and_rewind(loop, err, true);
-        return rewind_unopened(loop, err);
-    case DISP_POISON: // was set aside where the message is known
-    case DISP_NONE:
-    case DISP_FATAL:
-        break;
-    }
-    undo(loop);
-    fail(loop, EXIT_INTERNAL, err);
-    return false;
-}
-
 // ---- one record --------------------------------------------------------------------------------
 
 static bool dead_letter(struct txn_loop *loop, const struct input_record *record, int32_t index,
                         struct view value, const struct error *why, struct error *err) {
-    const struct view topic = {.ptr = input_name(loop), .len = (uint32_t)strlen(input_name(loop))};
+    const struct view topic = {.ptr = txn_loop_input_name(loop),
+                               .len = (uint32_t)strlen(txn_loop_input_name(loop))};
     struct error reason = *why;
     // Compressed records may be larger than any topic's limit once they are unpacked.
     if (value.len > LETTER_VALUE_MAX || record->key.len > LETTER_KEY_MAX)
@@ -378,7 +105,7 @@ static bool handle_record(struct txn_loop *loop, const rd_kafka_message_t *raw, 
     struct partition *partition = &loop->partitions[raw->partition];
     if (!partition->assigned || raw->offset < partition->next_offset)
         return true; // fetched before a rewind or a revocation
-    if (!begin_if_needed(loop, partition, err))
+    if (!transaction_begin(loop, partition, err))
         return false;
     metrics_add(METRIC_RECORDS_IN, 0, 1);
 
@@ -422,19 +149,20 @@ static bool client_event(struct txn_loop *loop, const rd_kafka_message_t *raw) {
         return true;
     }
     struct error err;
-    error_set(&err, DISP_FATAL, raw->err, "consuming %s: %s", input_name(loop),
+    error_set(&err, DISP_FATAL, raw->err, "consuming %s: %s", txn_loop_input_name(loop),
               rd_kafka_message_errstr(raw));
     char reason[256];
     rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(loop->consumer, reason, sizeof(reason));
     if (fatal) {
         error_set(&err, DISP_FATAL, fatal, "%s", reason);
-        fail(loop, fatal == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? EXIT_FENCED : EXIT_INTERNAL,
-             &err);
+        txn_loop_fail(loop,
+                      fatal == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? EXIT_FENCED : EXIT_INTERNAL,
+                      &err);
         return false;
     }
     if (raw->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
         error_wrap(&err, "the log begins after our committed offset: input was deleted unread");
-        fail(loop, EXIT_OFFSETS_DISAGREE, &err);
+        txn_loop_fail(loop, EXIT_OFFSETS_DISAGREE, &err);
         return false;
     }
     LOG(WARN, "consumer reports an error, it goes on trying", F_ERR(&err));
@@ -454,7 +182,7 @@ static bool take_completions(struct txn_loop *loop, struct error *err) {
         struct partition *partition = &loop->partitions[completion->token.partition];
         bool stale = !partition->assigned || partition->generation != completion->token.generation;
         if (good && !stale)
-            good = begin_if_needed(loop, partition, err);
+            good = transaction_begin(loop, partition, err);
         if (!good || stale) {
             loop->role->discard(loop->role->context, completion);
             continue;
@@ -476,8 +204,9 @@ static bool caught_up(struct txn_loop *loop, struct partition *partition, int64_
     if (partition->end_seen_us <= deadline_us &&
         now_us - partition->end_seen_us > END_QUERY_PAUSE_US) {
         int64_t low, high;
-        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-            loop->uncommitted, input_name(loop), partition->id, &low, &high, WATERMARK_TIMEOUT_MS);
+        rd_kafka_resp_err_t code =
+            rd_kafka_query_watermark_offsets(loop->uncommitted, txn_loop_input_name(loop),
+                                             partition->id, &low, &high, WATERMARK_TIMEOUT_MS);
         if (code)
             return false;
         partition->end_seen = high;
@@ -497,7 +226,7 @@ static bool fire_deadlines(struct txn_loop *loop, struct error *err) {
         if (deadline_us > clock_now_us() || !caught_up(loop, partition, deadline_us))
             continue;
         // Only deadlines before the end was seen are judged; later ones wait for the next look.
-        if (!begin_if_needed(loop, partition, err) ||
+        if (!transaction_begin(loop, partition, err) ||
             !loop->role->fire(loop->role->context, partition->state, p, partition->end_seen_us,
                               FIRE_MAX, loop->output, err))
             return false;
@@ -518,7 +247,7 @@ static bool settle_positions(struct txn_loop *loop, struct error *err) {
         bool behind = partition->assigned && !partition->touched &&
                       partition->window.records_count == 0 &&
                       partition->next_offset > partition->committed_offset;
-        if (behind && !begin_if_needed(loop, partition, err))
+        if (behind && !transaction_begin(loop, partition, err))
             return false;
     }
     return true;
@@ -572,7 +301,8 @@ static void report_lag(struct txn_loop *loop) {
     for (int32_t p = 0; p < loop->partitions_count; p++) {
         int64_t low, high; // as seen by the last fetch: no round trip
         if (loop->partitions[p].assigned &&
-            !rd_kafka_get_watermark_offsets(loop->consumer, input_name(loop), p, &low, &high))
+            !rd_kafka_get_watermark_offsets(loop->consumer, txn_loop_input_name(loop), p, &low,
+                                            &high))
             metrics_set(METRIC_LAG_RECORDS, p,
                         high > loop->partitions[p].next_offset
                             ? high - loop->partitions[p].next_offset
@@ -617,92 +347,12 @@ static void txn_loop_turn(struct txn_loop *loop) {
     arena_reset(&loop->arena);
     if (take_input(loop, &err) && take_completions(loop, &err) && fire_deadlines(loop, &err) &&
         settle_positions(loop, &err)) {
-        (void)finish(loop);
+        (void)transaction_finish(loop);
     } else if (!loop->done) {
-        (void)settle(loop, &err);
-        (void)service_wait_stop(RETRY_PAUSE_MS);
+        (void)transaction_settle(loop, &err);
+        (void)service_wait_stop(TXN_LOOP_RETRY_PAUSE_MS);
     }
     report_lag(loop);
-}
-
-// ---- partitions come and go --------------------------------------------------------------------
-
-static bool take_over(struct txn_loop *loop, const rd_kafka_topic_partition_list_t *list) {
-    struct partition **partitions = calloc((size_t)list->cnt + 1, sizeof(struct partition *));
-    assert(partitions);
-    for (int i = 0; i < list->cnt; i++)
-        partitions[i] = &loop->partitions[list->elems[i].partition];
-    const struct takeover takeover = {.config = loop->config,
-                                      .role = loop->role,
-                                      .ids = loop->ids,
-                                      .consumer = loop->consumer,
-                                      .uncommitted = loop->uncommitted};
-    struct error err = {0};
-    enum takeover_result result;
-    int64_t deadline_ms = clock_monotonic_ms() + TAKEOVER_MS_MAX;
-    while ((result = takeover_run(&takeover, partitions, (size_t)list->cnt, &err)) ==
-               TAKEOVER_RETRY &&
-           clock_monotonic_ms() < deadline_ms && !service_stopping()) {
-        LOG(INFO, "take-over waits", F_ERR(&err));
-        (void)service_wait_stop(RETRY_PAUSE_MS);
-    }
-    free(partitions);
-    if (result == TAKEOVER_DONE)
-        return true;
-    if (!service_stopping())
-        fail(loop,
-             result == TAKEOVER_REFUSED ? EXIT_OFFSETS_DISAGREE
-             : result == TAKEOVER_RETRY ? EXIT_UNAVAILABLE
-                                        : EXIT_INTERNAL,
-             &err);
-    loop->done = true;
-    return false;
-}
-
-static void assigned(struct txn_loop *loop, rd_kafka_topic_partition_list_t *list) {
-    if (loop->done || !take_over(loop, list)) {
-        rd_kafka_assign(loop->consumer, NULL);
-        return;
-    }
-    for (int i = 0; i < list->cnt; i++) {
-        struct partition *partition = &loop->partitions[list->elems[i].partition];
-        partition->assigned = true;
-        list->elems[i].offset = partition->committed_offset;
-    }
-    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(loop->consumer);
-    loop->generation = rd_kafka_consumer_group_metadata_generation_id(group);
-    rd_kafka_consumer_group_metadata_destroy(group);
-    rd_kafka_assign(loop->consumer, list);
-    if (loop->paused)
-        (void)rd_kafka_resume_partitions(loop->consumer, list); // a pause may outlive an assignment
-    loop->paused = false;
-}
-
-// Work of a generation that ends must not be committed in the next: abort, and forget the tokens.
-// Restored state is kept: if the partition comes back with our own last commit, it is still right.
-static void revoked(struct txn_loop *loop, bool lost) {
-    if (loop->open) {
-        struct error why;
-        error_set(&why, DISP_ABORT, 0, "partitions are being revoked");
-        (void)abort_and_rewind(loop, &why, false);
-    }
-    for (int32_t p = 0; p < loop->partitions_count; p++) {
-        struct partition *partition = &loop->partitions[p];
-        partition->assigned = false;
-        if (lost)
-            partition_drop(partition, loop->role);
-    }
-    rd_kafka_assign(loop->consumer, NULL);
-}
-
-static void rebalanced(rd_kafka_t *consumer, rd_kafka_resp_err_t code,
-                       rd_kafka_topic_partition_list_t *list, void *opaque) {
-    struct txn_loop *loop = opaque;
-    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
-        assigned(loop, list);
-        return;
-    }
-    revoked(loop, rd_kafka_assignment_lost(consumer));
 }
 
 // ---- start and stop ----------------------------------------------------------------------------
@@ -752,7 +402,7 @@ static rd_kafka_t *consumer_new(struct txn_loop *loop, const char *isolation, bo
         return NULL;
     }
     if (input) {
-        rd_kafka_conf_set_rebalance_cb(conf, rebalanced);
+        rd_kafka_conf_set_rebalance_cb(conf, assignment_changed);
         rd_kafka_conf_set_opaque(conf, loop);
     }
     rd_kafka_t *consumer = kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
@@ -783,11 +433,11 @@ static bool open_producers(struct txn_loop *loop, const int32_t partitions[TOPIC
 
 static bool subscribe(struct txn_loop *loop, struct error *err) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, input_name(loop), RD_KAFKA_PARTITION_UA);
+    rd_kafka_topic_partition_list_add(list, txn_loop_input_name(loop), RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t code = rd_kafka_subscribe(loop->consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
-    return !code || error_set(err, DISP_FATAL, code, "subscribe to %s: %s", input_name(loop),
-                              rd_kafka_err2str(code));
+    return !code || error_set(err, DISP_FATAL, code, "subscribe to %s: %s",
+                              txn_loop_input_name(loop), rd_kafka_err2str(code));
 }
 
 static void loop_free(struct txn_loop *loop) {
@@ -811,8 +461,8 @@ static bool loop_open(struct txn_loop *loop, struct error *err) {
         return false;
     int32_t partitions[TOPIC_COUNT];
     for (size_t i = 0; i < TOPIC_COUNT; i++)
-        if (!kafka_partitions(loop->uncommitted, topics[i].name, START_TIMEOUT_MS, &partitions[i],
-                              err))
+        if (!kafka_partitions(loop->uncommitted, topics[i].name, TXN_LOOP_CALL_TIMEOUT_MS,
+                              &partitions[i], err))
             return false;
     const struct domain_topics *domain = &domains[loop->role->domain];
     loop->partitions_count = partitions[domain->inbox];

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Begin and end. What can go wrong with a transaction ends in transaction_finish() or
+// transaction_settle(): the two places where an outcome becomes an action.
+#include "transaction.h"
+
+#include "service/clock.h"
+#include "service/log.h"
+#include "service/metrics.h"
+#include "stream/takeover.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void undo(struct txn_loop *loop) {
+    output_drop(loop->output);
+    for (int32_t p = 0; p < loop->partitions_count; p++) {
+        struct partition *partition = &loop->partitions[p];
+        if (partition->state && loop->role->undo)
+            loop->role->undo(loop->role->context, partition->state);
+        if (partition->restored)
+            partition_rewind(partition);
+    }
+    loop->open = false;
+}
+
+// Puts the consumer back to what is committed; messages fetched before are dropped by the seek.
+static bool rewind_input(struct txn_loop *loop, struct error *err) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(4);
+    for (int32_t p = 0; p < loop->partitions_count; p++)
+        if (loop->partitions[p].assigned)
+            rd_kafka_topic_partition_list_add(list, txn_loop_input_name(loop), p)->offset =
+                loop->partitions[p].committed_offset;
+    rd_kafka_error_t *failed =
+        list->cnt ? rd_kafka_seek_partitions(loop->consumer, list, TXN_LOOP_CALL_TIMEOUT_MS) : NULL;
+    bool sought = !failed;
+    if (failed) {
+        error_set(err, DISP_FATAL, rd_kafka_error_code(failed), "rewind: %s",
+                  rd_kafka_error_string(failed));
+        rd_kafka_error_destroy(failed);
+    }
+    for (int i = 0; sought && i < list->cnt; i++)
+        if (list->elems[i].err)
+            sought = error_set(err, DISP_FATAL, list->elems[i].err, "rewind of %s[%d]: %s",
+                               txn_loop_input_name(loop), list->elems[i].partition,
+                               rd_kafka_err2str(list->elems[i].err));
+    rd_kafka_topic_partition_list_destroy(list);
+    return sought;
+}
+
+static void commit_succeeded(struct txn_loop *loop) {
+    const struct producer *producer = &loop->producers[loop->current];
+    for (int32_t p = 0; p < loop->partitions_count; p++) {
+        struct partition *partition = &loop->partitions[p];
+        if (!partition->touched)
+            continue;
+        if (loop->role->commit)
+            loop->role->commit(loop->role->context, partition->state);
+        partition_commit_staged(partition, producer->events_next[p]);
+    }
+    loop->open = false;
+    loop->current ^= 1;
+    metrics_add(METRIC_TRANSACTIONS, 0, 1);
+}
+
+// Aborts on the broker, undoes in memory, reads again. False: the process has to end.
+bool transaction_abort(struct txn_loop *loop, const struct error *why, bool rewind) {
+    LOG(WARN, "transaction aborted, its input is read again", F_ERR(why));
+    metrics_add(METRIC_TRANSACTIONS, 1, 1);
+    undo(loop);
+    struct error err;
+    if (!producer_abort(&loop->producers[loop->current], &err)) {
+        txn_loop_fail(loop, err.what == DISP_FATAL ? EXIT_FENCED : EXIT_UNAVAILABLE, &err);
+        return false;
+    }
+    if (rewind && !rewind_input(loop, &err)) {
+        txn_loop_fail(loop, EXIT_INTERNAL, &err);
+        return false;
+    }
+    return true;
+}
+
+enum outcome_found { FOUND_COMMITTED, FOUND_ABORTED, FOUND_OTHER, FOUND_NOTHING };
+
+// Asks the broker what became of the transaction: its number and ours stand in the metadata.
+static enum outcome_found find_outcome(struct txn_loop *loop, struct error *err) {
+    struct takeover takeover = {.config = loop->config,
+                                .role = loop->role,
+                                .ids = loop->ids,
+                                .consumer = loop->consumer,
+                                .uncommitted = loop->uncommitted};
+    struct partition *touched = NULL;
+    for (int32_t p = 0; !touched && p < loop->partitions_count; p++)
+        if (loop->partitions[p].touched)
+            touched = &loop->partitions[p];
+    assert(touched);
+    int64_t deadline_ms = clock_monotonic_ms() + TXN_LOOP_TAKEOVER_MS_MAX;
+    rd_kafka_topic_partition_list_t *list = NULL;
+    while (takeover_committed(&takeover, &touched, 1, &list, err) != TAKEOVER_DONE) {
+        if (clock_monotonic_ms() > deadline_ms)
+            return FOUND_NOTHING;
+        (void)service_wait_stop(TXN_LOOP_RETRY_PAUSE_MS);
+    }
+    struct offset_metadata now;
+    bool parsed =
+        offset_metadata_parse(list->elems[0].metadata, list->elems[0].metadata_size, &now);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (parsed && now.by == touched->staged.by && now.seq == touched->staged.seq)
+        return FOUND_COMMITTED;
+    if (parsed && now.by == touched->committed.by && now.seq == touched->committed.seq)
+        return FOUND_ABORTED;
+    return FOUND_OTHER;
+}
+
+// The commit's answer never came. A new epoch of the producer ends the transaction one way or the
+// other; then the stable committed offsets tell which.
+static bool resolve_unknown(struct txn_loop *loop, const struct error *why) {
+    LOG(WARN, "outcome of a commit is unknown, asking for the committed offsets", F_ERR(why));
+    metrics_add(METRIC_TRANSACTIONS, 2, 1);
+    struct error err;
+    if (!producer_reopen(&loop->producers[loop->current], &err)) {
+        undo(loop);
+        txn_loop_fail(loop, err.what == DISP_FATAL ? EXIT_FENCED : EXIT_UNAVAILABLE, &err);
+        return false;
+    }
+    switch (find_outcome(loop, &err)) {
+    case FOUND_COMMITTED:
+        LOG(INFO, "the commit had succeeded, its state is kept");
+        commit_succeeded(loop);
+        return true;
+    case FOUND_ABORTED:
+        undo(loop);
+        if (rewind_input(loop, &err))
+            return true;
+        txn_loop_fail(loop, EXIT_INTERNAL, &err);
+        return false;
+    case FOUND_OTHER:
+        undo(loop);
+        error_set(&err, DISP_FATAL, 0, "another worker has committed on %s meanwhile",
+                  txn_loop_input_name(loop));
+        txn_loop_fail(loop, EXIT_FENCED, &err);
+        return false;
+    case FOUND_NOTHING:
+        undo(loop);
+        txn_loop_fail(loop, EXIT_UNAVAILABLE, &err);
+        return false;
+    }
+    return false;
+}
+
+// No transaction could be opened for what was read: it is read again.
+static bool rewind_unopened(struct txn_loop *loop, const struct error *why) {
+    LOG(WARN, "no transaction could be opened, its input is read again", F_ERR(why));
+    struct error err;
+    undo(loop);
+    if (rewind_input(loop, &err))
+        return true;
+    txn_loop_fail(loop, EXIT_INTERNAL, &err);
+    return false;
+}
+
+bool transaction_begin(struct txn_loop *loop, struct partition *partition, struct error *err) {
+    if (!loop->open) {
+        struct producer *producer = &loop->producers[loop->current];
+        if (!producer_begin(producer, err))
+            return false;
+        output_begin(loop->output, producer);
+        loop->open = true;
+    }
+    partition->touched = true;
+    return true;
+}
+
+static enum commit_outcome commit(struct txn_loop *loop, struct error *err) {
+    if (!output_flush(loop->output, err))
+        return COMMIT_ABORT;
+    rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(8);
+    for (int32_t p = 0; p < loop->partitions_count; p++) {
+        struct partition *partition = &loop->partitions[p];
+        if (!partition->touched)
+            continue;
+        partition_stage(partition, output_events_count(loop->output, p), loop->by);
+        char text[OFFSET_METADATA_MAX];
+        offset_metadata_format(&partition->staged, text);
+        rd_kafka_topic_partition_t *element =
+            rd_kafka_topic_partition_list_add(offsets, txn_loop_input_name(loop), p);
+        element->offset = partition->staged_offset;
+        element->metadata = strdup(text); // owned by the list from here on
+        assert(element->metadata);
+        element->metadata_size = strlen(text);
+    }
+    // Taken here, in the polling thread: it names the generation whose input this is.
+    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(loop->consumer);
+    enum commit_outcome outcome = COMMIT_ABORT;
+    // A client that was thrown out of the group has no generation, and a broker takes offsets
+    // without one where the group is empty: they would overwrite what a successor has committed.
+    if (rd_kafka_consumer_group_metadata_generation_id(group) != loop->generation) {
+        error_set(err, DISP_ABORT, 0, "the group has gone on without this worker");
+    } else {
+        int64_t started_us = clock_monotonic_us();
+        outcome = producer_commit(&loop->producers[loop->current], offsets, group, err);
+        metrics_observe_us(METRIC_COMMIT, 0, clock_monotonic_us() - started_us);
+    }
+    rd_kafka_consumer_group_metadata_destroy(group);
+    rd_kafka_topic_partition_list_destroy(offsets);
+    return outcome;
+}
+
+// Ends the open transaction, if any.
+bool transaction_finish(struct txn_loop *loop) {
+    if (!loop->open)
+        return true;
+    struct error err;
+    switch (commit(loop, &err)) {
+    case COMMIT_DONE:
+        commit_succeeded(loop);
+        return true;
+    case COMMIT_ABORT:
+        return transaction_abort(loop, &err, true);
+    case COMMIT_UNKNOWN:
+        return resolve_unknown(loop, &err);
+    case COMMIT_FENCED:
+        error_wrap(&err, "another process has this slot, or the transaction took too long");
+        undo(loop);
+        txn_loop_fail(loop, EXIT_FENCED, &err);
+        return false;
+    }
+    return false;
+}
+
+// What an error inside a transaction asks for. True: go on.
+bool transaction_settle(struct txn_loop *loop, const struct error *err) {
+    switch (err->what) {
+    case DISP_RETRY:
+    case DISP_ABORT:
+        if (loop->open)
+            return transaction_abort(loop, err, true);
+        return rewind_unopened(loop, err);
+    case DISP_POISON: // was set aside where the message is known
+    case DISP_NONE:
+    case DISP_FATAL:
+        break;
+    }
+    undo(loop);
+    txn_loop_fail(loop, EXIT_INTERNAL, err);
+    return false;
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The loop's own variables, shared by the files it is written in: txn_loop.c (the turn, start and
+// stop), transaction.c (begin and end), assignment.c (partitions come and go).
+#ifndef ORDERLOG_STREAM_TXN_LOOP_STATE_H
+#define ORDERLOG_STREAM_TXN_LOOP_STATE_H
+
+#include "service/service.h"
+#include "service/watchdog.h"
+#include "stream/output.h"
+#include "stream/partition.h"
+#include "stream/producer.h"
+#include "stream/txn_loop.h"
+
+#include <pthread.h>
+
+enum {
+    TXN_LOOP_RETRY_PAUSE_MS = 100,
+    TXN_LOOP_CALL_TIMEOUT_MS = 10000,
+    TXN_LOOP_TAKEOVER_MS_MAX = 120000, // well below max.poll.interval.ms
+};
+
+struct txn_loop {
+    const struct config *config;
+    const struct role *role;
+    const struct schema_ids *ids;
+    struct watchdog *watchdog;
+    pthread_t thread;
+
+    rd_kafka_t *consumer;
+    rd_kafka_t *uncommitted; // asks for ends, reads nothing
+    struct producer producers[2];
+    unsigned current; // producer of the open or next transaction
+    struct output *output;
+    struct arena arena; // one batch
+
+    struct partition *partitions;
+    int32_t partitions_count;
+    uint32_t by;        // names this process in offset metadata
+    int32_t generation; // of the group, when our partitions were assigned
+
+    bool open; // a transaction is
+    bool paused;
+    bool done; // service_fail() was called
+    size_t messages;
+    int64_t lag_due_ms;
+    int64_t settle_due_ms;
+};
+
+static inline const char *txn_loop_input_name(const struct txn_loop *loop) {
+    return topics[domains[loop->role->domain].inbox].name;
+}
+
+// The process has to end: nothing more is begun.
+static inline void txn_loop_fail(struct txn_loop *loop, enum exit_code code,
+                                 const struct error *err) {
+    loop->done = true;
+    service_fail(code, err);
+}
+
+#endif
