@@ -55,18 +55,30 @@ static void take_answer(struct world *world, struct worker *worker, struct call 
     loop_emit(world, worker, turn, &decision);
 }
 
+static bool take_answers(struct world *world, struct worker *worker) {
+    bool taken = false, left = false;
+    for (uint32_t i = 0; i < world->calls_count; i++) {
+        struct call *call = &world->calls[i];
+        if (call->role != worker->role || call->state != CALL_DONE || call->forgotten)
+            continue;
+        bool mine = world->partitions[worker->role][call->partition].owner == worker->slot;
+        if (!mine || worker->turns_count == TURNS_MAX) {
+            left = true;
+            continue;
+        }
+        take_answer(world, worker, call);
+        taken = true;
+    }
+    world->answers_ready[worker->role] = left;
+    return taken;
+}
+
 bool executor_gather(struct world *world, struct worker *worker) {
     bool any = false;
     for (uint8_t p = 0; p < world->partitions_count; p++)
         if (world->partitions[worker->role][p].owner == worker->slot)
             any |= make_calls(world, worker, p);
-    for (uint32_t i = 0; i < world->calls_count && worker->turns_count < TURNS_MAX; i++) {
-        struct call *call = &world->calls[i];
-        if (call->role != worker->role || call->state != CALL_DONE || call->forgotten ||
-            world->partitions[worker->role][call->partition].owner != worker->slot)
-            continue;
-        take_answer(world, worker, call);
-        any = true;
-    }
+    if (world->answers_ready[worker->role])
+        any |= take_answers(world, worker);
     return any;
 }

@@ -13,6 +13,7 @@
 void outside_begin(struct world *world) {
     world->calls_count = 0;
     world->calls_due_us = INT64_MAX;
+    memset(world->answers_ready, 0, sizeof(world->answers_ready));
     memset(world->lane_busy, 0, sizeof(world->lane_busy));
     memset(world->accounts, 0, sizeof(world->accounts));
 }
@@ -216,6 +217,7 @@ static void finish(struct world *world, struct call *call, bool timed_out) {
     }
     call->timed_out = timed_out;
     call->state = CALL_DONE;
+    world->answers_ready[call->role] = true;
     leave_lane(world, call);
 }
 

@@ -11,7 +11,7 @@
 #include "story.h"
 
 static const int64_t begin_us = INT64_C(1700000000000000);
-enum { STEPS_MAX = 1 << 18, IDLE_ROUND = 2 * ROLES * WORKERS };
+enum { STEPS_MAX = 1 << 18, IDLE_ROUND = ROLES * WORKERS };
 
 const char *const trouble_names[TROUBLE_COUNT] = {
 #define X(name, text) text,

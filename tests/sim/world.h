@@ -263,6 +263,7 @@ struct world {
     struct call calls[CALLS_MAX];
     uint32_t calls_count;
     int64_t calls_due_us;
+    bool answers_ready[ROLES]; // perhaps
     bool lane_busy[ROLES][ORDERS_MAX];
     struct account accounts[ORDERS_MAX];
 
