@@ -36,6 +36,14 @@ enum {
     LETTER_KEY_MAX = 64 << 10,
 };
 
+// The time handed to deciders. It never stands still: the ids of refusals are made from the command
+// and the time, and two of them must differ.
+static int64_t tick_us(struct txn_loop *loop) {
+    int64_t now_us = clock_now_us();
+    loop->now_us = now_us > loop->now_us ? now_us : loop->now_us + 1;
+    return loop->now_us;
+}
+
 // ---- one record --------------------------------------------------------------------------------
 
 static bool dead_letter(struct txn_loop *loop, const struct input_record *record, int32_t index,
@@ -78,7 +86,7 @@ static bool handle_message(struct txn_loop *loop, struct partition *partition,
     if (good) {
         const struct stream_input input = {
             .partition = partition->id,
-            .now_us = clock_now_us(),
+            .now_us = tick_us(loop),
             .type = message.type,
             .body = message.body,
             .token = {.partition = partition->id,
@@ -188,8 +196,8 @@ static bool take_completions(struct txn_loop *loop, struct error *err) {
             continue;
         }
         uint32_t ordinal = (uint32_t)(completion->token.ordinal - partition->window_base);
-        good = loop->role->complete(loop->role->context, completion, clock_now_us(), loop->output,
-                                    err);
+        good =
+            loop->role->complete(loop->role->context, completion, tick_us(loop), loop->output, err);
         if (good)
             window_answer(&partition->window, ordinal);
         loop->messages++;

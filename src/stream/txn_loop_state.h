@@ -43,6 +43,7 @@ struct txn_loop {
     bool paused;
     bool done; // service_fail() was called
     size_t messages;
+    int64_t now_us; // last time handed to a decider
     int64_t lag_due_ms;
     int64_t settle_due_ms;
 };
