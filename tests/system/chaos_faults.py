@@ -109,8 +109,7 @@ class Faults:
     def garbage(self):
         try:
             found = append_bad_records(self.world, Registry(self.world.registry))
-        except Exception as trouble:  # the broker is down just now: what was sent is not known
-            self.world.unknown_garbage = str(trouble)
+        except Exception:  # the broker is down just now: which of them it has is not known
             return
         for topic, places in found.items():
             self.bad.setdefault(topic, set()).update(places)
