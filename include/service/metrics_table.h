@@ -43,6 +43,12 @@
             "Records put aside because they could not be handled")                                 \
     GAUGE(AGGREGATES, "orderlog_aggregates", NULL, UNLABELLED, 1, "Orders or SKUs held in memory") \
     GAUGE(TIMERS, "orderlog_timers", NULL, UNLABELLED, 1, "Deadlines waiting")                     \
+    COUNTER(OUTSIDE_TRIES, "orderlog_outside_tries_total", "outcome", NAMED, 3,                    \
+            "Requests to payment provider or carrier that ended, by outcome")                      \
+    GAUGE(OUTSIDE_OPEN, "orderlog_outside_requests_open", NULL, UNLABELLED, 1,                     \
+          "Requests to payment provider or carrier on the wire")                                   \
+    GAUGE(OUTSIDE_BREAKER, "orderlog_outside_breaker_open", NULL, UNLABELLED, 1,                   \
+          "1 while calls wait because payment provider or carrier fails")                          \
     COUNTER(PROJECTED_RECORDS, "orderlog_projected_records_total", NULL, UNLABELLED, 1,            \
             "Events applied to read models")                                                       \
     GAUGE(PROJECTION_LAG, "orderlog_projection_lag_records", "topic", NAMED, 8,                    \

@@ -12,6 +12,7 @@
 #include "pending.h"
 #include "service/clock.h"
 #include "service/log.h"
+#include "service/metrics.h"
 
 static const int64_t backoff_base_us = 50000;
 static const int64_t retry_after_us_max = 30000000;
@@ -177,13 +178,13 @@ static void on_end(void *context, const struct wire_reply *reply) {
     struct http_calls *calls = context;
     uint32_t at = reply->tag;
     assert(calls->places[at].state == PLACE_OPEN);
-    if (reply->status == 0) {
-        fail(calls, at, reply, reply->failure);
-        return;
-    }
     int64_t again_us = 0;
-    const char *why = "";
-    switch (calls->hooks.judge(calls->context, at, reply, &again_us, &why)) {
+    const char *why = reply->failure;
+    enum http_verdict verdict = HTTP_FAILED;
+    if (reply->status != 0)
+        verdict = calls->hooks.judge(calls->context, at, reply, &again_us, &why);
+    metrics_add(METRIC_OUTSIDE_TRIES, (int)verdict, 1);
+    switch (verdict) {
     case HTTP_ANSWERED:
         is_well(calls, at);
         finish(calls, at);
@@ -241,6 +242,8 @@ void http_calls_poll(struct http_calls *calls) {
     }
     if (moved)
         calls->moved_us = calls->now_us;
+    metrics_set(METRIC_OUTSIDE_OPEN, 0, http_wire_open(calls->wire));
+    metrics_set(METRIC_OUTSIDE_BREAKER, 0, calls->breaker.state != BREAKER_CLOSED);
 }
 
 static int64_t due_us(const struct http_calls *calls, int64_t now_us) {
@@ -282,6 +285,10 @@ struct http_calls *http_calls_new(const struct http_client_options *options,
         (void)error_set(err, DISP_FATAL, 0, "out of memory");
         return NULL;
     }
+    static const char *const outcomes[] = {
+        [HTTP_ANSWERED] = "answered", [HTTP_ASK_LATER] = "later", [HTTP_FAILED] = "failed"};
+    for (int i = 0; i < (int)(sizeof(outcomes) / sizeof(outcomes[0])); i++)
+        metrics_name_series(METRIC_OUTSIDE_TRIES, i, outcomes[i]);
     calls->name = options->name;
     calls->hooks = *hooks;
     calls->context = context;
