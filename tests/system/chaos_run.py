@@ -106,14 +106,16 @@ def settle(world):
     say(f"quiet after {time.monotonic() - began:.0f} s")
 
 
-def judge(world, history, bad, folder):
+def judge(world, options, bad, folder):
     bad_path = folder / "bad.json"
     bad_path.write_text(json.dumps({t: sorted(p) for t, p in bad.items()}))
     command = [sys.executable, str(Path(__file__).with_name("checker")),
                "--bootstrap", world.bootstrap, "--registry", world.registry,
-               "--postgres", world.postgres, "--history", str(history), "--bad", str(bad_path),
+               "--postgres", world.postgres, "--history", str(folder / "history.jsonl"), "--bad", str(bad_path),
                "--payment-ledger", world.env["ORDERLOG_PAYMENT_LEDGER"],
                "--carrier-ledger", world.env["ORDERLOG_CARRIER_LEDGER"]]
+    if options.prove:
+        command.append("--prove")
     status = subprocess.run(command, timeout=900).returncode
     verified = subprocess.run([world.program, "verify", "--wait", "60"], env=world.env,
                               text=True, capture_output=True, timeout=900)
@@ -147,7 +149,7 @@ def run(world, options, folder):
         load.stop()
     load.check()
     settle(world)
-    judge(world, folder / "history.jsonl", bad, folder)
+    judge(world, options, bad, folder)
     table("faults survived", done)
     table("processes ended", world.exits)
     table("asked and told", load.history.counts)
@@ -166,6 +168,8 @@ def main():
     parser.add_argument("--proxy", action="store_true",
                         help="put a proxy between roles and servers, and let it misbehave")
     parser.add_argument("--only", nargs="*", default=(), help="only these kinds of faults")
+    parser.add_argument("--prove", action="store_true",
+                        help="also damage what the checker has read, to see that it notices")
     parser.add_argument("--keep", help="use this new folder and keep it")
     options = parser.parse_args()
     again = (f"tests/system/chaos {options.program} --seed {options.seed} --minutes {options.minutes:g} "
