@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { HEARTBEAT_LOOK_MS = 20 };
+
 static void undo(struct txn_loop *loop) {
     output_drop(loop->output);
     for (int32_t p = 0; p < loop->partitions_count; p++) {
@@ -64,11 +66,35 @@ static void commit_succeeded(struct txn_loop *loop) {
     metrics_add(METRIC_TRANSACTIONS, 0, 1);
 }
 
+// A worker that slept (SIGSTOP, a paused machine) may have lost its slot to a successor, and making
+// its producers anew would fence the successor's. The first heartbeat after the sleep tells: a
+// static member whose place was taken is refused for good.
+static bool slot_is_ours(struct txn_loop *loop) {
+    txn_loop_note_stall(loop);
+    char reason[256];
+    rd_kafka_resp_err_t fatal;
+    while (!(fatal = rd_kafka_fatal_error(loop->consumer, reason, sizeof(reason))) &&
+           clock_monotonic_ms() < loop->uncertain_until_ms) {
+        if (service_wait_stop(HEARTBEAT_LOOK_MS)) {
+            loop->done = true; // whoever comes next ends the transaction
+            return false;
+        }
+    }
+    if (!fatal)
+        return true;
+    struct error err;
+    error_set(&err, DISP_FATAL, fatal, "%s", reason);
+    txn_loop_fail(loop, EXIT_FENCED, &err);
+    return false;
+}
+
 // Aborts on the broker, undoes in memory, reads again. False: the process has to end.
 bool transaction_abort(struct txn_loop *loop, const struct error *why, bool rewind) {
     LOG(WARN, "transaction aborted, its input is read again", F_ERR(why));
     metrics_add(METRIC_TRANSACTIONS, 1, 1);
     undo(loop);
+    if (!slot_is_ours(loop))
+        return false;
     struct error err;
     if (!producer_abort(&loop->producers[loop->current], &err)) {
         txn_loop_fail(loop, err.what == DISP_FATAL ? EXIT_FENCED : EXIT_UNAVAILABLE, &err);
@@ -118,6 +144,10 @@ static enum outcome_found find_outcome(struct txn_loop *loop, struct error *err)
 static bool resolve_unknown(struct txn_loop *loop, const struct error *why) {
     LOG(WARN, "outcome of a commit is unknown, asking for the committed offsets", F_ERR(why));
     metrics_add(METRIC_TRANSACTIONS, 2, 1);
+    if (!slot_is_ours(loop)) {
+        undo(loop);
+        return false;
+    }
     struct error err;
     if (!producer_reopen(&loop->producers[loop->current], &err)) {
         undo(loop);
@@ -163,6 +193,8 @@ static bool rewind_unopened(struct txn_loop *loop, const struct error *why) {
 bool transaction_begin(struct txn_loop *loop, struct partition *partition, struct error *err) {
     if (!loop->open) {
         struct producer *producer = &loop->producers[loop->current];
+        if (producer->suspect && !slot_is_ours(loop))
+            return error_set(err, DISP_NONE, 0, "ending");
         if (!producer_begin(producer, err))
             return false;
         output_begin(loop->output, producer);

@@ -361,6 +361,7 @@ static void txn_loop_turn(struct txn_loop *loop) {
         (void)service_wait_stop(TXN_LOOP_RETRY_PAUSE_MS);
     }
     report_lag(loop);
+    txn_loop_note_stall(loop);
 }
 
 // ---- start and stop ----------------------------------------------------------------------------
@@ -499,6 +500,7 @@ struct txn_loop *txn_loop_start(const struct config *config, const struct role *
     loop->role = role;
     loop->ids = ids;
     loop->watchdog = watchdog_register("transaction-loop");
+    loop->turn_started_ms = clock_monotonic_ms();
     loop->by = (uint32_t)(clock_now_us() ^ (int64_t)getpid() << 20) | 1;
     arena_init(&loop->arena, 1U << 30);
     metrics_name_series(METRIC_TRANSACTIONS, 0, "committed");

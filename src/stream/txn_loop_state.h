@@ -5,6 +5,7 @@
 #ifndef ORDERLOG_STREAM_TXN_LOOP_STATE_H
 #define ORDERLOG_STREAM_TXN_LOOP_STATE_H
 
+#include "service/clock.h"
 #include "service/service.h"
 #include "service/watchdog.h"
 #include "stream/output.h"
@@ -18,6 +19,7 @@ enum {
     TXN_LOOP_RETRY_PAUSE_MS = 100,
     TXN_LOOP_CALL_TIMEOUT_MS = 10000,
     TXN_LOOP_TAKEOVER_MS_MAX = 120000, // well below max.poll.interval.ms
+    TXN_LOOP_STALL_MS = 1000,          // a turn that takes longer may have been a sleep
 };
 
 struct txn_loop {
@@ -44,12 +46,22 @@ struct txn_loop {
     bool done; // service_fail() was called
     size_t messages;
     int64_t now_us; // last time handed to a decider
+    int64_t turn_started_ms;
+    int64_t uncertain_until_ms; // until then the slot may have been given away in our sleep
     int64_t lag_due_ms;
     int64_t settle_due_ms;
 };
 
 static inline const char *txn_loop_input_name(const struct txn_loop *loop) {
     return topics[domains[loop->role->domain].inbox].name;
+}
+
+// Called at each turn's end, and before anything that would fence a successor in our slot.
+static inline void txn_loop_note_stall(struct txn_loop *loop) {
+    int64_t now_ms = clock_monotonic_ms();
+    if (now_ms - loop->turn_started_ms > TXN_LOOP_STALL_MS)
+        loop->uncertain_until_ms = now_ms + loop->config->session_timeout_ms / 4 + 1000;
+    loop->turn_started_ms = now_ms;
 }
 
 // The process has to end: nothing more is begun.
