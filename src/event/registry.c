@@ -270,6 +270,6 @@ bool registry_set_compatibility(struct registry *registry, const char *subject, 
     bool ok = send_request(registry, &request, "PUT", path, body, &answer, err);
     long status = answer.status;
     answer_done(&answer);
-    // Not found, not allowed, not understood, not implemented: a registry without this function.
+    // 404, 405, 422 and 501 come from a registry without this function.
     return ok || status == 404 || status == 405 || status == 422 || status == 501;
 }
