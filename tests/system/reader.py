@@ -16,6 +16,8 @@ from world import Failed, wait_until
 
 Record = namedtuple("Record", "topic partition offset key type body")
 
+ANSWER_S = 20  # of the registry; asked again as often as ANSWER_TRIES
+ANSWER_TRIES = 3
 IDLE_POLLS = 4  # trailing transaction markers have no record: the end is silence at the end offset
 
 
@@ -31,15 +33,24 @@ class Registry:
         self.url = url
         self.schemas = {}
 
+    def text(self, schema_id):
+        for attempt in range(ANSWER_TRIES):
+            try:
+                with urllib.request.urlopen(f"{self.url}/schemas/ids/{schema_id}",
+                                            timeout=ANSWER_S) as reply:
+                    return json.load(reply)["schema"]
+            except urllib.error.HTTPError:
+                return None
+            except OSError:  # an answer that was lost
+                if attempt == ANSWER_TRIES - 1:
+                    raise
+        return None
+
     def schema(self, schema_id):
         """The parsed schema, None when the registry does not know the id."""
         if schema_id not in self.schemas:
-            try:
-                with urllib.request.urlopen(f"{self.url}/schemas/ids/{schema_id}") as reply:
-                    text = json.load(reply)["schema"]
-                self.schemas[schema_id] = fastavro.parse_schema(plain(json.loads(text)))
-            except urllib.error.HTTPError:
-                self.schemas[schema_id] = None
+            text = self.text(schema_id)
+            self.schemas[schema_id] = fastavro.parse_schema(plain(json.loads(text))) if text else None
         return self.schemas[schema_id]
 
     def decode(self, value):
