@@ -38,6 +38,8 @@
         "Commit after this many messages at the latest")                                           \
     MS(commit_interval_ms, "commit.interval.ms", 25, 1, 5000, ROLES_PROCESS,                       \
        "Commit after this time at the latest")                                                     \
+    MS(commit_linger_ms, "commit.linger.ms", 5, 0, 1000, ROLES_PROCESS,                            \
+       "Let messages gather for this time after a commit; the first after a rest is not kept")     \
     MS(transaction_timeout_ms, "transaction.timeout.ms", 10000, 2000, 900000, ROLES_PROCESS,       \
        "The broker aborts a transaction that is open for longer")                                  \
     MS(session_timeout_ms, "session.timeout.ms", 10000, 1000, 300000,                              \

@@ -63,6 +63,7 @@ static void commit_succeeded(struct txn_loop *loop) {
     }
     loop->open = false;
     loop->current ^= 1;
+    loop->gather_until_us = clock_monotonic_us() + loop->config->commit_linger_ms * 1000;
     metrics_add(METRIC_TRANSACTIONS, 0, 1);
 }
 

@@ -318,13 +318,23 @@ static void report_lag(struct txn_loop *loop) {
     }
 }
 
+// A transaction costs the broker as much as hundreds of messages: a marker for every partition it
+// wrote to. So what comes shortly after a commit is left to gather; what comes after a rest, as at
+// low load, is not kept waiting.
+static int gather_ms(const struct txn_loop *loop) {
+    int64_t left_us = loop->gather_until_us - clock_monotonic_us();
+    return left_us <= 0 ? 0 : (int)((left_us + 999) / 1000);
+}
+
 // Reads until the input is drained, or the batch is big or old enough.
 static bool take_input(struct txn_loop *loop, struct error *err) {
     int wait_ms = idle_ms(loop);
     int64_t until_ms = INT64_MAX;
     while (loop->messages < (size_t)loop->config->commit_records_max) {
         pause_input(loop, !has_room(loop));
-        rd_kafka_message_t *raw = rd_kafka_consumer_poll(loop->consumer, wait_ms);
+        int gather = gather_ms(loop);
+        rd_kafka_message_t *raw =
+            rd_kafka_consumer_poll(loop->consumer, wait_ms > gather ? wait_ms : gather);
         wait_ms = 0;
         if (!raw)
             return true;
