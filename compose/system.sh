@@ -85,6 +85,10 @@ gateway.url = http://127.0.0.1:${ports[gateway]}
 query.url = http://127.0.0.1:${ports[query]}
 payment.ledger = $data/payment.ledger
 carrier.ledger = $data/carrier.ledger
+# One worker per role on one machine: more partitions would only cost, see tests/bench/README.md.
+topics.partitions.orders = 4
+topics.partitions.inventory = 4
+topics.partitions.other = 4
 CONF
     if [[ -f $data/api.key ]]; then
         echo "api.key = $(<"$data/api.key")" >>"$data/orderlog.conf.new"

@@ -92,7 +92,7 @@
        "With carrier.mode=auto: from dispatched to delivered")                                     \
     INT(projector_batch_records_max, "projector.batch.records.max", 2000, 1, 100000, ROLE_PROJECT, \
         "Records applied in one database transaction at most")                                     \
-    MS(projector_batch_interval_ms, "projector.batch.interval.ms", 10, 0, 1000, ROLE_PROJECT,      \
+    MS(projector_batch_interval_ms, "projector.batch.interval.ms", 50, 0, 1000, ROLE_PROJECT,      \
        "While records keep coming, transactions begin this far apart at least")                    \
     INT(projector_threads, "projector.threads", 1, 1, 64, ROLE_PROJECT,                            \
         "Threads per topic, each with its own consumer and database connection")                   \

@@ -59,7 +59,7 @@ static bool open_client(struct producer *producer, struct error *err) {
         // Must not pass transaction.timeout.ms: librdkafka refuses that.
         {"message.timeout.ms", timeout},
         {"message.max.bytes", "4194304"},
-        {"linger.ms", "5"},
+        {"linger.ms", "1"},
         {"queue.buffering.max.messages", "1000000"},
         {NULL, NULL}};
     if (!kafka_conf_set(conf, own, err)) {

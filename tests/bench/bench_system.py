@@ -154,13 +154,14 @@ carrier.deliver.after.ms = 0
     def server_pid(self, name):
         return int((self.directory / f"{name}.pid").read_text().split()[0])
 
-    def cpu(self):
-        """Seconds of CPU so far, by process; those of PostgreSQL by what they serve."""
+    def cpu(self, measuring):
+        """Seconds of CPU so far, by process; those of PostgreSQL by what they serve. `measuring`:
+        backends of the load generator."""
         used = {name: cpu_s(process.pid) for name, process in self.processes.items()}
         for name in ("kafka", "registry"):
             used[name] = cpu_s(self.server_pid(name))
         postmaster = self.server_pid("postgres")
-        used["postgresql"] = 0.0
+        used["postgresql"] = used["postgresql, measuring"] = 0.0
         # Checkpoints, WAL writer, vacuum; backends that have ended.
         used["postgresql background"] = cpu_s(postmaster, with_ended_children=True)
         for pid in children_of(postmaster):
@@ -169,7 +170,8 @@ carrier.deliver.after.ms = 0
             except FileNotFoundError:
                 continue
             serves = title.startswith(b"postgres: orderlog orderlog ")
-            used["postgresql" if serves else "postgresql background"] += cpu_s(pid)
+            name = "postgresql" if serves else "postgresql background"
+            used["postgresql, measuring" if pid in measuring else name] += cpu_s(pid)
         return used
 
     def memory(self):

@@ -168,9 +168,7 @@ static bool await_completed(PGconn *db, int64_t expected) {
     const int64_t deadline_us = clock_monotonic_us() + PATIENCE_US;
     for (;;) {
         const int64_t open_count =
-            ask(db, "SELECT count(*) FROM orders WHERE shop_id = 'main' AND status IN ('PLACED', "
-                    "'AWAITING_PAYMENT', 'CONFIRMED', 'READY_TO_SHIP', 'DISPATCHING', "
-                    "'DISPATCHED', 'DELIVERED')");
+            ask(db, "SELECT count(*) FROM orders WHERE shop_id = 'main' AND stage = 'OPEN'");
         if (open_count == 0 && ask(db, "SELECT count(*) FROM orders") >= expected)
             break;
         if (clock_monotonic_us() > deadline_us) {
