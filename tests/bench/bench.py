@@ -22,7 +22,7 @@ SETTINGS = {
     "connections": 2,
     "skus": 1000,
     "rate": 500,
-    "partitions": 2,
+    "partitions": 1,
 }
 TARGETS = {"throughput": 3000, "confirmed_p99_ms": 100}
 
