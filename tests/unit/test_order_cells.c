@@ -108,7 +108,7 @@ static void reach_cancel(struct order_world *w) { order_world_cancel(w, "cancell
 // A payment for which no look-up is left; the order's reservation runs on.
 static void unresolved(struct order_world *w) {
     for (int i = 0; i <= w->policy.payment_lookups_max; i++)
-        pay_unknown(w);
+        deadline(w);
 }
 
 // The reservation's deadline, whatever else is due by then.
@@ -138,9 +138,9 @@ static const struct {
     {"authorising", {reach_place, a_reserved, b_reserved}, "AWAITING_PAYMENT RESERVED REQUESTED NONE", "RELEASE:A:2 RELEASE:B:3 VOID",
      ". key         can nrd ndi   . . . .         con dec . . rej pun         cas cas cas cas cas cas      tmo"},
     {"authorising, outcome unknown", {reach_place, a_reserved, b_reserved, pay_unknown}, "AWAITING_PAYMENT RESERVED UNKNOWN NONE", "RELEASE:A:2 RELEASE:B:3 VOID",
-     ". key         can nrd ndi   . . . .         con dec . . rej pun         cas cas cas cas cas cas      tmo"},
+     ". key         can nrd ndi   . . . .         con dec . . rej .           cas cas cas cas cas cas      tmo"},
     {"authorising, timed out", {reach_place, a_reserved, b_reserved, deadline}, "AWAITING_PAYMENT RESERVED UNKNOWN NONE", "RELEASE:A:2 RELEASE:B:3 VOID",
-     ". key         can nrd ndi   . . . .         con dec . . rej pun         cas cas cas cas cas cas      tmo"},
+     ". key         can nrd ndi   . . . .         con dec . . rej .           cas cas cas cas cas cas      tmo"},
     {"authorising, given up", {reach_place, a_reserved, b_reserved, unresolved}, "NEEDS_ATTENTION RESERVED UNKNOWN NONE", "RELEASE:A:2 RELEASE:B:3 VOID",
      ". key         can nrd ndi   . . . .         con dec . . rej .           cas cas cas cas cas cas      exp"},
     {"confirmed", {reach_place, a_reserved, b_reserved, authorised}, "CONFIRMED RESERVED AUTHORIZED REQUESTED", "RELEASE:A:2 RELEASE:B:3 VOID CANCEL",
