@@ -72,7 +72,7 @@ LOOKED_UP(pay_unknown, UNKNOWN)
     }
 SHIPPED(ship_booked, BOOK, BOOKED)
 SHIPPED(ship_failed, BOOK, BOOKING_FAILED)
-SHIPPED(ship_cancelled, CANCEL, CANCELLED)
+SHIPPED(ship_cancelled, BOOK, CANCELLED) // a CANCEL that was done is not answered
 SHIPPED(ship_ready, TRACK_READY, READY)
 SHIPPED(ship_dispatched, DISPATCH, DISPATCHED)
 SHIPPED(ship_delivered, TRACK_DELIVERED, DELIVERED)
@@ -144,7 +144,7 @@ static const struct {
     {"authorising, given up", {reach_place, a_reserved, b_reserved, unresolved}, "NEEDS_ATTENTION RESERVED UNKNOWN NONE", "RELEASE:A:2 RELEASE:B:3 VOID",
      ". key         can nrd ndi   . . . .         con dec . . rej .           cas cas cas cas cas cas      exp"},
     {"confirmed", {reach_place, a_reserved, b_reserved, authorised}, "CONFIRMED RESERVED AUTHORIZED REQUESTED", "RELEASE:A:2 RELEASE:B:3 VOID CANCEL",
-     ". key         can nrd ndi   . . . .         . . . . . .                 bkd shf cas cas cas cas      ."},
+     ". key         can nrd ndi   . . . .         . . . . . .                 bkd shf shf cas cas cas      ."},
     {"ready", {reach_place, a_reserved, b_reserved, authorised, ship_booked}, "READY_TO_SHIP RESERVED AUTHORIZED BOOKED", "RELEASE:A:2 RELEASE:B:3 VOID CANCEL",
      ". key         can aut ndi   . . . .         . . . . . .                 . cas cas aut cas cas        ."},
     {"ready, contradicted", {reach_place, a_reserved, b_reserved, authorised, ship_booked, ship_cancelled}, "NEEDS_ATTENTION RESERVED AUTHORIZED BOOKED", "RELEASE:A:2 RELEASE:B:3 VOID CANCEL",

@@ -159,6 +159,28 @@ static void a_dispatch_before_cancel_wins(void **state) {
     assert_int_equal(order_status(world.order), ORDER_STATUS_DISPATCHING);
 }
 
+static void a_booking_answered_cancelled_ends_the_order(void **state) {
+    (void)state;
+    authorise();
+    order_world_shipment(&world, SHIPMENT_ACTION_BOOK, SHIPMENT_RESULT_CANCELLED);
+    assert_string_equal(world.events, "OrderShipmentFailed OrderCancelled");
+    assert_string_equal(world.messages, "RELEASE:A:2 RELEASE:B:3 VOID");
+    order_world_payment(&world, PAYMENT_ACTION_VOID, PAYMENT_RESULT_VOIDED);
+    assert_true(order_is_closed(world.order));
+}
+
+// The parcel was to leave and the money to be captured: people must say what is to become of it.
+static void a_dispatch_answered_cancelled_is_for_people(void **state) {
+    (void)state;
+    authorise();
+    order_world_shipment(&world, SHIPMENT_ACTION_BOOK, SHIPMENT_RESULT_BOOKED);
+    order_world_shipment(&world, SHIPMENT_ACTION_TRACK_READY, SHIPMENT_RESULT_READY);
+    order_world_shipment(&world, SHIPMENT_ACTION_DISPATCH, SHIPMENT_RESULT_CANCELLED);
+    assert_string_equal(world.events, "OrderCaseOpened:CARRIER_CONTRADICTION");
+    assert_string_equal(world.messages, "");
+    assert_int_equal(order_status(world.order), ORDER_STATUS_NEEDS_ATTENTION);
+}
+
 static void a_carriers_fact_never_flips_a_cancelled_order(void **state) {
     (void)state;
     book();
@@ -434,6 +456,8 @@ int main(void) {
         TOLD(a_declined_payment_lists_no_shortage),
         TOLD(a_cancel_before_dispatch_wins),
         TOLD(a_dispatch_before_cancel_wins),
+        TOLD(a_booking_answered_cancelled_ends_the_order),
+        TOLD(a_dispatch_answered_cancelled_is_for_people),
         TOLD(a_carriers_fact_never_flips_a_cancelled_order),
         TOLD(an_unconfirmed_order_expires_and_lets_go_what_never_answered),
         TOLD(a_deadlines_event_is_the_same_after_a_replay),
