@@ -23,7 +23,7 @@ enum { DECISION_EVENTS_MAX = 16 };
 // Settings of the shop's life that deciders need; handed in, never read.
 struct policy {
     int64_t reservation_ttl_us;
-    int64_t payment_timeout_us;  // first look-up after this; doubles per attempt
+    int64_t payment_timeout_us;  // first look-up after this; the next ones back off
     int32_t payment_lookups_max; // then a case is opened
     int64_t command_window_us;   // how long an idempotency key is remembered
 };

@@ -24,8 +24,9 @@ struct shipment_reply {
     bool track_delivered; // likewise for delivery
 };
 
-// Appends one event of shipping.events (none for READY), one ShipmentAnswered (none for CANCELLED)
-// and, where the carrier reports by itself, a RequestShipment TRACK_* to shipping's own inbox.
+// Appends one event of shipping.events (none for READY), one ShipmentAnswered (none for a
+// CANCEL that was done) and, where the carrier reports by itself, a RequestShipment TRACK_* to
+// shipping's own inbox.
 void shipment_decide_reply(struct decision *decision, const struct request_shipment *request,
                            const struct shipment_reply *reply);
 

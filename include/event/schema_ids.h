@@ -56,10 +56,6 @@ int32_t schema_ids_of(const struct schema_ids *ids, size_t topic, enum record_id
 bool schema_ids_resolve(const struct schema_ids *ids, int32_t id, enum record_id *ret_record,
                         const struct resolution **ret_resolution, struct error *err);
 
-// Likewise for those who can only take our own form: any other fails.
-bool schema_ids_find(const struct schema_ids *ids, int32_t id, enum record_id *ret_record,
-                     struct error *err);
-
 // What the registry holds for an id that was asked for and cannot be read: a copy to be freed by
 // the caller, or NULL.
 char *schema_ids_foreign_text(const struct schema_ids *ids, int32_t id);

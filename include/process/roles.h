@@ -15,10 +15,9 @@ void order_role_free(struct role *role);
 struct role *inventory_role_new(const struct config *config, struct error *err);
 void inventory_role_free(struct role *role);
 
+// Both are executors of effects.
 struct role *payment_role_new(const struct config *config, struct error *err);
-void payment_role_free(struct role *role);
-
 struct role *shipping_role_new(const struct config *config, struct error *err);
-void shipping_role_free(struct role *role);
+void executor_role_free(struct role *role);
 
 #endif

@@ -17,6 +17,11 @@ enum metric { METRICS(METRICS_ID, METRICS_ID, METRICS_ID) METRIC_COUNT };
 // series is 0 for metrics without a label. Out of range is our bug: asserted.
 void metrics_add(enum metric metric, int series, int64_t n);     // counters, n >= 0; gauges, any n
 void metrics_set(enum metric metric, int series, int64_t value); // gauges
+
+// Of a gauge that is the sum of parts: this part's value now. *shown is what it was when last said,
+// 0 at first; the caller keeps it, and says 0 when the part goes.
+void metrics_set_part(enum metric metric, int series, int64_t value, int64_t *shown);
+
 void metrics_observe_us(enum metric metric, int series, int64_t us);
 
 // What has been counted: for tests and decisions.

@@ -16,7 +16,7 @@ struct input_record {
     struct view key;   // borrowed from the record; ptr NULL if none
     struct view value; // likewise
     bool is_group;
-    struct view *messages; // in wire format; borrowed from the record, array in the arena
+    struct view *messages; // in wire format; borrowed from the record or the arena
     uint32_t messages_count;
 };
 

@@ -27,9 +27,9 @@ static const struct processor processors[] = {
     {"inventory", DOMAIN_INVENTORY, ROLE_INVENTORY, "Decides about products and stock.",
      inventory_role_new, inventory_role_free},
     {"payment", DOMAIN_PAYMENT, ROLE_PAYMENT, "Calls the payment provider.", payment_role_new,
-     payment_role_free},
+     executor_role_free},
     {"shipping", DOMAIN_SHIPPING, ROLE_SHIPPING, "Calls the carrier.", shipping_role_new,
-     shipping_role_free},
+     executor_role_free},
 };
 
 enum { PROCESSORS_COUNT = sizeof(processors) / sizeof(processors[0]) };

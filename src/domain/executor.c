@@ -116,7 +116,8 @@ static void shipment_event(struct decision *decision, const struct request_shipm
 
 static void shipment_answer(struct decision *decision, const struct request_shipment *request,
                             const struct shipment_reply *reply) {
-    if (reply->result == SHIPMENT_RESULT_CANCELLED)
+    // Who asked to cancel waits for nothing; to any other request it is the answer.
+    if (request->action == SHIPMENT_ACTION_CANCEL && reply->result == SHIPMENT_RESULT_CANCELLED)
         return;
     struct shipment_answered *answer =
         decision_message(decision, RECORD_SHIPMENT_ANSWERED, sizeof(*answer));

@@ -92,7 +92,7 @@ static order_step *const payment_steps[PAYMENT_STATUS_COUNT][PAYMENT_RESULT_COUN
 static order_step *const shipment_steps[SHIPMENT_STATUS_COUNT][SHIPMENT_RESULT_COUNT] = {
     //                                       BOOKED                     BOOKING_FAILED             CANCELLED                  READY                      DISPATCHED                 DELIVERED
     [SHIPMENT_STATUS_NONE]                = {order_carrier_contradicts, order_carrier_contradicts, order_carrier_contradicts, order_carrier_contradicts, order_carrier_contradicts, order_carrier_contradicts},
-    [SHIPMENT_STATUS_REQUESTED]           = {order_shipment_booked,     order_shipment_failed,     order_carrier_contradicts, order_carrier_contradicts, order_carrier_contradicts, order_carrier_contradicts},
+    [SHIPMENT_STATUS_REQUESTED]           = {order_shipment_booked,     order_shipment_failed,     order_shipment_failed,     order_carrier_contradicts, order_carrier_contradicts, order_carrier_contradicts},
     [SHIPMENT_STATUS_BOOKED]              = {order_ignore,              order_carrier_contradicts, order_carrier_contradicts, order_authorise_dispatch,  order_carrier_contradicts, order_carrier_contradicts},
     [SHIPMENT_STATUS_DISPATCH_AUTHORISED] = {order_ignore,              order_carrier_contradicts, order_carrier_contradicts, order_ignore,              order_shipment_dispatched, order_carrier_contradicts},
     [SHIPMENT_STATUS_DISPATCHED]          = {order_ignore,              order_carrier_contradicts, order_carrier_contradicts, order_ignore,              order_ignore,              order_deliver},

@@ -13,7 +13,8 @@ bool order_payment_must_void(const struct order *order) {
 }
 
 int64_t order_payment_deadline_us(const struct decision *decision, int32_t attempt) {
-    int32_t doublings = attempt < DOUBLINGS_MAX ? attempt : DOUBLINGS_MAX;
+    int32_t doublings = attempt > 1 ? attempt - 1 : 0;
+    doublings = doublings < DOUBLINGS_MAX ? doublings : DOUBLINGS_MAX;
     return decision->now_us + (decision->policy->payment_timeout_us << doublings);
 }
 
@@ -74,11 +75,15 @@ static bool answers_present_step(const struct order *order, const struct payment
            (answer->action == asked || answer->action == PAYMENT_ACTION_LOOKUP);
 }
 
+// The first time the outcome is looked up at once: most often only the answer was lost. From then
+// on the deadline asks again, however fast the provider fails: an outage must not use up the
+// look-ups.
 void order_payment_unknown(struct order_turn *turn) {
-    if (!answers_present_step(turn->order, turn->input) ||
+    bool looked_up_before = order_opened(turn->order)->attempt > 0;
+    if (looked_up_before || !answers_present_step(turn->order, turn->input) ||
         turn->order->cases & ORDER_CASE_PAYMENT_UNRESOLVED)
         return;
-    int32_t attempt = order_opened(turn->order)->attempt + 1;
+    int32_t attempt = 1;
     if (attempt > turn->decision->policy->payment_lookups_max) {
         order_open_case(turn, CASE_REASON_PAYMENT_UNRESOLVED,
                         "the provider never said what became of the payment");

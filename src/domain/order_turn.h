@@ -104,7 +104,8 @@ order_step order_void_due;
 // Has the order's payment been asked for, so that ending the order must void it?
 bool order_payment_must_void(const struct order *order);
 
-// When the present step of the payment is looked up next, after so many look-ups.
+// When the present step of the payment is looked up next, after so many look-ups: one time-out
+// later, from the second on after twice as long each, up to eight time-outs.
 int64_t order_payment_deadline_us(const struct decision *decision, int32_t attempt);
 
 void order_reject(struct order_turn *turn, enum reject_reason reason, struct view detail);

@@ -178,15 +178,6 @@ bool schema_ids_resolve(const struct schema_ids *ids, int32_t id, enum record_id
             known_find(ids->known, id, ret_record, ret_resolution));
 }
 
-bool schema_ids_find(const struct schema_ids *ids, int32_t id, enum record_id *ret_record,
-                     struct error *err) {
-    const struct resolution *resolution = NULL;
-    if (!schema_ids_resolve(ids, id, ret_record, &resolution, err))
-        return false;
-    return !resolution || error_set(err, DISP_POISON, 0, "schema id %d is another version of %s",
-                                    id, record_types[*ret_record]->full_name);
-}
-
 char *schema_ids_foreign_text(const struct schema_ids *ids, int32_t id) {
     return foreign_text(ids->foreign, id);
 }

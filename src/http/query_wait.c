@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Reading one's own write. A command is visible when its outcome is known and each read model over
-// the topic of that outcome has passed it. One thread asks for all that wait.
+// the topic of that outcome has passed it; one that has not begun has passed nothing. One thread
+// asks for all that wait.
 #include "query_state.h"
 
 #include <errno.h>
@@ -18,16 +19,16 @@ static const char sql_visible[] =
     "SELECT w.nth::int4 "
     "FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS w (command_id, shop_id, nth) "
     "JOIN order_commands c USING (command_id, shop_id) "
-    "WHERE NOT EXISTS (SELECT FROM projection_offsets o WHERE o.topic = 'orders.events' "
-    "AND o.projection IN ('orders', 'order_timeline') "
-    "AND o.partition = c.log_partition AND o.next_offset <= c.log_offset) "
+    "WHERE (SELECT count(DISTINCT o.projection) = 2 AND bool_and(o.next_offset > c.log_offset) "
+    "FROM projection_offsets o WHERE o.topic = 'orders.events' "
+    "AND o.projection IN ('orders', 'order_timeline') AND o.partition = c.log_partition) "
     "UNION ALL "
     "SELECT w.nth::int4 "
     "FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS w (command_id, shop_id, nth) "
     "JOIN stock_commands c USING (command_id, shop_id) "
-    "WHERE NOT EXISTS (SELECT FROM projection_offsets o WHERE o.topic = 'inventory.events' "
-    "AND o.projection = 'inventory' "
-    "AND o.partition = c.log_partition AND o.next_offset <= c.log_offset)";
+    "WHERE (SELECT bool_and(o.next_offset > c.log_offset) "
+    "FROM projection_offsets o WHERE o.topic = 'inventory.events' "
+    "AND o.projection = 'inventory' AND o.partition = c.log_partition)";
 
 bool query_visible(struct db *db, const struct query_waiting *waiting, size_t count,
                    bool *ret_visible, struct error *err) {

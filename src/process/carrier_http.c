@@ -56,13 +56,16 @@ static void write_request(void *context, uint32_t place, struct wire_request *re
 
 // ---- what the answer means ---------------------------------------------------------------------
 
+#define SAYS(result) (1U << SHIPMENT_RESULT_##result)
+// What an answer may say to each action: that the shipment was cancelled, to any.
 static const uint32_t fitting[SHIPMENT_ACTION_COUNT] = {
-    [SHIPMENT_ACTION_BOOK] = 1U << SHIPMENT_RESULT_BOOKED | 1U << SHIPMENT_RESULT_BOOKING_FAILED,
-    [SHIPMENT_ACTION_CANCEL] = 1U << SHIPMENT_RESULT_CANCELLED | 1U << SHIPMENT_RESULT_DISPATCHED,
-    [SHIPMENT_ACTION_DISPATCH] = 1U << SHIPMENT_RESULT_DISPATCHED | 1U << SHIPMENT_RESULT_CANCELLED,
-    [SHIPMENT_ACTION_TRACK_READY] = 1U << SHIPMENT_RESULT_READY,
-    [SHIPMENT_ACTION_TRACK_DELIVERED] = 1U << SHIPMENT_RESULT_DELIVERED,
+    [SHIPMENT_ACTION_BOOK] = SAYS(BOOKED) | SAYS(BOOKING_FAILED) | SAYS(CANCELLED),
+    [SHIPMENT_ACTION_CANCEL] = SAYS(DISPATCHED) | SAYS(CANCELLED),
+    [SHIPMENT_ACTION_DISPATCH] = SAYS(DISPATCHED) | SAYS(CANCELLED),
+    [SHIPMENT_ACTION_TRACK_READY] = SAYS(READY) | SAYS(CANCELLED),
+    [SHIPMENT_ACTION_TRACK_DELIVERED] = SAYS(DELIVERED) | SAYS(CANCELLED),
 };
+#undef SAYS
 
 static bool result_of(const char *word, enum shipment_action action, enum shipment_result *ret) {
     char lower[HTTP_ACTION_MAX];

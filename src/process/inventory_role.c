@@ -33,6 +33,7 @@ struct shelf {
     struct timers forget;            // when a remembered command's window is over
     const struct policy *policy;
     int64_t now_us;
+    int64_t stocks_shown; // this partition's part of the gauge
 };
 
 // Working copies of what one input touches, and the keys to put them back under.
@@ -63,6 +64,7 @@ static void *partition_new(void *context, int32_t partition) {
 static void partition_free(void *context, void *state) {
     (void)context;
     struct shelf *shelf = state;
+    metrics_set_part(METRIC_AGGREGATES, 0, 0, &shelf->stocks_shown);
     soft_table_free(shelf->stocks);
     soft_table_free(shelf->reservations);
     soft_table_free(shelf->remembered);
@@ -273,7 +275,8 @@ static void commit(void *context, void *state) {
             soft_table_remove(shelf->remembered, &key_id, sizeof(key_id));
     }
     soft_table_commit(shelf->remembered);
-    metrics_set(METRIC_AGGREGATES, 0, (int64_t)soft_table_count(shelf->stocks));
+    metrics_set_part(METRIC_AGGREGATES, 0, (int64_t)soft_table_count(shelf->stocks),
+                     &shelf->stocks_shown);
 }
 
 static void undo(void *context, void *state) {

@@ -25,6 +25,7 @@ struct order_role {
 struct orders {
     struct soft_table *table; // order id -> struct order
     struct timers timers;
+    int64_t orders_shown, timers_shown; // this partition's part of the gauges
 };
 
 static void *partition_new(void *context, int32_t partition) {
@@ -39,6 +40,8 @@ static void *partition_new(void *context, int32_t partition) {
 static void partition_free(void *context, void *state) {
     (void)context;
     struct orders *orders = state;
+    metrics_set_part(METRIC_AGGREGATES, 0, 0, &orders->orders_shown);
+    metrics_set_part(METRIC_TIMERS, 0, 0, &orders->timers_shown);
     soft_table_free(orders->table);
     timers_done(&orders->timers);
     free(orders);
@@ -135,8 +138,9 @@ static void commit(void *context, void *state) {
     (void)context;
     struct orders *orders = state;
     soft_table_commit(orders->table);
-    metrics_set(METRIC_AGGREGATES, 0, (int64_t)soft_table_count(orders->table));
-    metrics_set(METRIC_TIMERS, 0, (int64_t)orders->timers.count);
+    metrics_set_part(METRIC_AGGREGATES, 0, (int64_t)soft_table_count(orders->table),
+                     &orders->orders_shown);
+    metrics_set_part(METRIC_TIMERS, 0, (int64_t)orders->timers.count, &orders->timers_shown);
 }
 
 static void restored(void *opaque, const void *key, size_t key_len, void *block) {

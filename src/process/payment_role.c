@@ -1,51 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Payment: a request read from the inbox is a committed intent. It is handed to the provider, and
-// what the provider says is written down and answered to the order. After a crash the same request
-// is read again and the provider asked again under the same payment id.
+// Payment: the executor (executor_role.h) that calls the provider. The payment id is the key.
 #include "process/roles.h"
 
 #include "domain/executor.h"
+#include "executor_role.h"
 #include "process/provider.h"
-#include "process/slots.h"
 #include "stream/topics.h"
 
-#include <assert.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
-enum {
-    CALLS_MAX = 32768, // waiting ones included
-    POLL_MAX = 256,
-    DECISION_BYTES_MAX = 1 << 20,
-};
-
-struct payment_role {
-    struct role role;
-    struct policy policy;
-    struct arena arena;
-    struct provider *provider; // owned
-    struct slots calls;        // struct call
-};
-
 struct call {
-    struct stream_token token;
+    struct executor_call executor;  // first
     struct request_payment request; // its text lies below
     char shop[TOPIC_NAME_MAX];
     char currency[4];
     char method[PROVIDER_METHOD_MAX];
     struct provider_completion reply;
 };
-
-static void *partition_new(void *context, int32_t partition) {
-    (void)partition;
-    return context; // there is no state
-}
-
-static void partition_free(void *context, void *state) {
-    (void)context;
-    (void)state;
-}
+_Static_assert(offsetof(struct provider_completion, token) == 0, "a reply begins with its place");
 
 static bool keep(struct view *view, char *room, size_t size) {
     if (view->len > size)
@@ -55,24 +29,15 @@ static bool keep(struct view *view, char *room, size_t size) {
     return true;
 }
 
-static bool handle(void *context, void *state, const struct stream_input *input,
-                   struct output *output, struct error *err) {
-    (void)state;
-    (void)output;
-    struct payment_role *self = context;
-    if (input->type != RECORD_REQUEST_PAYMENT)
-        return error_set(err, DISP_POISON, 0, "payment does not know what to do with a %s",
-                         record_types[input->type]->name);
-    uint64_t place;
-    struct call *call = slots_take(&self->calls, &place);
-    call->token = input->token;
-    call->request = *(const struct request_payment *)input->body;
+static bool submit(void *outside, const void *request, uint64_t place, void *room,
+                   struct error *err) {
+    struct provider *provider = outside;
+    struct call *call = room;
+    call->request = *(const struct request_payment *)request;
     if (!keep(&call->request.shop_id, call->shop, sizeof(call->shop)) ||
         !keep(&call->request.currency, call->currency, sizeof(call->currency)) ||
-        !keep(&call->request.payment_method, call->method, sizeof(call->method))) {
-        slots_give_back(&self->calls, call);
+        !keep(&call->request.payment_method, call->method, sizeof(call->method)))
         return error_set(err, DISP_POISON, 0, "shop, currency or payment method are too long");
-    }
     const struct provider_call asked = {
         .token = place,
         .payment_id = call->request.payment_id,
@@ -82,57 +47,51 @@ static bool handle(void *context, void *state, const struct stream_input *input,
         .currency = call->request.currency,
         .method = call->request.payment_method,
     };
-    if (self->provider->submit(self->provider, &asked, err))
-        return true;
-    slots_give_back(&self->calls, call);
-    return false;
+    return provider->submit(provider, &asked, err);
 }
 
-static bool has_room(void *context, size_t messages_max) {
-    struct payment_role *self = context;
-    return self->calls.free_count >= messages_max &&
-           self->provider->room(self->provider) >= messages_max;
+static size_t room(void *outside) {
+    struct provider *provider = outside;
+    return provider->room(provider);
 }
 
-static size_t poll_calls(void *context, int64_t now_us, struct stream_completion *out, size_t max) {
-    struct payment_role *self = context;
-    struct provider_completion done[POLL_MAX];
-    size_t count =
-        self->provider->poll(self->provider, now_us, done, max < POLL_MAX ? max : (size_t)POLL_MAX);
-    for (size_t i = 0; i < count; i++) {
-        struct call *call = slots_at(&self->calls, done[i].token);
-        call->reply = done[i];
-        out[i] = (struct stream_completion){.token = call->token, .what = call};
-    }
-    return count;
+static size_t poll_replies(void *outside, int64_t now_us, void *replies, size_t max) {
+    struct provider *provider = outside;
+    return provider->poll(provider, now_us, replies, max);
 }
 
-static void discard(void *context, const struct stream_completion *completion) {
-    struct payment_role *self = context;
-    slots_give_back(&self->calls, completion->what);
+static void decide(struct decision *decision, const void *answered) {
+    const struct call *call = answered;
+    const struct payment_reply reply = {
+        .result = call->reply.result,
+        .reason = executor_text(call->reply.reason),
+    };
+    payment_decide_reply(decision, &call->request, &reply);
 }
 
-static bool complete(void *context, const struct stream_completion *completion, int64_t now_us,
-                     struct output *output, struct error *err) {
-    struct payment_role *self = context;
-    const struct call *call = completion->what;
-    struct payment_reply reply = {.result = call->reply.result};
-    if (call->reply.reason[0])
-        reply.reason =
-            (struct view){.ptr = call->reply.reason, .len = (uint32_t)strlen(call->reply.reason)};
-    arena_reset(&self->arena);
-    struct decision decision;
-    decision_begin(&decision, &self->arena, &self->policy, now_us);
-    payment_decide_reply(&decision, &call->request, &reply);
-    bool written = output_decision(output, completion->token.partition, &decision, err);
-    discard(context, completion);
-    return written;
+static int64_t next_due_us(void *outside) {
+    struct provider *provider = outside;
+    return provider->next_due_us(provider);
 }
 
-static int64_t next_due_us(void *context) {
-    struct payment_role *self = context;
-    return self->provider->next_due_us(self->provider);
+static void free_outside(void *outside) {
+    struct provider *provider = outside;
+    provider->free(provider);
 }
+
+static const struct executor_kind payment = {
+    .domain = DOMAIN_PAYMENT,
+    .request = RECORD_REQUEST_PAYMENT,
+    .call_size = sizeof(struct call),
+    .reply_offset = offsetof(struct call, reply),
+    .reply_size = sizeof(struct provider_completion),
+    .submit = submit,
+    .room = room,
+    .poll = poll_replies,
+    .decide = decide,
+    .next_due_us = next_due_us,
+    .free = free_outside,
+};
 
 static struct provider *provider_new(const struct config *config, struct error *err) {
     size_t in_flight_max = (size_t)config->payment_inflight_max;
@@ -157,36 +116,8 @@ static struct provider *provider_new(const struct config *config, struct error *
 struct role *payment_role_new(const struct config *config, struct error *err) {
     struct provider *inner = provider_new(config, err);
     struct provider *provider =
-        inner ? provider_calls_new(inner, config->payment_call_timeout_ms * 1000, CALLS_MAX, err)
+        inner ? provider_calls_new(inner, config->payment_call_timeout_ms * 1000,
+                                   EXECUTOR_CALLS_MAX, err)
               : NULL;
-    if (!provider)
-        return NULL;
-    struct payment_role *self = calloc(1, sizeof(*self));
-    assert(self);
-    self->provider = provider;
-    arena_init(&self->arena, DECISION_BYTES_MAX);
-    slots_init(&self->calls, CALLS_MAX, sizeof(struct call));
-    self->role = (struct role){
-        .domain = DOMAIN_PAYMENT,
-        .context = self,
-        .partition_new = partition_new,
-        .partition_free = partition_free,
-        .handle = handle,
-        .has_room = has_room,
-        .poll = poll_calls,
-        .complete = complete,
-        .discard = discard,
-        .next_due_us = next_due_us,
-    };
-    return &self->role;
-}
-
-void payment_role_free(struct role *role) {
-    if (!role)
-        return;
-    struct payment_role *self = role->context;
-    self->provider->free(self->provider);
-    slots_done(&self->calls);
-    arena_done(&self->arena);
-    free(self);
+    return provider ? executor_role_new(&payment, provider) : NULL;
 }

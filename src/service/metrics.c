@@ -52,6 +52,11 @@ void metrics_set(enum metric metric, int series, int64_t number) {
     atomic_store_explicit(&value->touched, true, memory_order_relaxed);
 }
 
+void metrics_set_part(enum metric metric, int series, int64_t value, int64_t *shown) {
+    metrics_add(metric, series, value - *shown);
+    *shown = value;
+}
+
 void metrics_observe_us(enum metric metric, int series, int64_t us) {
     struct metric_value *value = value_of(metric, series);
     assert(metrics_rows[metric].kind == METRIC_KIND_HISTOGRAM);

@@ -24,9 +24,11 @@ bool input_open(const struct schema_ids *ids, const rd_kafka_message_t *raw, str
     };
     uint32_t id;
     enum record_id record;
+    const struct resolution *resolution;
     struct error unknown;
     if (!raw->payload || !id_of(ret->value, &id) ||
-        !schema_ids_find(ids, (int32_t)id, &record, &unknown) || record != RECORD_MESSAGE_GROUP) {
+        !schema_ids_resolve(ids, (int32_t)id, &record, &resolution, &unknown) ||
+        record != RECORD_MESSAGE_GROUP) {
         // A single message, or something that its own decoding will name.
         ret->messages = arena_alloc(arena, sizeof(*ret->messages));
         if (!ret->messages)

@@ -318,8 +318,11 @@ void check_charge(struct world *world, int order, const struct call *call) {
     struct account *account = &world->accounts[order];
     const struct order_book *book = &world->order_books[order];
     if (call->role == ROLE_SHIPPING) {
+        // A carrier that says too early that it has the parcel may see the order completed before
+        // it is asked to fetch it.
+        bool let_go = book->ended != RECORD_COUNT && book->ended != RECORD_ORDER_COMPLETED;
         if (call->action == SHIPMENT_ACTION_DISPATCH &&
-            (!book->dispatch_authorised || account->cancelled || book->ended != RECORD_COUNT))
+            (!book->dispatch_authorised || account->cancelled || let_go))
             if (!account->dispatched)
                 world_fail(world, order, NOBODY, "a parcel leaves that may not");
         return;

@@ -336,6 +336,19 @@ static void a_read_after_a_command_sees_its_effect(void **state) {
     assert_status(order_path(7, rest), 200); // without waiting, too
 }
 
+// Deleting its offsets is how a read model is made anew.
+static void a_read_model_that_has_not_begun_has_seen_nothing(void **state) {
+    (void)state;
+    struct id command_id = fixture_command_id(5);
+    char rest[64];
+    snprintf(rest, sizeof(rest), "?after=%s&wait=50ms", id_text(&command_id).text);
+    assert_status(order_path(5, rest), 200);
+    fixture_exec(db, "DELETE FROM projection_offsets WHERE projection = 'orders'");
+    assert_status(order_path(5, rest), 504);
+    fixture_exec(db, "DELETE FROM projection_offsets WHERE projection <> 'order_commands'");
+    assert_status(order_path(5, rest), 504);
+}
+
 static void an_unknown_command_is_not_waited_for_longer_than_asked(void **state) {
     (void)state;
     int64_t begin_ms = clock_monotonic_ms();
@@ -364,6 +377,7 @@ int main(void) {
         cmocka_unit_test_setup(pages_neither_skip_nor_repeat, begin),
         cmocka_unit_test_setup(bad_parameters_are_refused, begin),
         cmocka_unit_test_setup(a_read_after_a_command_sees_its_effect, begin),
+        cmocka_unit_test_setup(a_read_model_that_has_not_begun_has_seen_nothing, begin),
         cmocka_unit_test_setup(an_unknown_command_is_not_waited_for_longer_than_asked, begin),
         cmocka_unit_test_setup(killed_connections_do_not_disturb_reads, begin),
     };

@@ -181,8 +181,10 @@ static void our_record_under_another_id_is_known(void **state) {
     assert_int_not_equal(schema_ids_of(ids, TOPIC_PRODUCTS, RECORD_PRODUCT), id);
 
     enum record_id record;
-    must(schema_ids_find(ids, id, &record, &err));
+    const struct resolution *resolution;
+    must(schema_ids_resolve(ids, id, &record, &resolution, &err));
     assert_int_equal(record, RECORD_PRODUCT);
+    assert_null(resolution);
     assert_null(schema_ids_foreign_text(ids, id));
     schema_ids_free(ids);
     free(text);
@@ -199,8 +201,9 @@ static void a_foreign_schema_is_poison_by_name(void **state) {
     int32_t id = register_elsewhere(schema);
     struct schema_ids *ids = loaded_ids();
     enum record_id record;
+    const struct resolution *resolution;
     for (int i = 0; i < 2; i++) { // the second time from memory
-        assert_false(schema_ids_find(ids, id, &record, &err));
+        assert_false(schema_ids_resolve(ids, id, &record, &resolution, &err));
         assert_int_equal(err.what, DISP_POISON);
         char expected[64];
         (void)snprintf(expected, sizeof(expected), "schema id %d is elsewhere.Stranger", id);
@@ -217,7 +220,8 @@ static void an_id_nobody_registered_is_poison(void **state) {
     (void)state;
     struct schema_ids *ids = loaded_ids();
     enum record_id record;
-    assert_false(schema_ids_find(ids, INT32_MAX, &record, &err));
+    const struct resolution *resolution;
+    assert_false(schema_ids_resolve(ids, INT32_MAX, &record, &resolution, &err));
     assert_int_equal(err.what, DISP_POISON);
     assert_int_equal(err.code, 404);
     assert_non_null(strstr(err.msg, "schema id 2147483647 is unknown"));

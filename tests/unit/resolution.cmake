@@ -14,6 +14,10 @@ endforeach()
 orderlog_test(NAME test_resolution LABEL unit SOURCES test_resolution.c simulated.c
   LIBS orderlog_event orderlog_service dep::jansson)
 
+# Groups are read so too.
+orderlog_test(NAME test_input LABEL unit SOURCES test_input.c simulated.c
+  LIBS orderlog_stream orderlog_event orderlog_service)
+
 orderlog_test(NAME test_schemas_shipped LABEL unit
   COMMAND ${orderlog_cache}/venv/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/schemas_shipped.py
     $<TARGET_FILE:orderlog_generate>)

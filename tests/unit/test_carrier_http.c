@@ -259,6 +259,29 @@ static void a_refused_request_is_not_repeated_for_ever(void **state) {
     liar_stop(&liar);
 }
 
+static void a_shipment_that_was_cancelled_is_not_asked_after_for_ever(void **state) {
+    (void)state;
+    static struct liar liar;
+    struct id shipment = id_of("shipment", 1);
+    char answer[256];
+    (void)snprintf(answer, sizeof(answer),
+                   "HTTP/1.1 409 No\r\nConnection: close\r\n\r\n"
+                   "{\"shipment_id\":\"%s\",\"status\":\"cancelled\",\"reason\":\"by us\"}",
+                   id_text(&shipment).text);
+    liar_start(&liar, answer);
+    connect_to(liar.url);
+    for (int action = 0; action < SHIPMENT_ACTION_COUNT; action++)
+        ask((uint64_t)action, 1, (enum shipment_action)action);
+    wait_for(SHIPMENT_ACTION_COUNT);
+    for (uint64_t action = 0; action < SHIPMENT_ACTION_COUNT; action++) {
+        assert_string_equal(word(action), "CANCELLED");
+        assert_string_equal(done[action].reason, "by us");
+        assert_false(done[action].track_ready || done[action].track_delivered);
+    }
+    assert_int_equal(atomic_load(&liar.requests), SHIPMENT_ACTION_COUNT);
+    liar_stop(&liar);
+}
+
 // ---- many --------------------------------------------------------------------------------------
 
 static void tracking_thousands_holds_up_nothing(void **state) {
@@ -288,6 +311,7 @@ int main(void) {
         TEST(calls_outlast_a_carrier_that_is_away),
         TEST(a_carrier_killed_on_the_way_delivers_once),
         TEST(a_refused_request_is_not_repeated_for_ever),
+        TEST(a_shipment_that_was_cancelled_is_not_asked_after_for_ever),
         TEST(tracking_thousands_holds_up_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,13 +126,33 @@ static void news_that_a_parcel_is_ready_is_no_event(void **state) {
     assert_int_equal(decision.messages_count, 1);
 }
 
-static void a_cancelled_booking_is_not_answered(void **state) {
-    (void)state;
+static void decide_cancelled(enum shipment_action action) {
+    struct request_shipment request = *shipment_request();
+    request.action = action;
     const struct shipment_reply reply = {.result = SHIPMENT_RESULT_CANCELLED};
-    shipment_decide_reply(&decision, shipment_request(), &reply);
+    decision_begin(&decision, &arena, &policy, 77);
+    shipment_decide_reply(&decision, &request, &reply);
     assert_int_equal(decision.events_count, 1);
     assert_int_equal(decision.events[0].type, RECORD_SHIPMENT_CANCELLED);
+}
+
+static void a_cancel_that_was_done_is_not_answered(void **state) {
+    (void)state;
+    decide_cancelled(SHIPMENT_ACTION_CANCEL);
     assert_int_equal(decision.messages_count, 0);
+}
+
+static void whoever_waits_is_told_that_the_shipment_is_cancelled(void **state) {
+    (void)state;
+    for (int action = 0; action < SHIPMENT_ACTION_COUNT; action++) {
+        if (action == SHIPMENT_ACTION_CANCEL)
+            continue;
+        decide_cancelled((enum shipment_action)action);
+        assert_int_equal(decision.messages_count, 1);
+        const struct shipment_answered *answer = decision.messages[0].body;
+        assert_int_equal(answer->result, SHIPMENT_RESULT_CANCELLED);
+        assert_int_equal(answer->action, action);
+    }
 }
 
 static void a_dispatch_asks_shipping_to_track_the_delivery(void **state) {
@@ -153,7 +173,8 @@ int main(void) {
         TOLD(each_payment_result_has_its_event),
         TOLD(a_booking_asks_shipping_to_track_it),
         TOLD(news_that_a_parcel_is_ready_is_no_event),
-        TOLD(a_cancelled_booking_is_not_answered),
+        TOLD(a_cancel_that_was_done_is_not_answered),
+        TOLD(whoever_waits_is_told_that_the_shipment_is_cancelled),
         TOLD(a_dispatch_asks_shipping_to_track_the_delivery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

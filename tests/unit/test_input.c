@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "event/types.h"
+#include "simulated.h"
 #include "stream/address.h"
 #include "stream/input.h"
 #include "stream/output.h"
@@ -145,6 +146,50 @@ static void a_group_is_its_messages_in_order(void **state) {
                                       &arena, &message, &err),
                          i != 1);
     }
+}
+
+// A later version of the program says where a group came from, and counts its messages first.
+static void a_group_in_another_version_is_read_by_its_schema(void **state) {
+    (void)state;
+    arena_reset(&arena);
+    static struct liar registry_liar; // outlives a test that fails
+    liar_start(&registry_liar,
+               "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+               "{\"schema\": \"{\\\"type\\\": \\\"record\\\", \\\"name\\\": \\\"MessageGroup\\\","
+               "\\\"namespace\\\": \\\"orderlog\\\", \\\"fields\\\": ["
+               "{\\\"name\\\": \\\"count\\\", \\\"type\\\": \\\"int\\\"},"
+               "{\\\"name\\\": \\\"messages\\\", \\\"type\\\": {\\\"type\\\": \\\"array\\\","
+               "\\\"items\\\": \\\"bytes\\\"}},"
+               "{\\\"name\\\": \\\"sender\\\", \\\"type\\\": \\\"string\\\"}]}\"}");
+    struct error err = {0};
+    struct registry *registry = registry_new(registry_liar.url, 5000, &err);
+    struct schema_ids *with_registry = schema_ids_new(registry, &clock_system);
+    assert_true(
+        schema_ids_add(with_registry, TOPIC_ORDERS_INBOX, RECORD_PLACE_ORDER, ID_PLACE, &err));
+
+    struct view messages[] = {place(), place()};
+    struct view ours = group_of(messages, 2);
+    uint32_t body_len = ours.len - MESSAGE_HEADER_LEN;
+    char *bytes = arena_alloc(&arena, ours.len + 4);
+    memcpy(bytes, "\0\0\0\0\x4d\x04", MESSAGE_HEADER_LEN + 1); // schema 77; two messages
+    memcpy(bytes + MESSAGE_HEADER_LEN + 1, ours.ptr + MESSAGE_HEADER_LEN, body_len);
+    memcpy(bytes + MESSAGE_HEADER_LEN + 1 + body_len, "\x04me", 3);
+    rd_kafka_message_t raw = raw_of((struct view){.ptr = bytes, .len = ours.len + 4});
+    for (int i = 0; i < 2; i++) { // the second time from memory
+        struct input_record record;
+        if (!input_open(with_registry, &raw, &arena, &record, &err))
+            fail_msg("%s", err.msg);
+        assert_true(record.is_group);
+        assert_int_equal(record.messages_count, 2);
+        struct message message;
+        assert_true(input_decode(with_registry, TOPIC_ORDERS_INBOX, home, PARTITIONS,
+                                 record.messages[1], &arena, &message, &err));
+        assert_int_equal(message.type, RECORD_PLACE_ORDER);
+    }
+    assert_int_equal(atomic_load(&registry_liar.requests), 1);
+    schema_ids_free(with_registry);
+    registry_free(registry);
+    liar_stop(&registry_liar);
 }
 
 static void an_empty_group_has_no_messages(void **state) {
@@ -291,6 +336,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_keyed_command_is_one_message),
         cmocka_unit_test(a_group_is_its_messages_in_order),
+        cmocka_unit_test(a_group_in_another_version_is_read_by_its_schema),
         cmocka_unit_test(an_empty_group_has_no_messages),
         cmocka_unit_test(a_group_of_too_many_is_refused_whole),
         cmocka_unit_test(a_group_within_a_group_is_refused),

@@ -112,7 +112,8 @@ static void one_id_cannot_mean_two_records(void **state) {
     assert_false(schema_ids_add(ids, TOPIC_B, RECORD_PLACE_ORDER, 11, &err));
     assert_non_null(strstr(err.msg, "schema id 11 of PlaceOrder already means another record"));
     enum record_id record;
-    assert_true(schema_ids_find(ids, 11, &record, &err));
+    const struct resolution *resolution;
+    assert_true(schema_ids_resolve(ids, 11, &record, &resolution, &err));
     assert_int_equal(record, RECORD_RECEIVE_STOCK);
 }
 
@@ -127,7 +128,9 @@ static void two_thousand_ids_are_found_again(void **state) {
     assert_false(schema_ids_add(many, TOPIC_A, RECORD_MESSAGE_GROUP, 1 << 30, &err));
     for (int32_t i = 0; i < IDS; i++) {
         enum record_id record;
-        assert_true(schema_ids_find(many, i % 2 * i * STRIDE + i, &record, &err));
+        const struct resolution *resolution;
+        assert_true(schema_ids_resolve(many, i % 2 * i * STRIDE + i, &record, &resolution, &err));
+        assert_null(resolution);
         assert_int_equal(record, i % RECORD_COUNT);
     }
     schema_ids_free(many);

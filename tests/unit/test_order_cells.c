@@ -72,7 +72,7 @@ LOOKED_UP(pay_unknown, UNKNOWN)
     }
 SHIPPED(ship_booked, BOOK, BOOKED)
 SHIPPED(ship_failed, BOOK, BOOKING_FAILED)
-SHIPPED(ship_cancelled, CANCEL, CANCELLED)
+SHIPPED(ship_cancelled, BOOK, CANCELLED) // a CANCEL that was done is not answered
 SHIPPED(ship_ready, TRACK_READY, READY)
 SHIPPED(ship_dispatched, DISPATCH, DISPATCHED)
 SHIPPED(ship_delivered, TRACK_DELIVERED, DELIVERED)
@@ -108,7 +108,7 @@ static void reach_cancel(struct order_world *w) { order_world_cancel(w, "cancell
 // A payment for which no look-up is left; the order's reservation runs on.
 static void unresolved(struct order_world *w) {
     for (int i = 0; i <= w->policy.payment_lookups_max; i++)
-        pay_unknown(w);
+        deadline(w);
 }
 
 // The reservation's deadline, whatever else is due by then.
@@ -138,13 +138,13 @@ static const struct {
     {"authorising", {reach_place, a_reserved, b_reserved}, "AWAITING_PAYMENT RESERVED REQUESTED NONE", "RELEASE:A:2 RELEASE:B:3 VOID",
      ". key         can nrd ndi   . . . .         con dec . . rej pun         cas cas cas cas cas cas      tmo"},
     {"authorising, outcome unknown", {reach_place, a_reserved, b_reserved, pay_unknown}, "AWAITING_PAYMENT RESERVED UNKNOWN NONE", "RELEASE:A:2 RELEASE:B:3 VOID",
-     ". key         can nrd ndi   . . . .         con dec . . rej pun         cas cas cas cas cas cas      tmo"},
+     ". key         can nrd ndi   . . . .         con dec . . rej .           cas cas cas cas cas cas      tmo"},
     {"authorising, timed out", {reach_place, a_reserved, b_reserved, deadline}, "AWAITING_PAYMENT RESERVED UNKNOWN NONE", "RELEASE:A:2 RELEASE:B:3 VOID",
-     ". key         can nrd ndi   . . . .         con dec . . rej pun         cas cas cas cas cas cas      tmo"},
+     ". key         can nrd ndi   . . . .         con dec . . rej .           cas cas cas cas cas cas      tmo"},
     {"authorising, given up", {reach_place, a_reserved, b_reserved, unresolved}, "NEEDS_ATTENTION RESERVED UNKNOWN NONE", "RELEASE:A:2 RELEASE:B:3 VOID",
      ". key         can nrd ndi   . . . .         con dec . . rej .           cas cas cas cas cas cas      exp"},
     {"confirmed", {reach_place, a_reserved, b_reserved, authorised}, "CONFIRMED RESERVED AUTHORIZED REQUESTED", "RELEASE:A:2 RELEASE:B:3 VOID CANCEL",
-     ". key         can nrd ndi   . . . .         . . . . . .                 bkd shf cas cas cas cas      ."},
+     ". key         can nrd ndi   . . . .         . . . . . .                 bkd shf shf cas cas cas      ."},
     {"ready", {reach_place, a_reserved, b_reserved, authorised, ship_booked}, "READY_TO_SHIP RESERVED AUTHORIZED BOOKED", "RELEASE:A:2 RELEASE:B:3 VOID CANCEL",
      ". key         can aut ndi   . . . .         . . . . . .                 . cas cas aut cas cas        ."},
     {"ready, contradicted", {reach_place, a_reserved, b_reserved, authorised, ship_booked, ship_cancelled}, "NEEDS_ATTENTION RESERVED AUTHORIZED BOOKED", "RELEASE:A:2 RELEASE:B:3 VOID CANCEL",

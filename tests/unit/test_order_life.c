@@ -159,6 +159,28 @@ static void a_dispatch_before_cancel_wins(void **state) {
     assert_int_equal(order_status(world.order), ORDER_STATUS_DISPATCHING);
 }
 
+static void a_booking_answered_cancelled_ends_the_order(void **state) {
+    (void)state;
+    authorise();
+    order_world_shipment(&world, SHIPMENT_ACTION_BOOK, SHIPMENT_RESULT_CANCELLED);
+    assert_string_equal(world.events, "OrderShipmentFailed OrderCancelled");
+    assert_string_equal(world.messages, "RELEASE:A:2 RELEASE:B:3 VOID");
+    order_world_payment(&world, PAYMENT_ACTION_VOID, PAYMENT_RESULT_VOIDED);
+    assert_true(order_is_closed(world.order));
+}
+
+// The parcel was to leave and the money to be captured: people must say what is to become of it.
+static void a_dispatch_answered_cancelled_is_for_people(void **state) {
+    (void)state;
+    authorise();
+    order_world_shipment(&world, SHIPMENT_ACTION_BOOK, SHIPMENT_RESULT_BOOKED);
+    order_world_shipment(&world, SHIPMENT_ACTION_TRACK_READY, SHIPMENT_RESULT_READY);
+    order_world_shipment(&world, SHIPMENT_ACTION_DISPATCH, SHIPMENT_RESULT_CANCELLED);
+    assert_string_equal(world.events, "OrderCaseOpened:CARRIER_CONTRADICTION");
+    assert_string_equal(world.messages, "");
+    assert_int_equal(order_status(world.order), ORDER_STATUS_NEEDS_ATTENTION);
+}
+
 static void a_carriers_fact_never_flips_a_cancelled_order(void **state) {
     (void)state;
     book();
@@ -206,7 +228,7 @@ static void a_confirmed_order_does_not_expire(void **state) {
 static void look_ups_back_off_and_end_in_a_case(void **state) {
     (void)state;
     ship();
-    static const int64_t waits_us[] = {60000000, 120000000, 240000000};
+    static const int64_t waits_us[] = {30000000, 60000000, 120000000};
     for (int32_t i = 0; i < 3; i++) {
         order_world_time(&world, order_deadline_us(world.order));
         assert_string_equal(world.events, "OrderPaymentTimedOut");
@@ -237,7 +259,7 @@ static void the_wait_for_a_look_up_is_bounded(void **state) {
     ship();
     for (int i = 0; i < 40; i++) {
         order_world_time(&world, order_deadline_us(world.order));
-        assert_in_range(order_deadline_us(world.order) - world.now_us, 60000000, 240000000);
+        assert_in_range(order_deadline_us(world.order) - world.now_us, 30000000, 240000000);
     }
 }
 
@@ -270,6 +292,54 @@ static void a_lost_answer_is_found_by_look_up(void **state) {
     assert_string_equal(world.events, "");
 }
 
+// Every call fails after 2 s until the provider is back after 20; the look-ups allowed are few.
+static void an_outage_opens_no_case_and_the_payment_is_found_after_it(void **state) {
+    (void)state;
+    reserve_all();
+    int64_t back_us = world.now_us + 20000000;
+    enum payment_action asked = PAYMENT_ACTION_AUTHORIZE;
+    while (world.now_us < back_us) {
+        world.now_us += 2000000;
+        order_world_payment(&world, asked, PAYMENT_RESULT_UNKNOWN);
+        if (!world.messages[0])
+            order_world_time(&world, order_deadline_us(world.order));
+        assert_string_equal(world.messages, "LOOKUP");
+        asked = PAYMENT_ACTION_LOOKUP;
+    }
+    assert_int_equal(order_status(world.order), ORDER_STATUS_AWAITING_PAYMENT);
+    assert_in_range(world.now_us, back_us, back_us + 15000000);
+    order_world_payment(&world, PAYMENT_ACTION_LOOKUP, PAYMENT_RESULT_AUTHORIZED);
+    assert_int_equal(order_status(world.order), ORDER_STATUS_CONFIRMED);
+}
+
+static void an_unknown_look_up_is_no_news(void **state) {
+    (void)state;
+    reserve_all();
+    order_world_payment(&world, PAYMENT_ACTION_AUTHORIZE, PAYMENT_RESULT_UNKNOWN);
+    int64_t due_us = order_deadline_us(world.order);
+    for (int i = 0; i < 20; i++) {
+        order_world_payment(&world, PAYMENT_ACTION_LOOKUP, PAYMENT_RESULT_UNKNOWN);
+        assert_string_equal(world.events, "");
+        assert_string_equal(world.messages, "");
+    }
+    assert_int_equal(order_deadline_us(world.order), due_us);
+    order_world_time(&world, due_us);
+    assert_string_equal(world.messages, "LOOKUP");
+    assert_int_equal(world.attempt, 2);
+}
+
+static void a_capture_that_is_lost_again_waits_for_its_deadline(void **state) {
+    (void)state;
+    ship();
+    order_world_payment(&world, PAYMENT_ACTION_CAPTURE, PAYMENT_RESULT_UNKNOWN);
+    order_world_payment(&world, PAYMENT_ACTION_LOOKUP, PAYMENT_RESULT_AUTHORIZED);
+    assert_string_equal(world.messages, "CAPTURE");
+    order_world_payment(&world, PAYMENT_ACTION_CAPTURE, PAYMENT_RESULT_UNKNOWN);
+    assert_string_equal(world.messages, "");
+    order_world_time(&world, order_deadline_us(world.order));
+    assert_string_equal(world.messages, "LOOKUP");
+}
+
 static void a_charge_that_never_arrived_is_voided_too(void **state) {
     (void)state;
     reserve_all();
@@ -292,6 +362,15 @@ static void an_answer_to_an_earlier_attempt_asks_for_no_second_look_up(void **st
     world.attempt = 0;
     order_world_payment(&world, PAYMENT_ACTION_AUTHORIZE, PAYMENT_RESULT_UNKNOWN);
     assert_string_equal(world.events, "");
+}
+
+static void an_answer_to_an_earlier_step_asks_for_no_look_up(void **state) {
+    (void)state;
+    ship();
+    world.attempt = 3; // of a look-up while the payment was being authorised
+    order_world_payment(&world, PAYMENT_ACTION_LOOKUP, PAYMENT_RESULT_UNKNOWN);
+    assert_string_equal(world.events, "");
+    assert_string_equal(world.messages, "");
 }
 
 static void a_capture_that_never_arrived_is_repeated(void **state) {
@@ -377,6 +456,8 @@ int main(void) {
         TOLD(a_declined_payment_lists_no_shortage),
         TOLD(a_cancel_before_dispatch_wins),
         TOLD(a_dispatch_before_cancel_wins),
+        TOLD(a_booking_answered_cancelled_ends_the_order),
+        TOLD(a_dispatch_answered_cancelled_is_for_people),
         TOLD(a_carriers_fact_never_flips_a_cancelled_order),
         TOLD(an_unconfirmed_order_expires_and_lets_go_what_never_answered),
         TOLD(a_deadlines_event_is_the_same_after_a_replay),
@@ -386,8 +467,12 @@ int main(void) {
         TOLD(the_wait_for_a_look_up_is_bounded),
         TOLD(two_deadlines_at_once_end_the_order),
         TOLD(a_lost_answer_is_found_by_look_up),
+        TOLD(an_outage_opens_no_case_and_the_payment_is_found_after_it),
+        TOLD(an_unknown_look_up_is_no_news),
+        TOLD(a_capture_that_is_lost_again_waits_for_its_deadline),
         TOLD(a_charge_that_never_arrived_is_voided_too),
         TOLD(an_answer_to_an_earlier_attempt_asks_for_no_second_look_up),
+        TOLD(an_answer_to_an_earlier_step_asks_for_no_look_up),
         TOLD(a_capture_that_never_arrived_is_repeated),
         TOLD(answers_that_are_not_for_this_order_are_ignored),
         TOLD(an_empty_sku_is_nobodys),

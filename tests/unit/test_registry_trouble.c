@@ -110,7 +110,8 @@ static void fixture_stop(struct fixture *fixture) {
 static int find_costs(struct fixture *fixture, int32_t id) {
     int before = atomic_load(&fixture->server.requests);
     enum record_id record;
-    assert_false(schema_ids_find(fixture->ids, id, &record, &err));
+    const struct resolution *resolution;
+    assert_false(schema_ids_resolve(fixture->ids, id, &record, &resolution, &err));
     assert_int_equal(err.what, DISP_POISON);
     char expected[64];
     (void)snprintf(expected, sizeof(expected), "schema id %d is unknown", id);
@@ -218,7 +219,8 @@ static void a_schema_once_fetched_is_never_asked_for_again(void **state) {
                   5000);
     for (int i = 0; i < 3; i++) {
         enum record_id record;
-        assert_false(schema_ids_find(fixture.ids, 5, &record, &err));
+        const struct resolution *resolution;
+        assert_false(schema_ids_resolve(fixture.ids, 5, &record, &resolution, &err));
         assert_int_equal(err.what, DISP_POISON);
         assert_non_null(strstr(err.msg, "schema id 5 is Stranger in the registry"));
         clock_manual_advance_ms(&fixture.clock, 60 * 1000);

@@ -209,17 +209,6 @@ static void a_missing_field_without_default_is_named(void **state) {
     assert_non_null(strstr(err.msg, "CancelOrder.shop_id: the writer does not have the field"));
 }
 
-static void who_takes_only_our_form_is_told(void **state) {
-    (void)state;
-    json_t *older = schema_of(RECORD_CANCEL_ORDER);
-    json_array_remove(fields_of(older), json_array_size(fields_of(older)) - 1);
-    registry_takes(older);
-    enum record_id record;
-    assert_false(schema_ids_find(ids, 77, &record, &err));
-    assert_int_equal(err.what, DISP_POISON);
-    assert_non_null(strstr(err.msg, "another version of orderlog.CancelOrder"));
-}
-
 // ---- schemas and messages that mean harm -------------------------------------------------------
 
 static const char reader_of_one[] = "{\"type\":\"record\",\"name\":\"R\",\"fields\":["
@@ -331,7 +320,6 @@ int main(void) {
         TEST(what_was_read_is_checked_as_ever),
         TEST(a_version_that_cannot_be_read_is_poison_by_field),
         TEST(a_missing_field_without_default_is_named),
-        TEST(who_takes_only_our_form_is_told),
         TEST(a_schema_that_means_harm_is_refused),
         TEST(a_message_costs_no_more_than_its_length_is_worth),
         TEST(a_default_that_does_not_fit_is_refused),
