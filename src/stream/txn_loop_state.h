@@ -53,6 +53,14 @@ struct txn_loop {
     int64_t settle_due_ms;
 };
 
+// The time handed to deciders. It never stands still: the ids of refusals are made from the command
+// and the time, and two of them must differ.
+static inline int64_t txn_loop_tick_us(struct txn_loop *loop) {
+    int64_t now_us = clock_now_us();
+    loop->now_us = now_us > loop->now_us ? now_us : loop->now_us + 1;
+    return loop->now_us;
+}
+
 static inline const char *txn_loop_input_name(const struct txn_loop *loop) {
     return topics[domains[loop->role->domain].inbox].name;
 }
