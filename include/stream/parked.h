@@ -37,6 +37,10 @@ struct parked_letter {
     struct id retry_id;
 };
 
+static inline bool parked_at_is_before(struct parked_at a, struct parked_at b) {
+    return a.offset < b.offset || (a.offset == b.offset && a.index < b.index);
+}
+
 struct parked;
 
 struct parked *parked_new(size_t letters_max, size_t bytes_max); // asserts memory
@@ -63,6 +67,9 @@ void parked_add(struct parked *parked, const void *key, size_t key_len,
 
 // The first letter of the key that waits, and is not called; NULL if there is none.
 struct parked_letter *parked_first(const struct parked *parked, const void *key, size_t key_len);
+
+// The last letter of all keys; NULL if there is none.
+const struct parked_letter *parked_last(const struct parked *parked);
 
 // NULL: no such letter.
 struct parked_letter *parked_find(const struct parked *parked, const void *key, size_t key_len,

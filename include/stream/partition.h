@@ -18,6 +18,7 @@ struct partition {
     void *state;           // the role's; NULL while not restored
     struct parked *parked; // owned; made at take-over, goes with the state
     bool stopped;          // as much is parked as may be: no input is taken
+    bool full_told;        // that so much is parked has been said
 
     int64_t next_offset; // of the input: everything before has been read
 

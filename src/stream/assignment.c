@@ -33,12 +33,13 @@ static bool take_over(struct txn_loop *loop, const rd_kafka_topic_partition_list
                                       .uncommitted = loop->uncommitted};
     struct error err = {0};
     enum takeover_result result;
+    int tries = 0;
     int64_t deadline_ms = clock_monotonic_ms() + TXN_LOOP_TAKEOVER_MS_MAX;
     while ((result = restore(loop, &takeover, partitions, (size_t)list->cnt, &err)) ==
                TAKEOVER_RETRY &&
            clock_monotonic_ms() < deadline_ms && !service_stopping()) {
         LOG(INFO, "take-over waits", F_ERR(&err));
-        (void)service_wait_stop(TXN_LOOP_RETRY_PAUSE_MS);
+        txn_loop_back_off(loop, tries++);
     }
     free(partitions);
     if (result == TAKEOVER_DONE)
@@ -61,7 +62,7 @@ static void assigned(struct txn_loop *loop, rd_kafka_topic_partition_list_t *lis
     for (int i = 0; i < list->cnt; i++) {
         struct partition *partition = &loop->partitions[list->elems[i].partition];
         partition->assigned = true;
-        partition->stopped = false;
+        partition->stopped = partition->full_told = false;
         list->elems[i].offset = partition->committed_offset;
     }
     rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(loop->consumer);

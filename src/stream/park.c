@@ -18,7 +18,9 @@ enum {
     // What a record of the dead letters holds (4 MiB), with room to spare.
     LETTER_VALUE_MAX = 3 << 20,
     LETTER_KEY_MAX = 64 << 10,
-    RETRY_MAX = 256, // letters per transaction; a loop with room for a group has room for them
+    // Of one retry per transaction; a loop with room for a group has room for so many.
+    RETRY_MAX = 256,
+    RETRY_BYTES_MAX = 16 << 20,
 };
 
 static struct view view_of(const char *text) {
@@ -132,9 +134,11 @@ static bool retry(struct txn_loop *loop, struct partition *partition,
     const bool calls = loop->role->poll != NULL;
     const struct view key = asked->parked_key;
     struct parked_letter *letter;
+    size_t bytes = 0;
     for (int i = 0; (letter = parked_first(partition->parked, key.ptr, key.len)); i++) {
-        if (i == RETRY_MAX)
+        if (i == RETRY_MAX || bytes > RETRY_BYTES_MAX)
             return output_retry(loop->output, partition->id, asked, err);
+        bytes += letter->value.len;
         struct error why;
         if (!try_letter(loop, partition, letter, ordinal, &why)) {
             *err = why;
@@ -248,13 +252,10 @@ static void pause_one(struct txn_loop *loop, const struct partition *partition, 
     metrics_set(METRIC_STOPPED, partition->id, pause);
 }
 
-bool park_stops(struct txn_loop *loop, struct partition *partition, const rd_kafka_message_t *raw) {
-    if (partition->stopped)
-        return true;
-    if (!parked_is_full(partition->parked) || input_is_control_record(loop->ids, raw))
-        return false;
-    partition->stopped = true;
-    pause_one(loop, partition, true);
+static void tell_full(const struct txn_loop *loop, struct partition *partition) {
+    if (partition->full_told)
+        return;
+    partition->full_told = true;
     LOG(ERROR,
         "partition stops: as much is parked as parked.letters.max and parked.bytes.max allow. Find "
         "the cause with `orderlog deadletters list`, restart this worker with larger limits, then "
@@ -263,13 +264,33 @@ bool park_stops(struct txn_loop *loop, struct partition *partition, const rd_kaf
         F_INT("offset", partition->next_offset), F_UINT("letters", parked_count(partition->parked)),
         F_UINT("bytes", parked_bytes(partition->parked)),
         F_UINT("keys", parked_keys(partition->parked)));
+}
+
+bool park_keeps_deadlines(struct txn_loop *loop, struct partition *partition) {
+    if (!parked_is_full(partition->parked))
+        return false;
+    tell_full(loop, partition);
+    return true;
+}
+
+bool park_stops(struct txn_loop *loop, struct partition *partition, const rd_kafka_message_t *raw) {
+    if (partition->stopped)
+        return true;
+    if (!parked_is_full(partition->parked) || input_is_control_record(loop->ids, raw))
+        return false;
+    partition->stopped = true;
+    pause_one(loop, partition, true);
+    tell_full(loop, partition);
     return true;
 }
 
 bool park_resume(struct txn_loop *loop, struct error *err) {
     for (int32_t p = 0; p < loop->partitions_count; p++) {
         struct partition *partition = &loop->partitions[p];
-        if (!partition->stopped || !partition->assigned || parked_is_full(partition->parked))
+        if (!partition->full_told || !partition->assigned || parked_is_full(partition->parked))
+            continue;
+        partition->full_told = false;
+        if (!partition->stopped)
             continue;
         // What was read since was thrown away.
         if (!transaction_seek(loop, partition, err))

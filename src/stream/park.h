@@ -32,6 +32,9 @@ bool park_answered(struct txn_loop *loop, struct partition *partition,
 // True when so much is parked that the partition takes no input; said once, and its reading paused.
 bool park_stops(struct txn_loop *loop, struct partition *partition, const rd_kafka_message_t *raw);
 
+// The same for deadlines: more of them might have to be parked.
+bool park_keeps_deadlines(struct txn_loop *loop, struct partition *partition);
+
 // Takes up stopped partitions that have room again.
 bool park_resume(struct txn_loop *loop, struct error *err);
 

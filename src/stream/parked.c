@@ -91,10 +91,6 @@ uint64_t parked_freed(const struct parked *parked) {
     return parked->freed;
 }
 
-static bool is_before(struct parked_at a, struct parked_at b) {
-    return a.offset < b.offset || (a.offset == b.offset && a.index < b.index);
-}
-
 static size_t size_of(const struct parked_letter *letter) {
     return sizeof(*letter) + letter->key.len + letter->value.len;
 }
@@ -102,7 +98,7 @@ static size_t size_of(const struct parked_letter *letter) {
 // The place of the first letter that is not before `at`.
 static size_t place_of(const struct letters *letters, struct parked_at at) {
     size_t place = letters->count;
-    while (place > 0 && !is_before(letters->items[place - 1]->at, at))
+    while (place > 0 && !parked_at_is_before(letters->items[place - 1]->at, at))
         place--;
     return place;
 }
@@ -126,16 +122,26 @@ struct parked_letter *parked_first(const struct parked *parked, const void *key,
 bool parked_holds(const struct parked *parked, const void *key, size_t key_len,
                   struct parked_at at) {
     const struct parked_letter *first = parked_first(parked, key, key_len);
-    return first && is_before(first->at, at);
+    return first && parked_at_is_before(first->at, at);
 }
 
 struct parked_letter *parked_find(const struct parked *parked, const void *key, size_t key_len,
                                   struct parked_at at) {
     const struct letters *letters = letters_of(parked, key, key_len);
     size_t place = letters ? place_of(letters, at) : 0;
-    if (!letters || place == letters->count || is_before(at, letters->items[place]->at))
+    if (!letters || place == letters->count || parked_at_is_before(at, letters->items[place]->at))
         return NULL;
     return letters->items[place];
+}
+
+const struct parked_letter *parked_last(const struct parked *parked) {
+    const struct parked_letter *last = NULL;
+    for (const struct letters *letters = parked->all; letters; letters = letters->next) {
+        const struct parked_letter *its_last = letters->items[letters->count - 1];
+        if (!last || parked_at_is_before(last->at, its_last->at))
+            last = its_last;
+    }
+    return last;
 }
 
 static void insert(struct parked *parked, const void *key, size_t key_len,

@@ -93,6 +93,23 @@ static bool find_end(const struct takeover *takeover, int32_t partition, int64_t
                               rd_kafka_err2str(code));
 }
 
+// Executors answer out of order: their letters may lie after the committed offset.
+static enum takeover_result check(const struct takeover *takeover,
+                                  const struct partition *partition, const struct parked *set,
+                                  struct error *err) {
+    const struct parked_letter *last = parked_last(set);
+    const struct parked_at next = {.offset = partition->committed_offset, .index = PARKED_ALONE};
+    if (takeover->role->poll || !last || parked_at_is_before(last->at, next))
+        return TAKEOVER_DONE;
+    error_set(err, DISP_FATAL, 0,
+              "%s[%d]: the committed offset %" PRId64 " was set back: the input at %" PRId64
+              " was already parked, working on would decide it twice. Commit the offset and "
+              "metadata of the last transaction again.",
+              topics[domains[takeover->role->domain].inbox].name, partition->id,
+              partition->committed_offset, last->at.offset);
+    return TAKEOVER_REFUSED;
+}
+
 static void hand_over(const struct takeover *takeover, struct partition *partition,
                       struct parked *set) {
     partition->parked = set;
@@ -127,6 +144,9 @@ enum takeover_result parked_takeover_run(const struct takeover *takeover,
     }
     if (result == TAKEOVER_DONE && any)
         result = fold_all(takeover, sets, from, until, err);
+    for (size_t i = 0; result == TAKEOVER_DONE && i < count; i++)
+        if (sets[partitions[i]->id])
+            result = check(takeover, partitions[i], sets[partitions[i]->id], err);
     for (size_t i = 0; i < count; i++) {
         int32_t p = partitions[i]->id;
         if (!sets[p])

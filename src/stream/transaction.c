@@ -25,6 +25,7 @@ static void undo(struct txn_loop *loop) {
             partition_rewind(partition);
     }
     loop->open = false;
+    loop->failures++;
 }
 
 bool transaction_seek(struct txn_loop *loop, const struct partition *only, struct error *err) {
@@ -66,6 +67,7 @@ static void commit_succeeded(struct txn_loop *loop) {
         partition_commit_staged(partition, producer->events_next[p]);
     }
     loop->open = false;
+    loop->failures = 0;
     loop->current ^= 1;
     loop->gather_until_us = clock_monotonic_us() + loop->config->commit_linger_ms * 1000;
     metrics_add(METRIC_TRANSACTIONS, 0, 1);
@@ -128,10 +130,11 @@ static enum outcome_found find_outcome(struct txn_loop *loop, struct error *err)
     assert(touched);
     int64_t deadline_ms = clock_monotonic_ms() + TXN_LOOP_TAKEOVER_MS_MAX;
     rd_kafka_topic_partition_list_t *list = NULL;
+    int tries = 0;
     while (takeover_committed(&takeover, &touched, 1, &list, err) != TAKEOVER_DONE) {
         if (clock_monotonic_ms() > deadline_ms)
             return FOUND_NOTHING;
-        (void)service_wait_stop(TXN_LOOP_RETRY_PAUSE_MS);
+        txn_loop_back_off(loop, tries++);
     }
     struct offset_metadata now;
     bool parsed =

@@ -191,6 +191,8 @@ static bool fire(struct txn_loop *loop, struct partition *partition, struct erro
                                  .len = (uint32_t)deadlines.failed_key_len};
         if (why.what != DISP_POISON || !park_deadline(loop, partition, key, &why, err))
             return false;
+        if (parked_is_full(partition->parked))
+            break;
     }
     return true;
 }
@@ -200,7 +202,7 @@ static bool fire_deadlines(struct txn_loop *loop, struct error *err) {
         return true;
     for (int32_t p = 0; p < loop->partitions_count; p++) {
         struct partition *partition = &loop->partitions[p];
-        if (!partition->assigned || partition->stopped)
+        if (!partition->assigned || park_keeps_deadlines(loop, partition))
             continue;
         int64_t deadline_us = loop->role->deadline_us(loop->role->context, partition->state);
         if (deadline_us > clock_now_us() || !caught_up(loop, partition, deadline_us))
@@ -263,7 +265,7 @@ static int idle_ms(const struct txn_loop *loop) {
     if (loop->role->next_due_us)
         due_us = loop->role->next_due_us(loop->role->context);
     for (int32_t p = 0; loop->role->deadline_us && p < loop->partitions_count; p++)
-        if (loop->partitions[p].assigned && !loop->partitions[p].stopped) {
+        if (loop->partitions[p].assigned && !parked_is_full(loop->partitions[p].parked)) {
             int64_t at_us = loop->role->deadline_us(loop->role->context, loop->partitions[p].state);
             if (at_us < due_us)
                 due_us = at_us;
@@ -336,6 +338,7 @@ static bool take_input(struct txn_loop *loop, struct error *err) {
 // One batch, one transaction.
 static void txn_loop_turn(struct txn_loop *loop) {
     struct error err = {0};
+    const int failures = loop->failures;
     loop->messages = 0;
     arena_reset(&loop->arena);
     if (park_resume(loop, &err) && take_input(loop, &err) && take_completions(loop, &err) &&
@@ -343,8 +346,9 @@ static void txn_loop_turn(struct txn_loop *loop) {
         (void)transaction_finish(loop);
     } else if (!loop->done) {
         (void)transaction_settle(loop, &err);
-        (void)service_wait_stop(TXN_LOOP_RETRY_PAUSE_MS);
     }
+    if (loop->failures > failures && !loop->done)
+        txn_loop_back_off(loop, failures);
     report_lag(loop);
     txn_loop_note_stall(loop);
 }
@@ -486,6 +490,7 @@ struct txn_loop *txn_loop_start(const struct config *config, const struct role *
     loop->config = config;
     loop->role = role;
     loop->ids = ids;
+    loop->dice = backoff_dice();
     loop->watchdog = watchdog_register("transaction-loop");
     loop->turn_started_ms = clock_monotonic_ms();
     loop->by = (uint32_t)(clock_now_us() ^ (int64_t)getpid() << 20) | 1;

@@ -105,6 +105,16 @@ class Parked(WorldTest):
         self.assertIn("waits", rows[1]["error"])
         before = self.letters(sick)
         self.assertEqual(before, sorted(before))
+        shown = self.tool("show", "--key", sick, "--error", "made by the test")
+        self.assertEqual(json.loads(shown)["message"]["order_id"], sick)
+        self.assertEqual(len(self.listed("--key", sick, "--topic", "orders.deadletters",
+                                         "--since", "2000-01-31",
+                                         "--until", "2100-01-31T12:00:00+01:00")), 5)
+        for filters in (("--until", "2000-01-31"), ("--topic", "payments"), ("--error", "nothing")):
+            self.assertEqual(self.listed("--key", sick, *filters), [])
+        for bad in (("list", "--topic", "orders.events"), ("list", "--since", "yesterday"),
+                    ("retry",), ("drop",), ("bury", "--all"), ("drop", "--all", "--wait", "-1")):
+            self.tool(*bad, expect=64)
         self.assertIn("5", self.tool("retry", "--key", sick, "--dry-run"))
         self.assertEqual(self.letters(sick), before)
         print(self.tool("retry", "--key", sick), end="")
@@ -170,6 +180,31 @@ class Parked(WorldTest):
         log.check_ids(self)
         log.check_commits(self)
         payment.kill()
+
+    def test_an_offset_set_back_over_parked_input_is_refused(self):
+        """No event tells: what was parked does."""
+        world, log = self.world, self.log
+        worker = world.start("order").await_ready()
+        log.await_quiet(roles=("order",))
+        worker.kill()
+        key, sick = self.order_in(0)
+        offset, metadata = world.offsets("order")[0]
+        worker = world.start("order", fault=f"undecidable=OrderPlaced:{sick}").await_ready()
+        world.place(key)
+        world.flush()
+        self.await_parked(sick, 1)
+        worker.kill()
+        last = world.offsets("order")[0]
+        world.await_empty_group("order")
+        world.set_offset("order", 0, offset, metadata)
+        worker = world.start("order")
+        self.assertEqual(worker.await_exit(), 84)
+        self.assertIn("set back", worker.log())
+        world.await_empty_group("order")
+        world.set_offset("order", 0, *last)
+        world.start("order").await_ready()
+        self.tool("drop", "--key", sick)
+        self.await_parked(sick, 0)
 
     def test_a_deadline_that_cannot_be_decided_parks_its_order(self):
         world, log = self.world, self.log

@@ -81,6 +81,7 @@ static void letters_are_kept_whole_and_in_the_order_of_the_input(void **state) {
     add("a", 9, PARKED_ALONE); // known
     assert_int_equal(parked_count(parked), 4);
     assert_int_equal(parked_keys(parked), 2);
+    assert_int_equal(parked_last(parked)->at.offset, 9);
     static const int64_t offsets[] = {3, 3, 9};
     for (size_t i = 0; i < 3; i++) {
         struct parked_letter *letter = parked_first(parked, KEY("a"));
@@ -93,6 +94,7 @@ static void letters_are_kept_whole_and_in_the_order_of_the_input(void **state) {
     assert_false(parked_has(parked, KEY("a")));
     parked_commit(parked);
     assert_int_equal(parked_keys(parked), 1);
+    assert_int_equal(parked_last(parked)->at.offset, 1);
 }
 
 static void settling_the_last_letter_frees_the_key(void **state) {
