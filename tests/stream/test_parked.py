@@ -289,10 +289,13 @@ class Parked(WorldTest):
         self.assertEqual(asked.wait(timeout=60), 0)
         asked.stdout.close()
         self.await_parked(sick, 0)
-        if not worker.alive():
-            world.start("order")
         log.await_event([sick], "OrderCancelled")
         log.await_quiet()
+        # What was put through does not come back.
+        if worker.alive():
+            worker.kill()
+        worker = world.start("order").await_ready()
+        self.assertNotIn("keys are parked", worker.log())
         self.assertEqual(log.names(sick).count("OrderPlaced"), 1)
         log.check_ids(self)
         log.check_orders(self)
