@@ -8,7 +8,6 @@
 
 #include "service/clock.h"
 #include "service/log.h"
-#include "service/metrics.h"
 #include "transaction.h"
 
 #include <assert.h>
@@ -249,7 +248,6 @@ static void pause_one(struct txn_loop *loop, const struct partition *partition, 
     (void)(pause ? rd_kafka_pause_partitions(loop->consumer, list)
                  : rd_kafka_resume_partitions(loop->consumer, list));
     rd_kafka_topic_partition_list_destroy(list);
-    metrics_set(METRIC_STOPPED, partition->id, pause);
 }
 
 static void tell_full(const struct txn_loop *loop, struct partition *partition) {
@@ -298,8 +296,6 @@ bool park_resume(struct txn_loop *loop, struct error *err) {
         partition->stopped = false;
         if (!loop->paused)
             pause_one(loop, partition, false);
-        else
-            metrics_set(METRIC_STOPPED, p, 0);
         LOG(INFO, "partition goes on", F_STR("topic", txn_loop_input_name(loop)),
             F_INT("partition", p), F_INT("offset", partition->next_offset));
     }

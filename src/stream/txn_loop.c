@@ -283,8 +283,10 @@ static void report_lag(struct txn_loop *loop) {
     loop->lag_due_ms = now_ms + LAG_EVERY_MS;
     for (int32_t p = 0; p < loop->partitions_count; p++) {
         int64_t low, high; // as seen by the last fetch: no round trip
-        const struct parked *parked = loop->partitions[p].parked;
-        metrics_set(METRIC_PARKED_LETTERS, p, parked ? (int64_t)parked_count(parked) : 0);
+        const struct partition *partition = &loop->partitions[p];
+        metrics_set(METRIC_PARKED_LETTERS, p,
+                    partition->assigned ? (int64_t)parked_count(partition->parked) : 0);
+        metrics_set(METRIC_STOPPED, p, partition->assigned && partition->stopped);
         if (loop->partitions[p].assigned &&
             !rd_kafka_get_watermark_offsets(loop->consumer, txn_loop_input_name(loop), p, &low,
                                             &high))
