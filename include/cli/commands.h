@@ -25,6 +25,7 @@ command_fn cmd_keys;
 command_fn cmd_generate;
 command_fn cmd_replay;
 command_fn cmd_events;
+command_fn cmd_deadletters;
 command_fn cmd_status;
 command_fn cmd_verify;
 command_fn cmd_ledger;

@@ -40,6 +40,10 @@
        "Commit after this time at the latest")                                                     \
     MS(commit_linger_ms, "commit.linger.ms", 5, 0, 1000, ROLES_PROCESS,                            \
        "Let messages gather for this time after a commit; the first after a rest is not kept")     \
+    INT(parked_letters_max, "parked.letters.max", 10000, 1, 10000000, ROLES_PROCESS,               \
+        "A partition with so many inputs parked takes no more input")                              \
+    BYTES(parked_bytes_max, "parked.bytes.max", 67108864, 1048576, 17179869184, ROLES_PROCESS,     \
+          "The same for the memory of what is parked, per partition")                              \
     MS(transaction_timeout_ms, "transaction.timeout.ms", 10000, 2000, 900000, ROLES_PROCESS,       \
        "The broker aborts a transaction that is open for longer")                                  \
     MS(session_timeout_ms, "session.timeout.ms", 10000, 1000, 300000,                              \

@@ -41,6 +41,10 @@
               "Sending the offsets and committing a transaction")                                  \
     COUNTER(DEAD_LETTERS, "orderlog_dead_letters_total", NULL, UNLABELLED, 1,                      \
             "Records put aside because they could not be handled")                                 \
+    GAUGE(PARKED_LETTERS, "orderlog_parked_letters", "partition", NUMBERED, 1024,                  \
+          "Inputs parked because they, or others of their key before them, cannot be decided")     \
+    GAUGE(STOPPED, "orderlog_partition_stopped", "partition", NUMBERED, 1024,                      \
+          "1 while a partition takes no input because too much is parked")                         \
     GAUGE(AGGREGATES, "orderlog_aggregates", NULL, UNLABELLED, 1, "Orders or SKUs held in memory") \
     GAUGE(TIMERS, "orderlog_timers", NULL, UNLABELLED, 1, "Deadlines waiting")                     \
     COUNTER(OUTSIDE_TRIES, "orderlog_outside_tries_total", "outcome", NAMED, 3,                    \

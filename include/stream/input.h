@@ -24,6 +24,15 @@ struct input_record {
 bool input_open(const struct schema_ids *ids, const rd_kafka_message_t *raw, struct arena *arena,
                 struct input_record *ret, struct error *err);
 
+// Commands to the worker itself, about what is parked: they may stand in every inbox.
+bool input_is_control(enum record_id type);
+
+// The same of a record, without decoding it.
+bool input_is_control_record(const struct schema_ids *ids, const rd_kafka_message_t *raw);
+
+// The key of a message, which decides its partition. Returns its length, 0 with DISP_POISON.
+size_t input_key(const struct message *message, char key[TOPIC_KEY_MAX], struct error *err);
+
 // One message: decodes it and checks that it may be in this topic and belongs in this partition.
 // False: DISP_POISON.
 bool input_decode(const struct schema_ids *ids, enum topic_id topic, int32_t partition,

@@ -14,6 +14,7 @@
 #include "stream/producer.h"
 
 enum {
+    OUTPUT_RECORD_BYTES_MAX = 1000000, // what brokers take by default, less what they count to it
     OUTPUT_GROUP_BYTES_MAX = 256 * 1024,
     OUTPUT_GROUP_MESSAGES_MAX = 1024,
 };
@@ -31,8 +32,8 @@ void output_begin(struct output *output, struct producer *producer);
 // Forgets the groups gathered so far (the transaction is being aborted).
 void output_drop(struct output *output);
 
-// Sends the events of a decision, gathers its messages. False: DISP_ABORT when producing failed,
-// DISP_FATAL when the decision ran out of memory.
+// Sends the events of a decision, gathers its messages. False: DISP_POISON when any of it is too
+// large or cannot be addressed, and then nothing is written; DISP_ABORT when producing failed.
 bool output_decision(struct output *output, int32_t partition, const struct decision *decision,
                      struct error *err);
 
@@ -43,6 +44,14 @@ bool output_product(struct output *output, int32_t partition, const struct produ
 // What could not be handled, whole. key and value may be NULL.
 bool output_dead_letter(struct output *output, int32_t partition, const struct dead_letter *letter,
                         struct error *err);
+
+// A letter that waits no more, beside the dead letters.
+bool output_letter_settled(struct output *output, int32_t partition,
+                           const struct dead_letter_settled *settled, struct error *err);
+
+// The rest of a retry, to our own inbox: as much as one transaction should do has been done.
+bool output_retry(struct output *output, int32_t partition, const struct retry_parked *retry,
+                  struct error *err);
 
 // Sends what was gathered: the last step before the commit.
 bool output_flush(struct output *output, struct error *err);

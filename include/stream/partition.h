@@ -6,15 +6,19 @@
 #define ORDERLOG_STREAM_PARTITION_H
 
 #include "stream/offset_metadata.h"
+#include "stream/parked.h"
 #include "stream/role.h"
 #include "stream/window.h"
 
 struct partition {
     int32_t id;
-    bool assigned;       // we take its input
-    bool restored;       // state is the fold up to the committed transaction
-    uint32_t generation; // grows with every restore and rewind: tokens of before are stale
-    void *state;         // the role's; NULL while not restored
+    bool assigned;         // we take its input
+    bool restored;         // state is the fold up to the committed transaction
+    uint32_t generation;   // grows with every restore and rewind: tokens of before are stale
+    void *state;           // the role's; NULL while not restored
+    struct parked *parked; // owned; made at take-over, goes with the state
+    bool stopped;          // as much is parked as may be: no input is taken
+    bool full_told;        // that so much is parked has been said
 
     int64_t next_offset; // of the input: everything before has been read
 

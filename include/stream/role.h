@@ -8,12 +8,14 @@
 
 #include "event/message.h"
 #include "stream/output.h"
+#include "stream/parked.h"
 
 // Names one message of one take-over of a partition; a token of an earlier take-over is stale.
 struct stream_token {
     int32_t partition;
     uint32_t generation;
     uint64_t ordinal;
+    uint64_t parked; // serial of the parked letter that is tried again; 0: the message itself
 };
 
 struct stream_input {
@@ -22,6 +24,17 @@ struct stream_input {
     enum record_id type;
     const void *body;          // in the batch's arena, until handle() returns
     struct stream_token token; // for executors
+};
+
+// Deadlines to be turned into events, all up to now_us but at most max: a transaction stays
+// bounded.
+struct stream_deadlines {
+    int32_t partition;
+    int64_t now_us;
+    size_t max;
+    // Filled with DISP_POISON: the key whose deadline cannot be decided.
+    char failed_key[TOPIC_KEY_MAX];
+    size_t failed_key_len;
 };
 
 // A call that has finished; what is the role's own.
@@ -44,8 +57,8 @@ struct role {
                  struct error *err);
 
     // One message. Appends to output. For executors: submits the call and answers later through
-    // completions. False: DISP_POISON sets the message aside (nothing may have been written for
-    // it), every other disposition ends the transaction.
+    // completions. False: DISP_POISON parks the message's key (nothing may have been written for
+    // it, nor changed), every other disposition ends the transaction.
     bool (*handle)(void *context, void *state, const struct stream_input *input,
                    struct output *output, struct error *err);
 
@@ -53,10 +66,13 @@ struct role {
     void (*commit)(void *context, void *state);
     void (*undo)(void *context, void *state);
 
-    // Earliest running deadline (INT64_MAX: none), and turning the passed ones into events; at most
-    // max of them, so that a transaction stays bounded. NULL for executors.
+    // Deadlines; all NULL for who has none. The set of parked keys is handed over once, borrowed
+    // for the state's life: their deadlines do not run.
+    void (*watch_parked)(void *context, void *state, const struct parked *parked);
+    // The earliest running one, INT64_MAX if there is none.
     int64_t (*deadline_us)(void *context, void *state);
-    bool (*fire)(void *context, void *state, int32_t partition, int64_t now_us, size_t max,
+    // False: as for handle().
+    bool (*fire)(void *context, void *state, struct stream_deadlines *deadlines,
                  struct output *output, struct error *err);
 
     // Executors only (NULL otherwise): input is taken only while there is room for messages_max

@@ -5,76 +5,32 @@
 #include "cli/access_key.h"
 
 #include "cli/intern.h"
+#include "cli/tool_producer.h"
 #include "cli/tool_schemas.h"
 #include "event/message.h"
 #include "service/clock.h"
-#include "stream/kafka_conf.h"
 #include "stream/log_reader.h"
 
-#include <librdkafka/rdkafka.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLUSH_MS = 15000, HASH_LEN = 32, SCOPES_TEXT_MAX = 64, KEYS_MAX = 1000000 };
+enum { HASH_LEN = 32, SCOPES_TEXT_MAX = 64, KEYS_MAX = 1000000 };
 
 static const enum topic_id keys_topic = TOPIC_ACCESS_KEYS;
 
 // ---- writing ------------------------------------------------------------------------------------
 
-struct delivery {
-    bool reported;
-    rd_kafka_resp_err_t code;
-};
-
-static void delivered(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque) {
-    (void)client;
-    struct delivery *delivery = opaque;
-    *delivery = (struct delivery){.reported = true, .code = message->err};
-}
-
-static rd_kafka_t *open_producer(const struct config *config, struct delivery *delivery,
-                                 struct error *err) {
-    static const struct kafka_setting settings[] = {
-        {"acks", "all"},
-        {"enable.idempotence", "true"},
-        {"partitioner", "murmur2_random"},
-        {"message.timeout.ms", "10000"},
-        {NULL, NULL},
-    };
-    rd_kafka_conf_t *conf = kafka_conf_new(config, "orderlog.keys", err);
-    if (!conf)
-        return NULL;
-    if (!kafka_conf_set(conf, settings, err)) {
-        rd_kafka_conf_destroy(conf);
-        return NULL;
-    }
-    rd_kafka_conf_set_dr_msg_cb(conf, delivered);
-    rd_kafka_conf_set_opaque(conf, delivery);
-    return kafka_client_new(RD_KAFKA_PRODUCER, conf, err);
-}
-
 // value NULL: a tombstone.
-static bool produce(const struct config *config, const char *id, void *value, size_t value_len,
-                    struct error *err) {
-    struct delivery delivery = {0};
-    rd_kafka_t *client = open_producer(config, &delivery, err);
-    if (!client)
-        return false;
-    static const char type[] = "orderlog.AccessKey";
-    const rd_kafka_resp_err_t code = rd_kafka_producev(
-        client, RD_KAFKA_V_TOPIC(topics[keys_topic].name), RD_KAFKA_V_KEY(id, strlen(id)),
-        RD_KAFKA_V_VALUE(value, value_len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_HEADER("ce_type", type, sizeof(type) - 1), RD_KAFKA_V_END);
-    if (!code)
-        (void)rd_kafka_flush(client, FLUSH_MS);
-    rd_kafka_destroy(client);
-    if (code || delivery.code)
-        return error_set(err, DISP_RETRY, code ? code : delivery.code, "writing to %s: %s",
-                         topics[keys_topic].name, rd_kafka_err2str(code ? code : delivery.code));
-    return delivery.reported ||
-           error_set(err, DISP_RETRY, 0, "writing to %s: no broker acknowledged it in time",
-                     topics[keys_topic].name);
+static bool produce(const struct config *config, const char *id, const void *value,
+                    size_t value_len, struct error *err) {
+    struct tool_producer *producer = tool_producer_open(config, err);
+    bool ok = producer &&
+              tool_producer_send(producer, keys_topic, RECORD_ACCESS_KEY, id, strlen(id), value,
+                                 value_len, err) &&
+              tool_producer_flush(producer, err);
+    tool_producer_close(producer);
+    return ok;
 }
 
 static void hash_secret(const struct access_token *token, uint8_t hash[HASH_LEN]) {

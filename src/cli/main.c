@@ -29,6 +29,7 @@ static const struct command operations[] = {
     {"replay", cmd_replay,
      "Place a file's orders through the gateway and count what becomes of them"},
     {"events", cmd_events, "Print the life of one order from the log"},
+    {"deadletters", cmd_deadletters, "List, show, retry or drop what could not be handled"},
     {"status", cmd_status, "Print how far behind processors and read models are"},
     {"verify", cmd_verify, "Fold the whole log and check what is promised about it"},
     {"ledger", cmd_ledger, "Print the books of the simulated provider or carrier"},
@@ -49,7 +50,7 @@ static void print_help(FILE *out) {
     for (size_t g = 0; g < GROUPS_COUNT; g++) {
         (void)fprintf(out, "\n%s:\n", groups[g].title);
         for (const struct command *c = groups[g].commands; c->name; c++)
-            (void)fprintf(out, "  %-10s %s\n", c->name, c->summary);
+            (void)fprintf(out, "  %-11s %s\n", c->name, c->summary);
     }
     (void)fprintf(out,
                   "\n`orderlog COMMAND --help` tells a command's options, `--print-config` their "

@@ -4,15 +4,9 @@
 // now.
 #include "breaker.h"
 
-enum { DOUBLINGS_MAX = 4, SHIFT_MAX = 20 };
+#include "service/backoff.h"
 
-// splitmix64
-static uint64_t draw(struct breaker *breaker) {
-    uint64_t z = (breaker->dice += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
+enum { DOUBLINGS_MAX = 4 };
 
 bool breaker_allows(const struct breaker *breaker, int64_t now_us) {
     return breaker->state == BREAKER_CLOSED ||
@@ -44,8 +38,8 @@ bool breaker_succeeded(struct breaker *breaker, bool was_probe) {
 static void open_again(struct breaker *breaker, int64_t now_us) {
     int64_t open_us = breaker->open_us << breaker->doublings;
     breaker->state = BREAKER_OPEN;
-    breaker->until_us =
-        now_us + open_us / 2 + (int64_t)(draw(breaker) % (uint64_t)(open_us / 2 + 1));
+    breaker->until_us = now_us + open_us / 2 +
+                        (int64_t)(backoff_roll(&breaker->dice) % (uint64_t)(open_us / 2 + 1));
 }
 
 bool breaker_failed(struct breaker *breaker, bool was_probe, int64_t now_us) {
@@ -61,11 +55,4 @@ bool breaker_failed(struct breaker *breaker, bool was_probe, int64_t now_us) {
         open_again(breaker, now_us);
     }
     return false;
-}
-
-int64_t breaker_backoff_us(struct breaker *breaker, int64_t base_us, int64_t max_us, int tries) {
-    int64_t range_us = base_us << (tries < SHIFT_MAX ? tries : SHIFT_MAX);
-    if (range_us > max_us)
-        range_us = max_us;
-    return (int64_t)(draw(breaker) % (uint64_t)(range_us + 1));
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A circuit breaker, and how long to wait before trying again. Pure but for its own dice. Inner to
-// the clients of provider and carrier.
+// A circuit breaker. Pure but for its own dice. Inner to the clients of provider and carrier.
 //
 //   CLOSED ──failures_max in a row──▶ OPEN ──after a while──▶ PROBING ──success──▶ CLOSED
 //                                      ▲                         │
@@ -37,8 +36,5 @@ bool breaker_send(struct breaker *breaker, int64_t now_us);
 // Outcomes. True: this one closed, or opened, the breaker.
 bool breaker_succeeded(struct breaker *breaker, bool was_probe);
 bool breaker_failed(struct breaker *breaker, bool was_probe, int64_t now_us);
-
-// Full jitter: anything from 0 to base_us doubled `tries` times, at most max_us.
-int64_t breaker_backoff_us(struct breaker *breaker, int64_t base_us, int64_t max_us, int tries);
 
 #endif

@@ -6,10 +6,10 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #include "breaker.h"
 #include "pending.h"
+#include "service/backoff.h"
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
@@ -168,7 +168,7 @@ static void fail(struct http_calls *calls, uint32_t at, const struct wire_reply 
         return;
     }
     int64_t pause_us =
-        breaker_backoff_us(&calls->breaker, backoff_base_us, calls->backoff_max_us, place->tries++);
+        backoff_us(&calls->breaker.dice, backoff_base_us, calls->backoff_max_us, place->tries++);
     int64_t asked_us =
         reply->retry_after_us < retry_after_us_max ? reply->retry_after_us : retry_after_us_max;
     rest(calls, at, pause_us > asked_us ? pause_us : asked_us);
@@ -296,8 +296,7 @@ struct http_calls *http_calls_new(const struct http_client_options *options,
     calls->backoff_max_us = options->backoff_max_ms * 1000;
     calls->breaker.failures_max = options->breaker_failures;
     calls->breaker.open_us = options->breaker_open_ms * 1000;
-    if (getrandom(&calls->breaker.dice, sizeof(calls->breaker.dice), GRND_NONBLOCK) < 0)
-        calls->breaker.dice = (uint64_t)clock_monotonic_us();
+    calls->breaker.dice = backoff_dice();
     calls->ready = calls->done = (struct list){NONE, NONE};
     const struct http_wire_options wire = {
         .url = options->url,

@@ -25,6 +25,9 @@ struct order_role {
 struct orders {
     struct soft_table *table; // order id -> struct order
     struct timers timers;
+    struct timers put_off;       // of parked orders
+    const struct parked *parked; // borrowed
+    uint64_t freed_seen;         // parked_freed() when put_off was last looked through
     int64_t orders_shown, timers_shown; // this partition's part of the gauges
 };
 
@@ -44,6 +47,7 @@ static void partition_free(void *context, void *state) {
     metrics_set_part(METRIC_TIMERS, 0, 0, &orders->timers_shown);
     soft_table_free(orders->table);
     timers_done(&orders->timers);
+    timers_done(&orders->put_off);
     free(orders);
 }
 
@@ -117,6 +121,22 @@ static bool apply(struct orders *orders, int32_t partition, const struct id *id,
     return true;
 }
 
+// Deciding changes an order in place: what cannot be written must leave no trace.
+static const void *keep(struct order_role *self, const struct order *order, struct error *err) {
+    void *copy = order ? arena_alloc(&self->arena, order_size(order)) : NULL;
+    if (copy)
+        memcpy(copy, order, order_size(order));
+    else if (order)
+        error_set(err, DISP_FATAL, 0, "out of memory for a copy of an order");
+    return copy;
+}
+
+static bool put_back(struct order *order, const void *kept, const struct error *err) {
+    if (order && err->what == DISP_POISON)
+        memcpy(order, kept, order_size(kept));
+    return false;
+}
+
 static bool handle(void *context, void *state, const struct stream_input *input,
                    struct output *output, struct error *err) {
     struct order_role *self = context;
@@ -129,9 +149,13 @@ static bool handle(void *context, void *state, const struct stream_input *input,
     struct decision decision;
     decision_begin(&decision, &self->arena, &self->policy, input->now_us);
     struct order *before = soft_table_edit(orders->table, id, sizeof(*id));
+    const void *kept = keep(self, before, err);
+    if (before && !kept)
+        return false;
     struct order *after = before;
     order_decide(&decision, &after, input->type, input->body);
-    return apply(orders, input->partition, id, before, after, &decision, output, err);
+    return apply(orders, input->partition, id, before, after, &decision, output, err) ||
+           put_back(before, kept, err);
 }
 
 static void commit(void *context, void *state) {
@@ -155,14 +179,43 @@ static void undo(void *context, void *state) {
     soft_table_undo(orders->table, restored, orders);
 }
 
+static void watch_parked(void *context, void *state, const struct parked *parked) {
+    (void)context;
+    ((struct orders *)state)->parked = parked;
+}
+
+static bool is_parked(const struct orders *orders, const struct id *id) {
+    char key[ID_TEXT_LEN];
+    if (parked_count(orders->parked) == 0)
+        return false;
+    id_format(id, key);
+    return parked_has(orders->parked, key, sizeof(key));
+}
+
+// Deadlines of orders that may not be parked any more run again.
+static void take_up(struct orders *orders) {
+    if (orders->freed_seen == parked_freed(orders->parked))
+        return;
+    orders->freed_seen = parked_freed(orders->parked);
+    const struct timer *top;
+    while ((top = timers_top(&orders->put_off))) {
+        timers_push(&orders->timers, top->deadline_us, &top->key);
+        timers_pop(&orders->put_off);
+    }
+}
+
 // The order of the top entry if that deadline still runs; outdated entries are dropped.
 static const struct timer *running_top(struct orders *orders) {
+    take_up(orders);
     const struct timer *top;
     while ((top = timers_top(&orders->timers))) {
         const struct order *order =
             soft_table_get(orders->table, &top->key, sizeof(top->key), NULL);
-        if (order && order_deadline_us(order) == top->deadline_us)
+        bool runs = order && order_deadline_us(order) == top->deadline_us;
+        if (runs && !is_parked(orders, &top->key))
             return top;
+        if (runs)
+            timers_push(&orders->put_off, top->deadline_us, &top->key);
         timers_pop(&orders->timers);
     }
     return NULL;
@@ -174,21 +227,32 @@ static int64_t deadline_us(void *context, void *state) {
     return top ? top->deadline_us : INT64_MAX;
 }
 
-static bool fire(void *context, void *state, int32_t partition, int64_t now_us, size_t max,
+static bool fire(void *context, void *state, struct stream_deadlines *deadlines,
                  struct output *output, struct error *err) {
     struct order_role *self = context;
     struct orders *orders = state;
     const struct timer *top;
-    for (size_t i = 0; i < max && (top = running_top(orders)) && top->deadline_us <= now_us; i++) {
+    for (size_t i = 0;
+         i < deadlines->max && (top = running_top(orders)) && top->deadline_us <= deadlines->now_us;
+         i++) {
         struct id id = top->key;
         timers_pop(&orders->timers);
         arena_reset(&self->arena);
         struct decision decision;
-        decision_begin(&decision, &self->arena, &self->policy, now_us);
+        decision_begin(&decision, &self->arena, &self->policy, deadlines->now_us);
         struct order *order = soft_table_edit(orders->table, &id, sizeof(id));
-        order_decide_deadline(&decision, order);
-        if (!apply(orders, partition, &id, order, order, &decision, output, err))
+        const void *kept = keep(self, order, err);
+        if (!kept)
             return false;
+        order_decide_deadline(&decision, order);
+        if (apply(orders, deadlines->partition, &id, order, order, &decision, output, err))
+            continue;
+        if (err->what == DISP_POISON) {
+            id_format(&id, deadlines->failed_key);
+            deadlines->failed_key_len = ID_TEXT_LEN;
+            watch_deadline(orders, &id, kept); // put off: the order is being parked
+        }
+        return put_back(order, kept, err);
     }
     return true;
 }
@@ -213,6 +277,7 @@ struct role *order_role_new(const struct config *config, struct error *err) {
         .handle = handle,
         .commit = commit,
         .undo = undo,
+        .watch_parked = watch_parked,
         .deadline_us = deadline_us,
         .fire = fire,
     };

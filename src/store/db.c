@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/backoff.h"
 #include "service/clock.h"
 #include "service/log.h"
 
@@ -20,7 +21,8 @@ struct db {
     const char *settings; // borrowed
     PGconn *conn;         // NULL when not connected
     uint64_t generation;
-    int64_t retry_delay_ms; // 0: the last attempt succeeded
+    int failures; // to connect, in a row
+    uint64_t dice;
     int64_t retry_at_ms;
     const char *prepared[DB_PREPARED_MAX]; // addresses of statements known to this connection
     int prepared_count;
@@ -33,6 +35,7 @@ struct db *db_new(const char *conninfo, const char *name, const char *settings) 
     db->conninfo = strdup(conninfo);
     db->name = strdup(name);
     db->settings = settings;
+    db->dice = backoff_dice();
     if (db->conninfo && db->name)
         return db;
     db_free(db);
@@ -68,7 +71,7 @@ PGconn *db_conn(struct db *db) {
 }
 
 int64_t db_retry_in_ms(const struct db *db) {
-    if (db->conn || db->retry_delay_ms == 0)
+    if (db->conn || db->failures == 0)
         return 0;
     int64_t left = db->retry_at_ms - clock_monotonic_ms();
     return left > 0 ? left : 0;
@@ -91,10 +94,9 @@ static PGconn *open_connection(const struct db *db) {
 }
 
 static void put_off(struct db *db) {
-    db->retry_delay_ms = db->retry_delay_ms == 0 ? RETRY_FIRST_MS : db->retry_delay_ms * 2;
-    if (db->retry_delay_ms > RETRY_MAX_MS)
-        db->retry_delay_ms = RETRY_MAX_MS;
-    db->retry_at_ms = clock_monotonic_ms() + db->retry_delay_ms;
+    int64_t pause_us =
+        backoff_us(&db->dice, RETRY_FIRST_MS * 1000, RETRY_MAX_MS * 1000, db->failures++);
+    db->retry_at_ms = clock_monotonic_ms() + pause_us / 1000;
 }
 
 // libpq's messages end in a newline and may have several lines.
@@ -129,7 +131,7 @@ bool db_connect(struct db *db, struct error *err) {
         put_off(db);
         return false;
     }
-    db->retry_delay_ms = 0;
+    db->failures = 0;
     return true;
 }
 

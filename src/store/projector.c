@@ -19,6 +19,7 @@
 
 #include "projector_batch.h"
 #include "projector_input.h"
+#include "service/backoff.h"
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
@@ -45,7 +46,8 @@ struct projector {
     struct projector_input input;
     struct projector_batch batch;
     int64_t batch_at_ms; // when the last one began
-    int64_t backoff_ms;
+    uint64_t dice;
+    int failures; // in a row
     int64_t resume_at_ms;
     int64_t housekeeping_at_ms;
     int64_t purge_at_ms;
@@ -60,11 +62,10 @@ static const char settings_fast[] = SETTINGS "SET synchronous_commit = off";
 static const char settings_durable[] = SETTINGS "SET synchronous_commit = on";
 
 static void back_off(struct projector *projector) {
-    projector->backoff_ms =
-        projector->backoff_ms == 0 ? BACKOFF_FIRST_MS : projector->backoff_ms * 2;
-    if (projector->backoff_ms > BACKOFF_MAX_MS)
-        projector->backoff_ms = BACKOFF_MAX_MS;
-    projector->resume_at_ms = clock_monotonic_ms() + projector->backoff_ms;
+    projector->resume_at_ms =
+        clock_monotonic_ms() + backoff_us(&projector->dice, BACKOFF_FIRST_MS * 1000,
+                                          BACKOFF_MAX_MS * 1000, projector->failures++) /
+                                   1000;
 }
 
 // The one place where an error becomes an action.
@@ -158,7 +159,7 @@ static void read_and_apply(struct projector *projector) {
         act_on(projector, &err);
         return;
     }
-    projector->backoff_ms = 0;
+    projector->failures = 0;
     metrics_observe_us(METRIC_PROJECT_BATCH, 0, clock_monotonic_us() - begin_us);
 }
 
@@ -239,6 +240,7 @@ bool projector_start(const struct projector_options *options, struct projector *
     if (!projector)
         return error_set(err, DISP_FATAL, 0, "out of memory");
     projector->options = *options;
+    projector->dice = backoff_dice();
     projector->series = series_of(options->topic);
     projector->set = projection_set_new(options->topic, options->files, options->files_count,
                                         options->names, err);

@@ -5,11 +5,21 @@
 
 #include "service/clock.h"
 #include "service/log.h"
+#include "stream/parked_takeover.h"
 #include "stream/takeover.h"
 #include "transaction.h"
 
 #include <assert.h>
 #include <stdlib.h>
+
+static enum takeover_result restore(const struct txn_loop *loop, const struct takeover *takeover,
+                                    struct partition **partitions, size_t count,
+                                    struct error *err) {
+    enum takeover_result result = takeover_run(takeover, partitions, count, err);
+    if (result != TAKEOVER_DONE)
+        return result;
+    return parked_takeover_run(takeover, partitions, count, loop->partitions_count, err);
+}
 
 static bool take_over(struct txn_loop *loop, const rd_kafka_topic_partition_list_t *list) {
     struct partition **partitions = calloc((size_t)list->cnt + 1, sizeof(struct partition *));
@@ -23,12 +33,13 @@ static bool take_over(struct txn_loop *loop, const rd_kafka_topic_partition_list
                                       .uncommitted = loop->uncommitted};
     struct error err = {0};
     enum takeover_result result;
+    int tries = 0;
     int64_t deadline_ms = clock_monotonic_ms() + TXN_LOOP_TAKEOVER_MS_MAX;
-    while ((result = takeover_run(&takeover, partitions, (size_t)list->cnt, &err)) ==
+    while ((result = restore(loop, &takeover, partitions, (size_t)list->cnt, &err)) ==
                TAKEOVER_RETRY &&
            clock_monotonic_ms() < deadline_ms && !service_stopping()) {
         LOG(INFO, "take-over waits", F_ERR(&err));
-        (void)service_wait_stop(TXN_LOOP_RETRY_PAUSE_MS);
+        txn_loop_back_off(loop, tries++);
     }
     free(partitions);
     if (result == TAKEOVER_DONE)
@@ -51,14 +62,14 @@ static void assigned(struct txn_loop *loop, rd_kafka_topic_partition_list_t *lis
     for (int i = 0; i < list->cnt; i++) {
         struct partition *partition = &loop->partitions[list->elems[i].partition];
         partition->assigned = true;
+        partition->stopped = partition->full_told = false;
         list->elems[i].offset = partition->committed_offset;
     }
     rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(loop->consumer);
     loop->generation = rd_kafka_consumer_group_metadata_generation_id(group);
     rd_kafka_consumer_group_metadata_destroy(group);
     rd_kafka_assign(loop->consumer, list);
-    if (loop->paused)
-        (void)rd_kafka_resume_partitions(loop->consumer, list); // a pause may outlive an assignment
+    (void)rd_kafka_resume_partitions(loop->consumer, list); // a pause may outlive an assignment
     loop->paused = false;
 }
 

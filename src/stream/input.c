@@ -50,6 +50,37 @@ bool input_open(const struct schema_ids *ids, const rd_kafka_message_t *raw, str
     return true;
 }
 
+bool input_is_control(enum record_id type) {
+    return type == RECORD_RETRY_PARKED || type == RECORD_DROP_PARKED;
+}
+
+bool input_is_control_record(const struct schema_ids *ids, const rd_kafka_message_t *raw) {
+    const struct view value = {.ptr = raw->payload, .len = (uint32_t)raw->len};
+    uint32_t id;
+    enum record_id record;
+    struct error unknown;
+    return raw->payload && id_of(value, &id) &&
+           schema_ids_find(ids, (int32_t)id, &record, &unknown) && input_is_control(record);
+}
+
+size_t input_key(const struct message *message, char key[TOPIC_KEY_MAX], struct error *err) {
+    if (!input_is_control(message->type)) {
+        struct address address;
+        if (!address_of_message(message->type, message->body, &address, err))
+            return 0;
+        return address_key(&address, key);
+    }
+    const struct view parked = message->type == RECORD_RETRY_PARKED
+                                   ? ((const struct retry_parked *)message->body)->parked_key
+                                   : ((const struct drop_parked *)message->body)->parked_key;
+    if (parked.len == 0 || parked.len > TOPIC_KEY_MAX) {
+        error_set(err, DISP_POISON, 0, "a parked key has 1 to %d bytes", TOPIC_KEY_MAX);
+        return 0;
+    }
+    memcpy(key, parked.ptr, parked.len);
+    return parked.len;
+}
+
 bool input_decode(const struct schema_ids *ids, enum topic_id topic, int32_t partition,
                   int32_t partitions_count, struct view bytes, struct arena *arena,
                   struct message *ret, struct error *err) {
@@ -57,14 +88,13 @@ bool input_decode(const struct schema_ids *ids, enum topic_id topic, int32_t par
         return error_set(err, DISP_POISON, 0, "a tombstone: inboxes are not compacted");
     if (!message_decode(ids, (const uint8_t *)bytes.ptr, bytes.len, arena, ret, err))
         return false;
-    if (strcmp(record_dirs[ret->type], topics[topic].name) != 0)
+    if (strcmp(record_dirs[ret->type], topics[topic].name) != 0 && !input_is_control(ret->type))
         return error_set(err, DISP_POISON, 0, "%s does not belong into %s",
                          record_types[ret->type]->name, topics[topic].name);
-    struct address address;
-    if (!address_of_message(ret->type, ret->body, &address, err))
-        return false;
     char key[TOPIC_KEY_MAX];
-    size_t key_len = address_key(&address, key);
+    size_t key_len = input_key(ret, key, err);
+    if (key_len == 0)
+        return false;
     int32_t home = topic_partition_of(key, key_len, partitions_count);
     if (home != partition)
         return error_set(err, DISP_POISON, 0, "its key %.*s belongs into partition %d",

@@ -103,6 +103,11 @@ static rd_kafka_headers_t *headers_new(enum domain domain, enum record_id type,
     return headers;
 }
 
+static bool too_large(const struct decided *decided, struct error *err) {
+    return error_set(err, DISP_POISON, 0, "it leads to a %s of more than %d bytes",
+                     record_types[decided->type]->name, OUTPUT_RECORD_BYTES_MAX);
+}
+
 // The record in wire format, in the transaction's memory.
 static uint8_t *encoded(struct output *output, enum topic_id topic, enum record_id type,
                         const void *body, size_t *ret_len, struct error *err) {
@@ -120,10 +125,41 @@ static uint8_t *encoded(struct output *output, enum topic_id topic, enum record_
     return payload;
 }
 
-static bool send_event(struct output *output, int32_t partition, const struct decided *event,
-                       struct error *err) {
+struct payload {
+    uint8_t *bytes; // in the transaction's memory
+    size_t len;
+};
+
+// What cannot be written is found out before anything is sent.
+static bool prepare(struct output *output, const struct decision *decision,
+                    struct payload payloads[DECISION_EVENTS_MAX], struct error *err) {
     enum topic_id topic = domains[output->domain].events;
-    assert(output->route[event->type] == topic && "an event of another domain");
+    if (decision->out_of_memory)
+        return error_set(err, DISP_POISON, 0, "it leads to more output than memory is granted for");
+    for (uint32_t i = 0; i < decision->events_count; i++) {
+        const struct decided *event = &decision->events[i];
+        assert(output->route[event->type] == topic && "an event of another domain");
+        if (record_types[event->type]->size_max(event->body) > CODEC_MESSAGE_BYTES_MAX)
+            return too_large(event, err);
+        payloads[i].bytes = encoded(output, topic, event->type, event->body, &payloads[i].len, err);
+        if (!payloads[i].bytes)
+            return false;
+        if (payloads[i].len > OUTPUT_RECORD_BYTES_MAX)
+            return too_large(event, err);
+    }
+    for (uint32_t i = 0; i < decision->messages_count; i++) {
+        const struct decided *message = &decision->messages[i];
+        struct address address;
+        if (record_types[message->type]->size_max(message->body) > OUTPUT_RECORD_BYTES_MAX)
+            return too_large(message, err);
+        if (!address_of_message(message->type, message->body, &address, err))
+            return error_wrap(err, "it leads to a %s", record_types[message->type]->name);
+    }
+    return true;
+}
+
+static bool send_event(struct output *output, int32_t partition, const struct decided *event,
+                       const struct payload *payload, struct error *err) {
     struct address address;
     if (!address_of_event(event->type, event->body, &address, err)) {
         err->what = DISP_FATAL; // what we decided ourselves cannot be addressed
@@ -131,11 +167,8 @@ static bool send_event(struct output *output, int32_t partition, const struct de
     }
     char key[TOPIC_KEY_MAX];
     size_t key_len = address_key(&address, key);
-    size_t len;
-    uint8_t *payload = encoded(output, topic, event->type, event->body, &len, err);
-    if (!payload)
-        return false;
-    if (!producer_send(output->producer, topic, partition, key, key_len, payload, len,
+    if (!producer_send(output->producer, domains[output->domain].events, partition, key, key_len,
+                       payload->bytes, payload->len,
                        headers_new(output->domain, event->type, address_event_id(event->body)),
                        err))
         return false;
@@ -179,10 +212,8 @@ static bool gather(struct output *output, const struct decided *message, struct 
     enum topic_id topic = output->route[message->type];
     assert(topic != TOPIC_COUNT && topics[topic].kind == TOPIC_INBOX);
     struct address address;
-    if (!address_of_message(message->type, message->body, &address, err)) {
-        err->what = DISP_FATAL;
-        return false;
-    }
+    bool addressed = address_of_message(message->type, message->body, &address, err);
+    assert(addressed && "prepare() has seen it");
     char key[TOPIC_KEY_MAX];
     size_t key_len = address_key(&address, key);
     int32_t partition = topic_partition_of(key, key_len, output->partitions[topic]);
@@ -217,10 +248,11 @@ static bool gather(struct output *output, const struct decided *message, struct 
 
 bool output_decision(struct output *output, int32_t partition, const struct decision *decision,
                      struct error *err) {
-    if (decision->out_of_memory)
-        return error_set(err, DISP_FATAL, 0, "out of memory: one input leads to too much output");
+    struct payload payloads[DECISION_EVENTS_MAX];
+    if (!prepare(output, decision, payloads, err))
+        return false;
     for (uint32_t i = 0; i < decision->events_count; i++)
-        if (!send_event(output, partition, &decision->events[i], err))
+        if (!send_event(output, partition, &decision->events[i], &payloads[i], err))
             return false;
     for (uint32_t i = 0; i < decision->messages_count; i++)
         if (!gather(output, &decision->messages[i], err))
@@ -228,31 +260,50 @@ bool output_decision(struct output *output, int32_t partition, const struct deci
     return true;
 }
 
+// One record of its own.
+static bool send_keyed(struct output *output, enum topic_id topic, int32_t partition,
+                       enum record_id type, const void *body, struct view key, struct error *err) {
+    size_t len;
+    uint8_t *payload = encoded(output, topic, type, body, &len, err);
+    return payload && producer_send(output->producer, topic, partition, key.ptr, key.len, payload,
+                                    len, NULL, err);
+}
+
 bool output_product(struct output *output, int32_t partition, const struct product *product,
                     struct error *err) {
     char key[TOPIC_KEY_MAX];
     size_t key_len = topic_sku_key(product->shop_id.ptr, product->shop_id.len, product->sku.ptr,
                                    product->sku.len, key);
-    size_t len;
-    uint8_t *payload = encoded(output, TOPIC_PRODUCTS, RECORD_PRODUCT, product, &len, err);
-    return payload && producer_send(output->producer, TOPIC_PRODUCTS, partition, key, key_len,
-                                    payload, len, NULL, err);
+    return send_keyed(output, TOPIC_PRODUCTS, partition, RECORD_PRODUCT, product,
+                      (struct view){.ptr = key, .len = (uint32_t)key_len}, err);
 }
 
 bool output_dead_letter(struct output *output, int32_t partition, const struct dead_letter *letter,
                         struct error *err) {
-    enum topic_id topic = domains[output->domain].deadletters;
-    size_t len;
-    uint8_t *payload = encoded(output, topic, RECORD_DEAD_LETTER, letter, &len, err);
-    if (!payload || !producer_send(output->producer, topic, partition, letter->key.ptr,
-                                   letter->key.len, payload, len, NULL, err))
+    if (!send_keyed(output, domains[output->domain].deadletters, partition, RECORD_DEAD_LETTER,
+                    letter, letter->parked_key.ptr ? letter->parked_key : letter->key, err))
         return false;
     metrics_add(METRIC_DEAD_LETTERS, 0, 1);
-    LOG(WARN, "input set aside in the dead letters",
+    const bool parked = letter->parked_key.ptr != NULL;
+    LOG(WARN, parked ? "input parked with its key" : "input set aside in the dead letters",
         F_VIEW("topic", letter->topic.ptr, letter->topic.len),
         F_INT("partition", letter->partition), F_INT("offset", letter->offset),
-        F_INT("index", letter->index), F_VIEW("error", letter->error.ptr, letter->error.len));
+        F_INT("index", letter->index), F_VIEW("error", letter->error.ptr, letter->error.len),
+        parked ? F_VIEW("key", letter->parked_key.ptr, letter->parked_key.len)
+               : F_STR("key", NULL));
     return true;
+}
+
+bool output_letter_settled(struct output *output, int32_t partition,
+                           const struct dead_letter_settled *settled, struct error *err) {
+    return send_keyed(output, domains[output->domain].deadletters, partition,
+                      RECORD_DEAD_LETTER_SETTLED, settled, settled->parked_key, err);
+}
+
+bool output_retry(struct output *output, int32_t partition, const struct retry_parked *retry,
+                  struct error *err) {
+    return send_keyed(output, domains[output->domain].inbox, partition, RECORD_RETRY_PARKED, retry,
+                      retry->parked_key, err);
 }
 
 bool output_flush(struct output *output, struct error *err) {

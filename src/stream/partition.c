@@ -14,6 +14,8 @@ void partition_drop(struct partition *partition, const struct role *role) {
     if (partition->state)
         role->partition_free(role->context, partition->state);
     partition->state = NULL;
+    parked_free(partition->parked);
+    partition->parked = NULL;
     partition->restored = false;
     partition->touched = false;
     partition->generation++;
@@ -47,6 +49,8 @@ void partition_rewind(struct partition *partition) {
     partition->touched = false;
     partition->next_offset = partition->committed_offset;
     partition->window_base = 0;
+    if (partition->parked)
+        parked_undo(partition->parked);
     if (partition->window.answered) {
         bool loaded = window_load(&partition->window, partition->committed.answered,
                                   partition->committed.answered_len);
@@ -77,6 +81,7 @@ void partition_stage(struct partition *partition, int64_t events_new, uint32_t b
 void partition_commit_staged(struct partition *partition, int64_t events_next) {
     partition->committed_offset = partition->staged_offset;
     partition->committed = partition->staged;
+    parked_commit(partition->parked);
     if (partition->staged.answered_len)
         memcpy(partition->committed_answered, partition->staged_answered,
                partition->staged.answered_len);

@@ -25,30 +25,35 @@ static void undo(struct txn_loop *loop) {
             partition_rewind(partition);
     }
     loop->open = false;
+    loop->failures++;
 }
 
-// Puts the consumer back to what is committed; messages fetched before are dropped by the seek.
-static bool rewind_input(struct txn_loop *loop, struct error *err) {
+bool transaction_seek(struct txn_loop *loop, const struct partition *only, struct error *err) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(4);
     for (int32_t p = 0; p < loop->partitions_count; p++)
-        if (loop->partitions[p].assigned)
+        if (loop->partitions[p].assigned && (!only || only == &loop->partitions[p]))
             rd_kafka_topic_partition_list_add(list, txn_loop_input_name(loop), p)->offset =
-                loop->partitions[p].committed_offset;
+                loop->partitions[p].next_offset;
     rd_kafka_error_t *failed =
         list->cnt ? rd_kafka_seek_partitions(loop->consumer, list, TXN_LOOP_CALL_TIMEOUT_MS) : NULL;
     bool sought = !failed;
     if (failed) {
-        error_set(err, DISP_FATAL, rd_kafka_error_code(failed), "rewind: %s",
+        error_set(err, DISP_FATAL, rd_kafka_error_code(failed), "seek: %s",
                   rd_kafka_error_string(failed));
         rd_kafka_error_destroy(failed);
     }
     for (int i = 0; sought && i < list->cnt; i++)
         if (list->elems[i].err)
-            sought = error_set(err, DISP_FATAL, list->elems[i].err, "rewind of %s[%d]: %s",
+            sought = error_set(err, DISP_FATAL, list->elems[i].err, "seek in %s[%d]: %s",
                                txn_loop_input_name(loop), list->elems[i].partition,
                                rd_kafka_err2str(list->elems[i].err));
     rd_kafka_topic_partition_list_destroy(list);
     return sought;
+}
+
+// After undo() we stand where the last commit was.
+static bool rewind_input(struct txn_loop *loop, struct error *err) {
+    return transaction_seek(loop, NULL, err);
 }
 
 static void commit_succeeded(struct txn_loop *loop) {
@@ -62,6 +67,7 @@ static void commit_succeeded(struct txn_loop *loop) {
         partition_commit_staged(partition, producer->events_next[p]);
     }
     loop->open = false;
+    loop->failures = 0;
     loop->current ^= 1;
     loop->gather_until_us = clock_monotonic_us() + loop->config->commit_linger_ms * 1000;
     metrics_add(METRIC_TRANSACTIONS, 0, 1);
@@ -124,10 +130,11 @@ static enum outcome_found find_outcome(struct txn_loop *loop, struct error *err)
     assert(touched);
     int64_t deadline_ms = clock_monotonic_ms() + TXN_LOOP_TAKEOVER_MS_MAX;
     rd_kafka_topic_partition_list_t *list = NULL;
+    int tries = 0;
     while (takeover_committed(&takeover, &touched, 1, &list, err) != TAKEOVER_DONE) {
         if (clock_monotonic_ms() > deadline_ms)
             return FOUND_NOTHING;
-        (void)service_wait_stop(TXN_LOOP_RETRY_PAUSE_MS);
+        txn_loop_back_off(loop, tries++);
     }
     struct offset_metadata now;
     bool parsed =

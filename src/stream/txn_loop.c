@@ -5,12 +5,12 @@
 #include "stream/txn_loop.h"
 
 #include "assignment.h"
+#include "park.h"
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
 #include "service/service.h"
 #include "service/watchdog.h"
-#include "stream/input.h"
 #include "stream/kafka_conf.h"
 #include "transaction.h"
 
@@ -31,44 +31,9 @@ enum {
     LAG_EVERY_MS = 1000,
     SETTLE_EVERY_MS = 250,
     GROUP_MESSAGES_MAX = OUTPUT_GROUP_MESSAGES_MAX,
-    LETTER_VALUE_MAX =
-        3 << 20, // what a record of the dead letters holds (4 MiB), with room to spare
-    LETTER_KEY_MAX = 64 << 10,
 };
 
-// The time handed to deciders. It never stands still: the ids of refusals are made from the command
-// and the time, and two of them must differ.
-static int64_t tick_us(struct txn_loop *loop) {
-    int64_t now_us = clock_now_us();
-    loop->now_us = now_us > loop->now_us ? now_us : loop->now_us + 1;
-    return loop->now_us;
-}
-
 // ---- one record --------------------------------------------------------------------------------
-
-static bool dead_letter(struct txn_loop *loop, const struct input_record *record, int32_t index,
-                        struct view value, const struct error *why, struct error *err) {
-    const struct view topic = {.ptr = txn_loop_input_name(loop),
-                               .len = (uint32_t)strlen(txn_loop_input_name(loop))};
-    struct error reason = *why;
-    // Compressed records may be larger than any topic's limit once they are unpacked.
-    if (value.len > LETTER_VALUE_MAX || record->key.len > LETTER_KEY_MAX)
-        error_wrap(&reason, "not copied, as key and value have %u and %u bytes", record->key.len,
-                   value.len);
-    const struct view none = {0};
-    const struct view text = {.ptr = reason.msg, .len = (uint32_t)strlen(reason.msg)};
-    const struct dead_letter letter = {
-        .topic = topic,
-        .partition = record->partition,
-        .offset = record->offset,
-        .index = index,
-        .error = text,
-        .failed_at = clock_now_us(),
-        .key = record->key.len > LETTER_KEY_MAX ? none : record->key,
-        .value = value.len > LETTER_VALUE_MAX ? none : value,
-    };
-    return output_dead_letter(loop->output, record->partition, &letter, err);
-}
 
 static bool handle_message(struct txn_loop *loop, struct partition *partition,
                            const struct input_record *record, uint32_t index, uint32_t ordinal,
@@ -76,35 +41,23 @@ static bool handle_message(struct txn_loop *loop, struct partition *partition,
     struct error why;
     struct view bytes = record->messages[index];
     struct message message;
-    int32_t letter_index = record->is_group ? (int32_t)index : -1;
     loop->messages++;
     bool executor = partition->window.answered;
     if (executor && window_is_answered(&partition->window, ordinal))
         return true;
-    bool good = input_decode(loop->ids, domains[loop->role->domain].inbox, partition->id,
-                             loop->partitions_count, bytes, &loop->arena, &message, &why);
-    if (good) {
-        const struct stream_input input = {
-            .partition = partition->id,
-            .now_us = tick_us(loop),
-            .type = message.type,
-            .body = message.body,
-            .token = {.partition = partition->id,
-                      .generation = partition->generation,
-                      .ordinal = partition->window_base + ordinal},
-        };
-        good =
-            loop->role->handle(loop->role->context, partition->state, &input, loop->output, &why);
-    }
-    if (good)
-        return true;
-    if (why.what != DISP_POISON) {
+    bool done = true;
+    if (input_decode(loop->ids, domains[loop->role->domain].inbox, partition->id,
+                     loop->partitions_count, bytes, &loop->arena, &message, &why)) {
+        if (!park_or_handle(loop, partition, record, index, &message, ordinal, &done, err))
+            return false;
+    } else if (why.what != DISP_POISON) {
         *err = why;
         return false;
-    }
-    if (!dead_letter(loop, record, letter_index, bytes, &why, err))
+    } else if (!park_aside(loop, record, record->is_group ? (int32_t)index : PARKED_ALONE, bytes,
+                           &why, err)) {
         return false;
-    if (executor)
+    }
+    if (executor && done)
         window_answer(&partition->window, ordinal);
     return true;
 }
@@ -113,6 +66,8 @@ static bool handle_record(struct txn_loop *loop, const rd_kafka_message_t *raw, 
     struct partition *partition = &loop->partitions[raw->partition];
     if (!partition->assigned || raw->offset < partition->next_offset)
         return true; // fetched before a rewind or a revocation
+    if (park_stops(loop, partition, raw))
+        return true;
     if (!transaction_begin(loop, partition, err))
         return false;
     metrics_add(METRIC_RECORDS_IN, 0, 1);
@@ -134,7 +89,7 @@ static bool handle_record(struct txn_loop *loop, const rd_kafka_message_t *raw, 
         loop->messages++;
         if (executor && window_is_answered(&partition->window, first))
             return true;
-        if (!dead_letter(loop, &record, -1, record.value, &why, err))
+        if (!park_aside(loop, &record, PARKED_ALONE, record.value, &why, err))
             return false;
         if (executor)
             window_answer(&partition->window, first);
@@ -152,7 +107,7 @@ static bool client_event(struct txn_loop *loop, const rd_kafka_message_t *raw) {
     if (raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         struct partition *partition = &loop->partitions[raw->partition];
         // Trailing markers have no records: only this moves the position past them.
-        if (partition->assigned && raw->offset > partition->next_offset)
+        if (partition->assigned && !partition->stopped && raw->offset > partition->next_offset)
             partition->next_offset = raw->offset;
         return true;
     }
@@ -196,9 +151,12 @@ static bool take_completions(struct txn_loop *loop, struct error *err) {
             continue;
         }
         uint32_t ordinal = (uint32_t)(completion->token.ordinal - partition->window_base);
-        good =
-            loop->role->complete(loop->role->context, completion, tick_us(loop), loop->output, err);
-        if (good)
+        bool done = true;
+        good = loop->role->complete(loop->role->context, completion, txn_loop_tick_us(loop),
+                                    loop->output, err);
+        if (good && completion->token.parked)
+            good = park_answered(loop, partition, &completion->token, &done, err);
+        if (good && done)
             window_answer(&partition->window, ordinal);
         loop->messages++;
     }
@@ -223,20 +181,34 @@ static bool caught_up(struct txn_loop *loop, struct partition *partition, int64_
     return partition->end_seen_us > deadline_us && partition->next_offset >= partition->end_seen;
 }
 
+static bool fire(struct txn_loop *loop, struct partition *partition, struct error *err) {
+    const struct role *role = loop->role;
+    struct stream_deadlines deadlines = {
+        .partition = partition->id, .now_us = partition->end_seen_us, .max = FIRE_MAX};
+    while (!role->fire(role->context, partition->state, &deadlines, loop->output, err)) {
+        const struct error why = *err;
+        const struct view key = {.ptr = deadlines.failed_key,
+                                 .len = (uint32_t)deadlines.failed_key_len};
+        if (why.what != DISP_POISON || !park_deadline(loop, partition, key, &why, err))
+            return false;
+        if (parked_is_full(partition->parked))
+            break;
+    }
+    return true;
+}
+
 static bool fire_deadlines(struct txn_loop *loop, struct error *err) {
     if (!loop->role->deadline_us)
         return true;
     for (int32_t p = 0; p < loop->partitions_count; p++) {
         struct partition *partition = &loop->partitions[p];
-        if (!partition->assigned)
+        if (!partition->assigned || park_keeps_deadlines(loop, partition))
             continue;
         int64_t deadline_us = loop->role->deadline_us(loop->role->context, partition->state);
         if (deadline_us > clock_now_us() || !caught_up(loop, partition, deadline_us))
             continue;
         // Only deadlines before the end was seen are judged; later ones wait for the next look.
-        if (!transaction_begin(loop, partition, err) ||
-            !loop->role->fire(loop->role->context, partition->state, p, partition->end_seen_us,
-                              FIRE_MAX, loop->output, err))
+        if (!transaction_begin(loop, partition, err) || !fire(loop, partition, err))
             return false;
     }
     return true;
@@ -269,6 +241,9 @@ static void pause_input(struct txn_loop *loop, bool pause) {
     rd_kafka_topic_partition_list_t *list = NULL;
     if (rd_kafka_assignment(loop->consumer, &list))
         return;
+    for (int32_t p = 0; p < loop->partitions_count; p++)
+        if (loop->partitions[p].stopped)
+            (void)rd_kafka_topic_partition_list_del(list, txn_loop_input_name(loop), p);
     (void)(pause ? rd_kafka_pause_partitions(loop->consumer, list)
                  : rd_kafka_resume_partitions(loop->consumer, list));
     rd_kafka_topic_partition_list_destroy(list);
@@ -290,7 +265,7 @@ static int idle_ms(const struct txn_loop *loop) {
     if (loop->role->next_due_us)
         due_us = loop->role->next_due_us(loop->role->context);
     for (int32_t p = 0; loop->role->deadline_us && p < loop->partitions_count; p++)
-        if (loop->partitions[p].assigned) {
+        if (loop->partitions[p].assigned && !parked_is_full(loop->partitions[p].parked)) {
             int64_t at_us = loop->role->deadline_us(loop->role->context, loop->partitions[p].state);
             if (at_us < due_us)
                 due_us = at_us;
@@ -308,6 +283,10 @@ static void report_lag(struct txn_loop *loop) {
     loop->lag_due_ms = now_ms + LAG_EVERY_MS;
     for (int32_t p = 0; p < loop->partitions_count; p++) {
         int64_t low, high; // as seen by the last fetch: no round trip
+        const struct partition *partition = &loop->partitions[p];
+        metrics_set(METRIC_PARKED_LETTERS, p,
+                    partition->assigned ? (int64_t)parked_count(partition->parked) : 0);
+        metrics_set(METRIC_STOPPED, p, partition->assigned && partition->stopped);
         if (loop->partitions[p].assigned &&
             !rd_kafka_get_watermark_offsets(loop->consumer, txn_loop_input_name(loop), p, &low,
                                             &high))
@@ -361,15 +340,17 @@ static bool take_input(struct txn_loop *loop, struct error *err) {
 // One batch, one transaction.
 static void txn_loop_turn(struct txn_loop *loop) {
     struct error err = {0};
+    const int failures = loop->failures;
     loop->messages = 0;
     arena_reset(&loop->arena);
-    if (take_input(loop, &err) && take_completions(loop, &err) && fire_deadlines(loop, &err) &&
-        settle_positions(loop, &err)) {
+    if (park_resume(loop, &err) && take_input(loop, &err) && take_completions(loop, &err) &&
+        fire_deadlines(loop, &err) && settle_positions(loop, &err)) {
         (void)transaction_finish(loop);
     } else if (!loop->done) {
         (void)transaction_settle(loop, &err);
-        (void)service_wait_stop(TXN_LOOP_RETRY_PAUSE_MS);
     }
+    if (loop->failures > failures && !loop->done)
+        txn_loop_back_off(loop, failures);
     report_lag(loop);
     txn_loop_note_stall(loop);
 }
@@ -485,12 +466,14 @@ static bool loop_open(struct txn_loop *loop, struct error *err) {
             return false;
     const struct domain_topics *domain = &domains[loop->role->domain];
     loop->partitions_count = partitions[domain->inbox];
-    if (partitions[domain->events] != loop->partitions_count)
-        return error_set(err, DISP_FATAL, 0,
-                         "%s has %d partitions and %s %d: an order's events must lie in the "
-                         "partition of its input; partition counts cannot be changed",
-                         topics[domain->inbox].name, partitions[domain->inbox],
-                         topics[domain->events].name, partitions[domain->events]);
+    const enum topic_id written[] = {domain->events, domain->deadletters};
+    for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++)
+        if (partitions[written[i]] != loop->partitions_count)
+            return error_set(err, DISP_FATAL, 0,
+                             "%s has %d partitions and %s %d: what an order leads to must lie in "
+                             "the partition of its input; partition counts cannot be changed",
+                             topics[domain->inbox].name, partitions[domain->inbox],
+                             topics[written[i]].name, partitions[written[i]]);
     loop->partitions = calloc((size_t)loop->partitions_count, sizeof(*loop->partitions));
     assert(loop->partitions);
     for (int32_t p = 0; p < loop->partitions_count; p++)
@@ -509,6 +492,7 @@ struct txn_loop *txn_loop_start(const struct config *config, const struct role *
     loop->config = config;
     loop->role = role;
     loop->ids = ids;
+    loop->dice = backoff_dice();
     loop->watchdog = watchdog_register("transaction-loop");
     loop->turn_started_ms = clock_monotonic_ms();
     loop->by = (uint32_t)(clock_now_us() ^ (int64_t)getpid() << 20) | 1;

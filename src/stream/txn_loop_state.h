@@ -5,6 +5,7 @@
 #ifndef ORDERLOG_STREAM_TXN_LOOP_STATE_H
 #define ORDERLOG_STREAM_TXN_LOOP_STATE_H
 
+#include "service/backoff.h"
 #include "service/clock.h"
 #include "service/service.h"
 #include "service/watchdog.h"
@@ -16,7 +17,8 @@
 #include <pthread.h>
 
 enum {
-    TXN_LOOP_RETRY_PAUSE_MS = 100,
+    TXN_LOOP_BACKOFF_BASE_MS = 50,
+    TXN_LOOP_BACKOFF_MAX_MS = 500, // less than a stall
     TXN_LOOP_CALL_TIMEOUT_MS = 10000,
     TXN_LOOP_TAKEOVER_MS_MAX = 120000, // well below max.poll.interval.ms
     TXN_LOOP_STALL_MS = 1000,          // a turn that takes longer may have been a sleep
@@ -43,7 +45,9 @@ struct txn_loop {
 
     bool open; // a transaction is
     bool paused;
-    bool done; // service_fail() was called
+    bool done;    // service_fail() was called
+    int failures; // transactions in a row that were not committed
+    uint64_t dice;
     size_t messages;
     int64_t now_us; // last time handed to a decider
     int64_t turn_started_ms;
@@ -52,6 +56,14 @@ struct txn_loop {
     int64_t lag_due_ms;
     int64_t settle_due_ms;
 };
+
+// The time handed to deciders. It never stands still: the ids of refusals are made from the command
+// and the time, and two of them must differ.
+static inline int64_t txn_loop_tick_us(struct txn_loop *loop) {
+    int64_t now_us = clock_now_us();
+    loop->now_us = now_us > loop->now_us ? now_us : loop->now_us + 1;
+    return loop->now_us;
+}
 
 static inline const char *txn_loop_input_name(const struct txn_loop *loop) {
     return topics[domains[loop->role->domain].inbox].name;
@@ -63,6 +75,13 @@ static inline void txn_loop_note_stall(struct txn_loop *loop) {
     if (now_ms - loop->turn_started_ms > TXN_LOOP_STALL_MS)
         loop->uncertain_until_ms = now_ms + loop->config->session_timeout_ms / 4 + 1000;
     loop->turn_started_ms = now_ms;
+}
+
+// Before what failed is tried again; tries: how often it has failed before.
+static inline void txn_loop_back_off(struct txn_loop *loop, int tries) {
+    int64_t pause_us = backoff_us(&loop->dice, TXN_LOOP_BACKOFF_BASE_MS * 1000,
+                                  TXN_LOOP_BACKOFF_MAX_MS * 1000, tries);
+    (void)service_wait_stop((int)(pause_us / 1000));
 }
 
 // The process has to end: nothing more is begun.

@@ -5,9 +5,16 @@
 //
 //   ORDERLOG_FAULT="commit=done-but-unknown@3,produce=queue-full@10,offsets=kill@7"
 //
+// and a bug of ours: decisions that lead to this event of this order or SKU cannot be written.
+//
+//   ORDERLOG_FAULT="undecidable=OrderPlaced:0f3c…"
+//
 // Each fault is announced on stderr as "fault: commit=done-but-unknown@3", so that a test knows
 // that it happened. One thread makes all these calls: the transaction loop's.
 #include <librdkafka/rdkafka.h>
+
+#include "stream/address.h"
+#include "stream/output.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -199,4 +206,34 @@ rd_kafka_resp_err_t __wrap_rd_kafka_producev(rd_kafka_t *rk, ...) {
     rd_kafka_resp_err_t code = failed ? rd_kafka_error_code(failed) : RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_error_destroy(failed);
     return code;
+}
+
+// ---- a bug of ours -----------------------------------------------------------------------------
+
+static bool is_undecidable(const struct decided *event) {
+    struct address address;
+    struct error err;
+    char key[TOPIC_KEY_MAX], fault[sizeof(key) + 96];
+    if (!address_of_event(event->type, event->body, &address, &err))
+        return false;
+    size_t key_len = address_key(&address, key);
+    (void)snprintf(fault, sizeof(fault), "undecidable=%s:%.*s", record_types[event->type]->name,
+                   (int)key_len, key);
+    const char *at = getenv("ORDERLOG_FAULT");
+    return at && strstr(at, fault);
+}
+
+bool __real_output_decision(struct output *output, int32_t partition,
+                            const struct decision *decision, struct error *err);
+bool __wrap_output_decision(struct output *output, int32_t partition,
+                            const struct decision *decision, struct error *err);
+bool __wrap_output_decision(struct output *output, int32_t partition,
+                            const struct decision *decision, struct error *err) {
+    for (uint32_t i = 0; i < decision->events_count; i++)
+        if (is_undecidable(&decision->events[i])) {
+            static const char name[] = "undecidable";
+            announce(name, sizeof(name) - 1);
+            return error_set(err, DISP_POISON, 0, "made by the test: it cannot be decided");
+        }
+    return __real_output_decision(output, partition, decision, err);
 }

@@ -188,7 +188,8 @@ class Log:
             if "version" in body:
                 wanted = derived_id(body["causation_id"], body["version"])
             elif record.name.endswith("CommandRefused"):
-                wanted = derived_id(body["command_id"], micros(body["occurred_at"]))
+                command_id = body.get("command_id") or body["causation_id"]
+                wanted = derived_id(command_id, micros(body["occurred_at"]))
             else:
                 wanted = derived_id(body["causation_id"], 1)
             test.assertEqual(body["event_id"], wanted, record)

@@ -26,6 +26,7 @@ enum {
     ID_RECEIVE,
     ID_GROUP_ORDERS,
     ID_GROUP_INVENTORY,
+    ID_RETRY_PARKED,
     PARTITIONS = 4,
     BYTES_MAX = 1 << 20,
 };
@@ -44,7 +45,9 @@ static int setup(void **state) {
         schema_ids_add(ids, TOPIC_ORDERS_INBOX, RECORD_PLACE_ORDER, ID_PLACE, &err) &&
         schema_ids_add(ids, TOPIC_INVENTORY_INBOX, RECORD_RECEIVE_STOCK, ID_RECEIVE, &err) &&
         schema_ids_add(ids, TOPIC_ORDERS_INBOX, RECORD_MESSAGE_GROUP, ID_GROUP_ORDERS, &err) &&
-        schema_ids_add(ids, TOPIC_INVENTORY_INBOX, RECORD_MESSAGE_GROUP, ID_GROUP_INVENTORY, &err);
+        schema_ids_add(ids, TOPIC_INVENTORY_INBOX, RECORD_MESSAGE_GROUP, ID_GROUP_INVENTORY,
+                       &err) &&
+        schema_ids_add(ids, TOPIC_ORDERS_INBOX, RECORD_RETRY_PARKED, ID_RETRY_PARKED, &err);
     order_id = id_derive(&order_id, 1);
     char key[ID_TEXT_LEN];
     id_format(&order_id, key);
@@ -276,6 +279,45 @@ static void what_is_not_for_this_inbox_is_poison(void **state) {
                   "does not belong into orders.inbox");
 }
 
+static struct view retry_of(struct view key) {
+    const struct retry_parked retry = {.command_id = {{1}}, .parked_key = key};
+    return encoded(ID_RETRY_PARKED, &retry_parked_type, &retry);
+}
+
+static void a_retry_is_for_the_partition_of_its_key(void **state) {
+    (void)state;
+    arena_reset(&arena);
+    char key[ID_TEXT_LEN];
+    id_format(&order_id, key);
+    struct view bytes = retry_of((struct view){.ptr = key, .len = sizeof(key)});
+    struct message message;
+    struct error err;
+    assert_true(
+        input_decode(ids, TOPIC_ORDERS_INBOX, home, PARTITIONS, bytes, &arena, &message, &err));
+    assert_true(input_is_control(message.type));
+    assert_poison(bytes, (home + 1) % PARTITIONS, "belongs into partition");
+    static const char long_key[TOPIC_KEY_MAX + 1];
+    assert_poison(retry_of((struct view){.ptr = long_key, .len = sizeof(long_key)}), home,
+                  "parked key has 1 to");
+    assert_poison(retry_of((struct view){.ptr = "", .len = 0}), home, "parked key has 1 to");
+}
+
+static void a_command_to_the_worker_is_known_without_decoding(void **state) {
+    (void)state;
+    arena_reset(&arena);
+    rd_kafka_message_t raw = raw_of(retry_of(VIEW("k")));
+    assert_true(input_is_control_record(ids, &raw));
+    raw.len = MESSAGE_HEADER_LEN - 1;
+    assert_false(input_is_control_record(ids, &raw));
+    raw = raw_of((struct view){0});
+    assert_false(input_is_control_record(ids, &raw));
+    raw = raw_of(place());
+    assert_false(input_is_control_record(ids, &raw));
+    struct view message = retry_of(VIEW("k"));
+    raw = raw_of(group_of(&message, 1));
+    assert_false(input_is_control_record(ids, &raw));
+}
+
 static void a_tombstone_is_poison(void **state) {
     (void)state;
     arena_reset(&arena);
@@ -344,6 +386,8 @@ int main(void) {
         cmocka_unit_test(every_truncation_of_a_command_is_poison),
         cmocka_unit_test(what_is_not_for_this_partition_is_poison),
         cmocka_unit_test(what_is_not_for_this_inbox_is_poison),
+        cmocka_unit_test(a_retry_is_for_the_partition_of_its_key),
+        cmocka_unit_test(a_command_to_the_worker_is_known_without_decoding),
         cmocka_unit_test(a_tombstone_is_poison),
         cmocka_unit_test(an_unknown_schema_is_poison_and_named),
         cmocka_unit_test(garbage_is_refused_or_is_no_garbage),

@@ -66,7 +66,7 @@ def letters_come_once(fold):
     """I14, I4"""
     places = Counter((r.body["topic"], r.body["partition"], r.body["offset"], r.body["index"])
                      for domain in gather.DOMAINS for r in fold.log[f"{domain}.deadletters"]
-                     if r.type == "DeadLetter")
+                     if r.type == "DeadLetter" and not r.body.get("retry_id"))
     return [f"{place} was set aside {n} times" for place, n in places.items() if n > 1]
 
 
