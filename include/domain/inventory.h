@@ -4,11 +4,11 @@
 // production too: 0 <= reserved <= on_hand, and on_hand + sold = received + adjustments.
 // State is two small tables, so that a hot SKU with 100,000 reservations is never copied whole:
 // the SKU itself and one entry per (SKU, order) reservation. Commands remembered for their window
-// are a third: key id -> command id.
+// (domain/remembered.h) are a third.
 #ifndef ORDERLOG_DOMAIN_INVENTORY_H
 #define ORDERLOG_DOMAIN_INVENTORY_H
 
-#include "domain/decision.h"
+#include "domain/remembered.h"
 
 enum { INVENTORY_NAME_MAX = 512 };
 
@@ -44,13 +44,6 @@ struct stock {
 // One reservation; quantity 0 = none.
 struct reservation {
     int64_t quantity;
-};
-
-// One remembered command of a SKU; nil key = none.
-struct remembered_command {
-    struct id key_id;
-    struct id command_id;
-    int64_t at_us;
 };
 
 // The slices of state one input touches: the caller looks them up by the input's keys (shop + sku;

@@ -10,7 +10,7 @@
 #ifndef ORDERLOG_DOMAIN_ORDER_H
 #define ORDERLOG_DOMAIN_ORDER_H
 
-#include "domain/decision.h"
+#include "domain/remembered.h"
 
 // The fields every versioned record of orders.events begins with, in the same place.
 struct order_head {
@@ -36,16 +36,26 @@ size_t order_block_size(const struct order_placed *placed);
 size_t order_size(const struct order *order);
 
 // Folds one event. For OrderPlaced, order points to a zeroed block of order_block_size() bytes,
-// 16-byte aligned. Asserts that the version is the next one. OrderCommandRefused is remembered
-// where the order exists (key and command id), and may be handed in with any state.
+// 16-byte aligned. Asserts that the version is the next one. OrderCommandRefused changes no order:
+// only order_remember() takes it.
 void order_evolve(struct order *order, enum record_id type, const void *event);
+
+// The key of a command to an order, NULL for an answer of another domain; and of the command whose
+// outcome an event is, NULL if it is nobody's. OrderPlaced has none here: that the order exists is
+// remembered for ever, by the order itself.
+const struct id *order_input_key(enum record_id type, const void *input);
+const struct id *order_event_key(enum record_id type, const void *event);
+
+// Folds one event into what is remembered of order_event_key(); nothing where that is NULL.
+void order_remember(struct remembered_command *remembered, enum record_id type, const void *event);
 
 // Decides one message of orders.inbox (PlaceOrder, CancelOrder, DispatchOrder, DeliverOrder,
 // StockAnswered, PaymentAnswered, ShipmentAnswered). *order may be NULL (unknown order id). Events
 // are folded into *order as they are emitted; a new order's block is made in the decision's arena
-// and *order is set to it: the caller moves it into its own store.
-void order_decide(struct decision *decision, struct order **order, enum record_id type,
-                  const void *input);
+// and *order is set to it: the caller moves it into its own store. remembered is what is remembered
+// of order_input_key(), folded in the same way; NULL where that is NULL.
+void order_decide(struct decision *decision, struct order **order,
+                  struct remembered_command *remembered, enum record_id type, const void *input);
 
 // The moment the next deadline of this order passes; INT64_MAX if none is running.
 int64_t order_deadline_us(const struct order *order);
@@ -58,13 +68,12 @@ void order_decide_deadline(struct decision *decision, struct order *order);
 bool order_is_closed(const struct order *order);
 
 // Cuts a closed order down in place to what is remembered of it for ever: ids, version, part
-// states, remembered commands. Lines, amounts and deadlines go. Returns the new size, which is also
+// states. Lines, amounts and deadlines go. Returns the new size, which is also
 // order_size(); nothing when done before. A closed order still answers every input.
 size_t order_shrink(struct order *order);
 
 enum order_status order_status(const struct order *order);
 int64_t order_version(const struct order *order);
-int64_t order_placed_at_us(const struct order *order);
 
 // Amounts of an order before it exists: used by the gateway (expected_total) and by the decider.
 // False, with a reason and the line (or -1), when a quantity, price or sum is out of range.

@@ -52,6 +52,9 @@
         "Look-ups of an unknown payment before a case is opened for people")                       \
     MS(order_command_window_ms, "order.command.window.ms", 86400000, 60000, 2592000000,            \
        ROLE_ORDER | ROLE_INVENTORY, "How long a command's key and outcome are remembered")         \
+    INT(commands_remembered_max, "commands.remembered.max", 1000000, 1000, 100000000,              \
+        ROLE_ORDER | ROLE_INVENTORY,                                                               \
+        "Commands remembered per partition; above it the oldest are forgotten before their time")  \
     MS(payment_call_timeout_ms, "payment.call.timeout.ms", 2000, 10, 120000, ROLE_PAYMENT,         \
        "A provider's answer that takes longer counts as unknown")                                  \
     INT(payment_inflight_max, "payment.inflight.max", 1000, 1, 100000, ROLE_PAYMENT,               \

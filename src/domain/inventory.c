@@ -336,8 +336,7 @@ static void decide_adjust(struct decision *decision, struct inventory_slice *sli
 static bool answered_before(struct decision *decision, struct inventory_slice *slice,
                             const struct stock_command_head *command) {
     const struct remembered_command *remembered = slice->remembered;
-    if (!id_equal(&remembered->key_id, &command->key_id) || id_is_nil(&command->key_id) ||
-        decision->now_us - remembered->at_us > decision->policy->command_window_us)
+    if (!remembered_stands(remembered, &command->key_id, decision))
         return false;
     if (!id_equal(&remembered->command_id, &command->command_id))
         refuse(decision, slice, command, STOCK_REFUSAL_KEY_REUSED, 0,

@@ -20,9 +20,8 @@ size_t order_block_size(const struct order_placed *placed) {
     size_t text_len = placed->shop_id.len + placed->payment_method.len;
     for (uint32_t i = 0; i < placed->lines_count; i++)
         text_len += placed->lines[i].sku.len;
-    return aligned(sizeof(struct order) + ORDER_MEMORIES_MAX * sizeof(struct order_memory) +
-                   sizeof(struct order_open) + placed->lines_count * sizeof(struct order_item) +
-                   text_len);
+    return aligned(sizeof(struct order) + sizeof(struct order_open) +
+                   placed->lines_count * sizeof(struct order_item) + text_len);
 }
 
 size_t order_size(const struct order *order) {
@@ -31,8 +30,7 @@ size_t order_size(const struct order *order) {
 
 const struct order_open *order_opened_const(const struct order *order) {
     assert(!order->shrunk);
-    return (const struct order_open *)((const char *)(order + 1) +
-                                       order->memories_capacity * sizeof(struct order_memory));
+    return (const struct order_open *)(order + 1);
 }
 
 struct order_open *order_opened(struct order *order) {
@@ -124,12 +122,10 @@ static uint32_t text_put(struct order *order, uint32_t *at, struct view text) {
 static void evolve_placed(struct order *order, const struct order_placed *placed) {
     assert(order->version == 0);
     order->size = (uint32_t)order_block_size(placed);
-    order->memories_capacity = ORDER_MEMORIES_MAX;
     order->life = ORDER_LIFE_OPEN;
     order->reservation = RESERVATION_STATUS_PENDING;
     order->payment = PAYMENT_STATUS_NONE;
     order->shipment = SHIPMENT_STATUS_NONE;
-    order->placed_at_us = placed->occurred_at;
     order->order_id = placed->order_id;
     order->place_command_id = placed->causation_id;
 
@@ -163,44 +159,44 @@ static void evolve_placed(struct order *order, const struct order_placed *placed
 
 // ---- remembered commands -----------------------------------------------------------------------
 
-const struct order_memory *order_remembered(const struct order *order, const struct id *key_id) {
-    const struct order_memory *memories = (const struct order_memory *)(order + 1);
-    for (uint32_t i = 0; i < order->memories_count; i++)
-        if (id_equal(&memories[i].key_id, key_id))
-            return &memories[i];
+static const struct id *key_if(bool has_key, const struct id *key_id) {
+    return has_key ? key_id : NULL;
+}
+
+const struct id *order_event_key(enum record_id type, const void *event) {
+    switch ((int)type) {
+    case RECORD_ORDER_COMMAND_REFUSED:
+        return &((const struct order_command_refused *)event)->key_id;
+    case RECORD_ORDER_CANCELLED: {
+        const struct order_cancelled *cancelled = event;
+        return key_if(cancelled->has_key_id, &cancelled->key_id);
+    }
+    case RECORD_ORDER_DISPATCH_AUTHORISED: {
+        const struct order_dispatch_authorised *authorised = event;
+        return key_if(authorised->has_key_id, &authorised->key_id);
+    }
+    case RECORD_ORDER_DELIVERED: {
+        const struct order_delivered *delivered = event;
+        return key_if(delivered->has_key_id, &delivered->key_id);
+    }
+    }
     return NULL;
 }
 
-static void memory_drop(struct order *order, uint32_t at) {
-    struct order_memory *memories = order_memories(order);
-    order->memories_count--;
-    memmove(memories + at, memories + at + 1, (order->memories_count - at) * sizeof(*memories));
-    memset(memories + order->memories_count, 0, sizeof(*memories));
-}
-
-static void remember(struct order *order, const struct id *key_id, const struct id *command_id,
-                     int64_t at_us, bool accepted) {
-    struct order_memory *memories = order_memories(order);
-    const struct order_memory *same = order_remembered(order, key_id);
-    if (same)
-        memory_drop(order, (uint32_t)(same - memories));
-    for (uint32_t i = 0; order->memories_count == order->memories_capacity; i++) {
-        if (i == order->memories_count)
-            return;
-        if (!memories[i].accepted)
-            memory_drop(order, i);
+void order_remember(struct remembered_command *remembered, enum record_id type, const void *event) {
+    const struct id *key_id = order_event_key(type, event);
+    if (!key_id)
+        return;
+    if (type == RECORD_ORDER_COMMAND_REFUSED) {
+        // A command under a reused key does not replace the one that the key stands for.
+        const struct order_command_refused *refused = event;
+        if (refused->reason != ORDER_REFUSAL_KEY_REUSED)
+            *remembered =
+                (struct remembered_command){*key_id, refused->causation_id, refused->occurred_at};
+        return;
     }
-    struct order_memory *memory = &memories[order->memories_count++];
-    memory->key_id = *key_id;
-    memory->command_id = *command_id;
-    memory->at_us = at_us;
-    memory->accepted = accepted;
-}
-
-// A command under a reused key does not replace the one that the key stands for.
-static void evolve_refused(struct order *order, const struct order_command_refused *refused) {
-    if (order && refused->reason != ORDER_REFUSAL_KEY_REUSED)
-        remember(order, &refused->key_id, &refused->causation_id, refused->occurred_at, false);
+    const struct order_head *head = event;
+    *remembered = (struct remembered_command){*key_id, head->causation_id, head->occurred_at};
 }
 
 // ---- the other events --------------------------------------------------------------------------
@@ -275,28 +271,6 @@ static void evolve_case(struct order *order, const struct order_case_opened *eve
     order->cases |= (uint8_t)(1 << event->reason);
 }
 
-static void accepted(struct order *order, const struct order_head *head, bool has_key,
-                     const struct id *key_id) {
-    if (has_key)
-        remember(order, key_id, &head->causation_id, head->occurred_at, true);
-}
-
-static void evolve_cancelled(struct order *order, const struct order_cancelled *event) {
-    accepted(order, (const struct order_head *)event, event->has_key_id, &event->key_id);
-    evolve_ended(order, ORDER_LIFE_CANCELLED, event->has_deadline, event->deadline);
-}
-
-static void evolve_dispatch_authorised(struct order *order,
-                                       const struct order_dispatch_authorised *event) {
-    accepted(order, (const struct order_head *)event, event->has_key_id, &event->key_id);
-    order->shipment = SHIPMENT_STATUS_DISPATCH_AUTHORISED;
-}
-
-static void evolve_delivered(struct order *order, const struct order_delivered *event) {
-    accepted(order, (const struct order_head *)event, event->has_key_id, &event->key_id);
-    order->shipment = SHIPMENT_STATUS_DELIVERED;
-}
-
 static void evolve_confirmed(struct order *order) {
     order->life = ORDER_LIFE_CONFIRMED;
     order->shipment = SHIPMENT_STATUS_REQUESTED;
@@ -357,20 +331,22 @@ static void evolve_versioned(struct order *order, enum record_id type, const voi
         order->shipment = SHIPMENT_STATUS_FAILED;
         return;
     case RECORD_ORDER_DISPATCH_AUTHORISED:
-        evolve_dispatch_authorised(order, event);
+        order->shipment = SHIPMENT_STATUS_DISPATCH_AUTHORISED;
         return;
     case RECORD_ORDER_DISPATCHED:
         evolve_dispatched(order, event);
         return;
     case RECORD_ORDER_DELIVERED:
-        evolve_delivered(order, event);
+        order->shipment = SHIPMENT_STATUS_DELIVERED;
         return;
     case RECORD_ORDER_COMPLETED:
         order->life = ORDER_LIFE_COMPLETED;
         return;
-    case RECORD_ORDER_CANCELLED:
-        evolve_cancelled(order, event);
+    case RECORD_ORDER_CANCELLED: {
+        const struct order_cancelled *cancelled = event;
+        evolve_ended(order, ORDER_LIFE_CANCELLED, cancelled->has_deadline, cancelled->deadline);
         return;
+    }
     case RECORD_ORDER_REJECTED: {
         const struct order_rejected *rejected = event;
         evolve_ended(order, ORDER_LIFE_REJECTED, rejected->has_deadline, rejected->deadline);
@@ -389,10 +365,6 @@ static void evolve_versioned(struct order *order, enum record_id type, const voi
 }
 
 void order_evolve(struct order *order, enum record_id type, const void *event) {
-    if (type == RECORD_ORDER_COMMAND_REFUSED) {
-        evolve_refused(order, event);
-        return;
-    }
     const struct order_head *head = event;
     assert(order && head->version == order->version + 1);
     evolve_versioned(order, type, event);
@@ -413,13 +385,11 @@ size_t order_shrink(struct order *order) {
     assert(order_is_closed(order));
     if (order->shrunk)
         return order->size;
-    uint32_t shop_at =
-        (uint32_t)(sizeof(*order) + order->memories_count * sizeof(struct order_memory));
+    uint32_t shop_at = (uint32_t)sizeof(*order);
     size_t size = aligned(shop_at + order->shop_len);
     memmove((char *)order + shop_at, (char *)order + order->shop_at, order->shop_len);
     memset((char *)order + shop_at + order->shop_len, 0, size - shop_at - order->shop_len);
     order->shop_at = shop_at;
-    order->memories_capacity = order->memories_count;
     order->shrunk = 1;
     order->size = (uint32_t)size;
     return size;

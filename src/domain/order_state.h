@@ -2,8 +2,8 @@
 //
 // The folded order as one block without pointers, so that memcpy saves, restores and moves it:
 //
-//   open:    | struct order | memories, capacity 4 | struct order_open | items by SKU | text |
-//   closed:  | struct order | memories in use      | shop |
+//   open:    | struct order | struct order_open | items by SKU | text |
+//   closed:  | struct order | shop |
 //
 // Text is the shop, the payment method and the SKUs, addressed by offsets from the block's start.
 // There is no padding with undefined bytes: two folds of the same events are equal by memcmp.
@@ -36,8 +36,6 @@ enum order_case {
     ORDER_CASE_CARRIER_CONTRADICTION = 1 << CASE_REASON_CARRIER_CONTRADICTION,
 };
 
-enum { ORDER_MEMORIES_MAX = 4 };
-
 // One distinct SKU; quantities of repeated lines summed. Sorted by SKU bytes.
 struct order_item {
     int64_t available; // as inventory saw it when it refused
@@ -48,30 +46,18 @@ struct order_item {
     uint8_t unused[5];
 };
 
-// One command that had its outcome here. An accepted one is never pushed out by refused ones.
-struct order_memory {
-    struct id key_id;
-    struct id command_id;
-    int64_t at_us;
-    uint64_t accepted; // 0 or 1
-};
-
 // What a closed order keeps.
 struct order {
     uint32_t size; // of the whole block
     uint32_t shop_at;
     uint16_t shop_len;
-    uint8_t memories_count;
-    uint8_t memories_capacity;
     uint8_t life;        // enum order_life
     uint8_t reservation; // enum reservation_status
     uint8_t payment;     // enum payment_status
     uint8_t shipment;    // enum shipment_status
     uint8_t cases;       // enum order_case
     uint8_t shrunk;      // 1: struct order_open and what follows is gone
-    uint8_t unused[6];
     int64_t version;
-    int64_t placed_at_us;
     struct id order_id;
     struct id place_command_id; // correlation id of everything that happens to the order
 };
@@ -97,13 +83,8 @@ struct order_open {
 };
 
 _Static_assert(sizeof(struct order_item) == 24, "no padding");
-_Static_assert(sizeof(struct order_memory) == 48, "no padding");
-_Static_assert(sizeof(struct order) == 72, "no padding");
+_Static_assert(sizeof(struct order) == 56, "no padding");
 _Static_assert(sizeof(struct order_open) == 80, "no padding");
-
-static inline struct order_memory *order_memories(struct order *order) {
-    return (struct order_memory *)(order + 1);
-}
 
 // Asserts that the order was not shrunk.
 struct order_open *order_opened(struct order *order);
@@ -124,9 +105,6 @@ static inline bool order_is_terminal(const struct order *order) {
 
 // The status that the four machines amount to when open cases are left aside.
 enum order_status order_stage(const struct order *order);
-
-// The remembered command of this key, NULL if there is none.
-const struct order_memory *order_remembered(const struct order *order, const struct id *key_id);
 
 // What no input may break: aborts the process on our own bugs.
 void order_assert_sound(const struct order *order);

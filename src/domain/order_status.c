@@ -46,10 +46,6 @@ int64_t order_version(const struct order *order) {
     return order->version;
 }
 
-int64_t order_placed_at_us(const struct order *order) {
-    return order->placed_at_us;
-}
-
 int64_t order_deadline_us(const struct order *order) {
     if (order->shrunk)
         return INT64_MAX;
@@ -83,7 +79,6 @@ void order_assert_sound(const struct order *order) {
     assert(order->life != ORDER_LIFE_CONFIRMED || charging ||
            order->payment == PAYMENT_STATUS_AUTHORIZED);
     assert(order->life != ORDER_LIFE_OPEN || order->shipment == SHIPMENT_STATUS_NONE);
-    assert(order->memories_count <= order->memories_capacity);
     if (order->shrunk)
         return;
 

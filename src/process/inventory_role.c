@@ -4,11 +4,11 @@
 // small entry of each, however hot the SKU is.
 #include "process/roles.h"
 
+#include "command_memory.h"
 #include "domain/inventory.h"
 #include "service/metrics.h"
 #include "stream/address.h"
 #include "stream/soft_table.h"
-#include "stream/timers.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -17,22 +17,19 @@
 enum {
     DECISION_BYTES_MAX = 16 << 20,
     RESERVATION_KEY_MAX = sizeof(struct id) + TOPIC_KEY_MAX,
-    FORGET_MAX = 64, // remembered commands dropped per commit
 };
 
 struct inventory_role {
     struct role role;
     struct policy policy;
+    size_t commands_max;
     struct arena arena;
 };
 
 struct shelf {
     struct soft_table *stocks;       // shop/SKU -> struct stock
     struct soft_table *reservations; // order id, shop/SKU -> struct reservation
-    struct soft_table *remembered;   // key id -> struct remembered_command
-    struct timers forget;            // when a remembered command's window is over
-    const struct policy *policy;
-    int64_t now_us;
+    struct command_memory *commands;
 };
 
 // Working copies of what one input touches, and the keys to put them back under.
@@ -41,7 +38,6 @@ struct touched {
     size_t stock_key_len;
     uint8_t reservation_key[RESERVATION_KEY_MAX];
     size_t reservation_key_len; // 0: none
-    struct id key_id;           // nil: none
     struct stock stock;
     struct reservation reservation;
     struct remembered_command remembered;
@@ -55,8 +51,7 @@ static void *partition_new(void *context, int32_t partition) {
     assert(shelf);
     shelf->stocks = soft_table_new();
     shelf->reservations = soft_table_new();
-    shelf->remembered = soft_table_new();
-    shelf->policy = &self->policy;
+    shelf->commands = command_memory_new(self->policy.command_window_us, self->commands_max);
     return shelf;
 }
 
@@ -65,8 +60,7 @@ static void partition_free(void *context, void *state) {
     struct shelf *shelf = state;
     soft_table_free(shelf->stocks);
     soft_table_free(shelf->reservations);
-    soft_table_free(shelf->remembered);
-    timers_done(&shelf->forget);
+    command_memory_free(shelf->commands);
     free(shelf);
 }
 
@@ -85,7 +79,7 @@ static void touch(const struct shelf *shelf, const struct address *address,
     copy_entry(shelf->stocks, ret->stock_key, ret->stock_key_len, &ret->stock, sizeof(ret->stock));
     ret->slice = (struct inventory_slice){.stock = &ret->stock};
     ret->reservation_key_len = 0;
-    ret->key_id = (struct id){0};
+    ret->remembered = (struct remembered_command){0};
     if (order_id) {
         memcpy(ret->reservation_key, order_id, sizeof(*order_id));
         memcpy(ret->reservation_key + sizeof(*order_id), ret->stock_key, ret->stock_key_len);
@@ -95,9 +89,7 @@ static void touch(const struct shelf *shelf, const struct address *address,
         ret->slice.reservation = &ret->reservation;
     }
     if (key_id) {
-        ret->key_id = *key_id;
-        copy_entry(shelf->remembered, key_id, sizeof(*key_id), &ret->remembered,
-                   sizeof(ret->remembered));
+        ret->remembered = command_memory_get(shelf->commands, key_id);
         ret->slice.remembered = &ret->remembered;
     }
 }
@@ -121,18 +113,7 @@ static void put_back(struct shelf *shelf, const struct touched *touched) {
                                   touched->reservation_key_len, sizeof(touched->reservation)),
                    &touched->reservation, sizeof(touched->reservation));
     }
-    if (!id_is_nil(&touched->key_id) && !id_is_nil(&touched->remembered.key_id)) {
-        const struct remembered_command *known =
-            soft_table_get(shelf->remembered, &touched->key_id, sizeof(touched->key_id), NULL);
-        if (!known || known->at_us != touched->remembered.at_us) {
-            memcpy(soft_table_put(shelf->remembered, &touched->key_id, sizeof(touched->key_id),
-                                  sizeof(touched->remembered)),
-                   &touched->remembered, sizeof(touched->remembered));
-            timers_push(&shelf->forget,
-                        touched->remembered.at_us + shelf->policy->command_window_us,
-                        &touched->key_id);
-        }
-    }
+    command_memory_put(shelf->commands, &touched->remembered);
 }
 
 // The order an event is about, or the key of the command that caused it.
@@ -232,7 +213,6 @@ static bool handle(void *context, void *state, const struct stream_input *input,
         return error_set(err, DISP_POISON, 0, "inventory does not know what to do with a %s",
                          record_types[input->type]->name);
     }
-    shelf->now_us = input->now_us;
     struct touched touched;
     touch(shelf, &address, order_id, key_id, &touched);
     arena_reset(&self->arena);
@@ -250,29 +230,12 @@ static bool handle(void *context, void *state, const struct stream_input *input,
     return true;
 }
 
-static void commit_tables(struct shelf *shelf) {
-    soft_table_commit(shelf->stocks);
-    soft_table_commit(shelf->reservations);
-    soft_table_commit(shelf->remembered);
-}
-
 static void commit(void *context, void *state) {
     (void)context;
     struct shelf *shelf = state;
-    commit_tables(shelf);
-    const struct timer *top;
-    for (int i = 0;
-         i < FORGET_MAX && (top = timers_top(&shelf->forget)) && top->deadline_us <= shelf->now_us;
-         i++) {
-        struct id key_id = top->key;
-        timers_pop(&shelf->forget);
-        const struct remembered_command *known =
-            soft_table_get(shelf->remembered, &key_id, sizeof(key_id), NULL);
-        // The key may have been used anew since.
-        if (known && known->at_us + shelf->policy->command_window_us <= shelf->now_us)
-            soft_table_remove(shelf->remembered, &key_id, sizeof(key_id));
-    }
-    soft_table_commit(shelf->remembered);
+    soft_table_commit(shelf->stocks);
+    soft_table_commit(shelf->reservations);
+    command_memory_commit(shelf->commands);
     metrics_set(METRIC_AGGREGATES, 0, (int64_t)soft_table_count(shelf->stocks));
 }
 
@@ -281,7 +244,7 @@ static void undo(void *context, void *state) {
     struct shelf *shelf = state;
     soft_table_undo(shelf->stocks, NULL, NULL);
     soft_table_undo(shelf->reservations, NULL, NULL);
-    soft_table_undo(shelf->remembered, NULL, NULL);
+    command_memory_undo(shelf->commands);
 }
 
 struct role *inventory_role_new(const struct config *config, struct error *err) {
@@ -292,6 +255,7 @@ struct role *inventory_role_new(const struct config *config, struct error *err) 
     self->policy = (struct policy){
         .command_window_us = config->order_command_window_ms * 1000,
     };
+    self->commands_max = (size_t)config->commands_remembered_max;
     self->role = (struct role){
         .domain = DOMAIN_INVENTORY,
         .context = self,

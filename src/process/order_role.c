@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Orders in soft state, one block each, and the heap of their deadlines. A deadline in the heap may
-// be outdated: the order itself says which one runs.
+// Orders in soft state, one block each, the commands remembered, and the heap of deadlines. A
+// deadline in the heap may be outdated: the order itself says which one runs.
 #include "process/roles.h"
 
+#include "command_memory.h"
 #include "domain/order.h"
 #include "service/metrics.h"
 #include "stream/address.h"
@@ -19,20 +20,23 @@ enum { DECISION_BYTES_MAX = 64 << 20 };
 struct order_role {
     struct role role; // first: the loop sees only this
     struct policy policy;
+    size_t commands_max;
     struct arena arena; // one decision
 };
 
 struct orders {
     struct soft_table *table; // order id -> struct order
+    struct command_memory *commands;
     struct timers timers;
 };
 
 static void *partition_new(void *context, int32_t partition) {
-    (void)context;
     (void)partition;
+    struct order_role *self = context;
     struct orders *orders = calloc(1, sizeof(*orders));
     assert(orders);
     orders->table = soft_table_new();
+    orders->commands = command_memory_new(self->policy.command_window_us, self->commands_max);
     return orders;
 }
 
@@ -40,6 +44,7 @@ static void partition_free(void *context, void *state) {
     (void)context;
     struct orders *orders = state;
     soft_table_free(orders->table);
+    command_memory_free(orders->commands);
     timers_done(&orders->timers);
     free(orders);
 }
@@ -60,6 +65,15 @@ static void settle(struct orders *orders, const struct id *id, struct order *ord
         (void)soft_table_put(orders->table, id, sizeof(*id), size);
 }
 
+static void remember(struct orders *orders, enum record_id type, const void *event) {
+    const struct id *key_id = order_event_key(type, event);
+    if (!key_id)
+        return;
+    struct remembered_command remembered = command_memory_get(orders->commands, key_id);
+    order_remember(&remembered, type, event);
+    command_memory_put(orders->commands, &remembered);
+}
+
 static bool fold(void *context, void *state, enum record_id type, const void *body,
                  struct error *err) {
     (void)context;
@@ -68,15 +82,11 @@ static bool fold(void *context, void *state, enum record_id type, const void *bo
     if (!address_of_event(type, body, &address, err))
         return false;
     const struct id *id = address.order_id;
-    struct order *order = soft_table_get(orders->table, id, sizeof(*id), NULL);
     if (type == RECORD_ORDER_COMMAND_REFUSED) {
-        // It changes no version; what never became an order has nothing to remember it.
-        if (order) {
-            order = soft_table_edit(orders->table, id, sizeof(*id));
-            order_evolve(order, type, body);
-        }
-        return true;
+        remember(orders, type, body);
+        return true; // it has no version and changes no order
     }
+    struct order *order = soft_table_get(orders->table, id, sizeof(*id), NULL);
     const struct order_head *head = body;
     int64_t version = order ? order_version(order) : 0;
     if (head->version != version + 1 || (type == RECORD_ORDER_PLACED) != (version == 0))
@@ -88,6 +98,7 @@ static bool fold(void *context, void *state, enum record_id type, const void *bo
     else
         order = soft_table_put(orders->table, id, sizeof(*id), order_block_size(body));
     order_evolve(order, type, body);
+    remember(orders, type, body);
     watch_deadline(orders, id, order);
     settle(orders, id, order);
     return true;
@@ -127,14 +138,22 @@ static bool handle(void *context, void *state, const struct stream_input *input,
     decision_begin(&decision, &self->arena, &self->policy, input->now_us);
     struct order *before = soft_table_edit(orders->table, id, sizeof(*id));
     struct order *after = before;
-    order_decide(&decision, &after, input->type, input->body);
-    return apply(orders, input->partition, id, before, after, &decision, output, err);
+    const struct id *key_id = order_input_key(input->type, input->body);
+    struct remembered_command remembered = {0};
+    if (key_id)
+        remembered = command_memory_get(orders->commands, key_id);
+    order_decide(&decision, &after, key_id ? &remembered : NULL, input->type, input->body);
+    if (!apply(orders, input->partition, id, before, after, &decision, output, err))
+        return false;
+    command_memory_put(orders->commands, &remembered);
+    return true;
 }
 
 static void commit(void *context, void *state) {
     (void)context;
     struct orders *orders = state;
     soft_table_commit(orders->table);
+    command_memory_commit(orders->commands);
     metrics_set(METRIC_AGGREGATES, 0, (int64_t)soft_table_count(orders->table));
     metrics_set(METRIC_TIMERS, 0, (int64_t)orders->timers.count);
 }
@@ -149,6 +168,7 @@ static void undo(void *context, void *state) {
     struct orders *orders = state;
     // Deadlines popped meanwhile may run again.
     soft_table_undo(orders->table, restored, orders);
+    command_memory_undo(orders->commands);
 }
 
 // The order of the top entry if that deadline still runs; outdated entries are dropped.
@@ -200,6 +220,7 @@ struct role *order_role_new(const struct config *config, struct error *err) {
         .payment_lookups_max = (int32_t)config->order_payment_lookups_max,
         .command_window_us = config->order_command_window_ms * 1000,
     };
+    self->commands_max = (size_t)config->commands_remembered_max;
     self->role = (struct role){
         .domain = DOMAIN_ORDER,
         .context = self,

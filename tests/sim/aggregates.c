@@ -22,7 +22,10 @@ static void decide_order(struct world *world, struct state *state, const struct 
                          struct decision *decision) {
     struct order *before = state->orders[input->order];
     struct order *after = before;
-    order_decide(decision, &after, input->type, input->body);
+    const struct id *key_id = order_input_key(input->type, input->body);
+    struct remembered_command *remembered =
+        key_id ? &state->remembered[log_key_index(key_id)] : NULL;
+    order_decide(decision, &after, remembered, input->type, input->body);
     if (after != before)
         state->orders[input->order] = moved(world, after);
     settle(state->orders[input->order]);
@@ -88,6 +91,9 @@ void aggregate_save(struct world *world, struct partition *partition, enum role 
     struct state *live = &world->live;
     if (role == ROLE_ORDER) {
         int index = input ? input->order : order;
+        const struct id *key_id = input ? order_input_key(input->type, input->body) : NULL;
+        if (key_id)
+            save(undo, &live->remembered[log_key_index(key_id)], sizeof(struct remembered_command));
         save(undo, &live->orders[index], sizeof(live->orders[index]));
         if (live->orders[index])
             save(undo, live->orders[index], order_size(live->orders[index]));
@@ -116,9 +122,18 @@ void aggregate_undo(struct partition *partition) {
 
 // ---- folding -----------------------------------------------------------------------------------
 
+bool aggregate_key_lies_in(const struct world *world, enum role role, uint8_t partition,
+                           uint32_t key) {
+    int8_t index = role == ROLE_ORDER ? world->key_orders[key] : world->key_skus[key];
+    return index != NOBODY && (uint32_t)index % world->partitions_count == partition;
+}
+
 static void forget_partition(struct world *world, struct state *state, enum role role,
                              uint8_t partition) {
     uint32_t step = world->partitions_count;
+    for (uint32_t key = 0; key < world->keys_count; key++)
+        if (aggregate_key_lies_in(world, role, partition, key))
+            memset(&state->remembered[key], 0, sizeof(state->remembered[key]));
     if (role == ROLE_ORDER) {
         for (uint32_t i = partition; i < world->orders_count; i += step)
             state->orders[i] = NULL;
@@ -129,13 +144,15 @@ static void forget_partition(struct world *world, struct state *state, enum role
         for (uint32_t i = 0; i < world->orders_count; i++)
             state->reservations[i][sku].quantity = 0;
     }
-    for (uint32_t key = 0; key < world->keys_count; key++)
-        if (world->key_skus[key] != NOBODY && (uint32_t)world->key_skus[key] % step == partition)
-            memset(&state->remembered[key], 0, sizeof(state->remembered[key]));
 }
 
 static void fold_order(struct world *world, struct state *state, const struct record *event) {
     struct order **order = &state->orders[event->order];
+    const struct id *key_id = order_event_key(event->type, event->body);
+    if (key_id)
+        order_remember(&state->remembered[log_key_index(key_id)], event->type, event->body);
+    if (event->type == RECORD_ORDER_COMMAND_REFUSED)
+        return;
     if (event->type == RECORD_ORDER_PLACED) {
         size_t size = order_block_size(event->body);
         *order = memset(world_alloc(world, size), 0, size);
