@@ -6,7 +6,7 @@
 //
 // Memory: a state is one contiguous block (lines and their text behind the fixed part), so that
 // whoever keeps it can save and restore it with one memcpy. Blocks move only on OrderPlaced (new
-// block) and on closing (order_shrink).
+// block) and end on closing (order_close).
 #ifndef ORDERLOG_DOMAIN_ORDER_H
 #define ORDERLOG_DOMAIN_ORDER_H
 
@@ -29,7 +29,7 @@ struct order_head {
 
 struct order; // the folded state; layout in src/domain/order_state.h
 
-// Bytes of the block that order_evolve(NULL, ORDER_PLACED) needs.
+// Bytes of the block that OrderPlaced is folded into; order_size() tells how many of them are used.
 size_t order_block_size(const struct order_placed *placed);
 
 // Size of an existing block.
@@ -67,10 +67,27 @@ void order_decide_deadline(struct decision *decision, struct order *order);
 // True when the order has reached a terminal state and no part of it is unsettled.
 bool order_is_closed(const struct order *order);
 
-// Cuts a closed order down in place to what is remembered of it for ever: ids, version, part
-// states. Lines, amounts and deadlines go. Returns the new size, which is also
-// order_size(); nothing when done before. A closed order still answers every input.
-size_t order_shrink(struct order *order);
+// What is remembered of a closed order for ever. Lines, amounts and deadlines go.
+struct order_closed {
+    struct id order_id;
+    struct id place_command_id; // made of its content: tells a repetition from a reused key
+    uint64_t shop_print;        // a hash of the shop
+    uint32_t version;
+    uint32_t life : 4; // these as in struct order
+    uint32_t reservation : 4;
+    uint32_t payment : 4;
+    uint32_t shipment : 4;
+    uint32_t cases : 8;
+    uint32_t unused : 8;
+};
+_Static_assert(sizeof(struct order_closed) == 48, "one of these for every order there ever was");
+
+void order_close(const struct order *order, struct order_closed *ret);
+
+// The closed order as a state that answers every input, in a block of ORDER_RECALLED_SIZE bytes,
+// 16-byte aligned. What it becomes is closed again.
+enum { ORDER_RECALLED_SIZE = 64 };
+struct order *order_recall(const struct order_closed *closed, void *block);
 
 enum order_status order_status(const struct order *order);
 int64_t order_version(const struct order *order);

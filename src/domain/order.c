@@ -187,6 +187,8 @@ EVENT_HEAD(order_case_opened);
 // ---- dispatch ----------------------------------------------------------------------------------
 
 static bool of_shop(const struct order *order, struct view shop) {
+    if (order->recalled)
+        return order->shop_print == order_shop_print(shop);
     return shop.len == order->shop_len &&
            memcmp(shop.ptr, (const char *)order + order->shop_at, shop.len) == 0;
 }

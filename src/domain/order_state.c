@@ -29,7 +29,7 @@ size_t order_size(const struct order *order) {
 }
 
 const struct order_open *order_opened_const(const struct order *order) {
-    assert(!order->shrunk);
+    assert(!order->recalled);
     return (const struct order_open *)(order + 1);
 }
 
@@ -69,17 +69,24 @@ struct order_item *order_item_find(struct order *order, struct view sku) {
 
 // ---- a new order -------------------------------------------------------------------------------
 
-static int item_compare(const struct order *order, const struct order_item *a,
+// While they are sorted, items name the line that they are of in place of their text.
+static int item_compare(const struct order_placed *placed, const struct order_item *a,
                         const struct order_item *b) {
-    return sku_compare(order, a, (const char *)order + b->sku_at, b->sku_len);
+    struct view x = placed->lines[a->sku_at].sku;
+    struct view y = placed->lines[b->sku_at].sku;
+    uint32_t shorter = x.len < y.len ? x.len : y.len;
+    int by_bytes = shorter ? memcmp(x.ptr, y.ptr, shorter) : 0;
+    if (by_bytes != 0)
+        return by_bytes;
+    return (x.len > y.len) - (x.len < y.len);
 }
 
-static void sift_down(const struct order *order, struct order_item *items, size_t root,
+static void sift_down(const struct order_placed *placed, struct order_item *items, size_t root,
                       size_t count) {
     for (size_t child; (child = 2 * root + 1) < count; root = child) {
-        if (child + 1 < count && item_compare(order, &items[child], &items[child + 1]) < 0)
+        if (child + 1 < count && item_compare(placed, &items[child], &items[child + 1]) < 0)
             child++;
-        if (item_compare(order, &items[root], &items[child]) >= 0)
+        if (item_compare(placed, &items[root], &items[child]) >= 0)
             return;
         struct order_item swapped = items[root];
         items[root] = items[child];
@@ -88,26 +95,27 @@ static void sift_down(const struct order *order, struct order_item *items, size_
 }
 
 // Heap sort: in place and never quadratic. qsort() may allocate.
-static void items_sort(const struct order *order, struct order_item *items, size_t count) {
+static void items_sort(const struct order_placed *placed, struct order_item *items, size_t count) {
     for (size_t root = count / 2; root-- > 0;)
-        sift_down(order, items, root, count);
+        sift_down(placed, items, root, count);
     for (size_t last = count; last-- > 1;) {
         struct order_item swapped = items[0];
         items[0] = items[last];
         items[last] = swapped;
-        sift_down(order, items, 0, last);
+        sift_down(placed, items, 0, last);
     }
 }
 
-// Equal SKUs stand side by side: sums them into the first. What is left over behind stays unused.
-static uint32_t items_merge(const struct order *order, struct order_item *items, uint32_t count) {
+// Equal SKUs stand side by side: sums them into the first. Nothing is left behind the last.
+static uint32_t items_merge(const struct order_placed *placed, struct order_item *items) {
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (kept > 0 && item_compare(order, &items[kept - 1], &items[i]) == 0)
+    for (uint32_t i = 0; i < placed->lines_count; i++) {
+        if (kept > 0 && item_compare(placed, &items[kept - 1], &items[i]) == 0)
             items[kept - 1].quantity += items[i].quantity;
         else
             items[kept++] = items[i];
     }
+    memset(items + kept, 0, (placed->lines_count - kept) * sizeof(*items));
     return kept;
 }
 
@@ -119,9 +127,32 @@ static uint32_t text_put(struct order *order, uint32_t *at, struct view text) {
     return put_at;
 }
 
+uint32_t order_texts_begin(struct order *order, struct view shop, struct view method) {
+    struct order_open *open = order_opened(order);
+    open->items_at = (uint32_t)(sizeof(*order) + sizeof(*open));
+    open->text_at = open->items_at + open->items_count * (uint32_t)sizeof(struct order_item);
+    uint32_t at = open->text_at;
+    order->shop_len = (uint16_t)shop.len;
+    order->shop_at = text_put(order, &at, shop);
+    order->shop_print = order_shop_print(shop);
+    open->method_len = (uint16_t)method.len;
+    open->method_at = text_put(order, &at, method);
+    return at;
+}
+
+void order_sku_put(struct order *order, struct order_item *item, struct view sku, uint32_t *at) {
+    item->sku_len = (uint16_t)sku.len;
+    item->sku_at = text_put(order, at, sku);
+}
+
+void order_texts_end(struct order *order, uint32_t at) {
+    struct order_open *open = order_opened(order);
+    open->text_len = at - open->text_at;
+    order->size = (uint32_t)aligned(at);
+}
+
 static void evolve_placed(struct order *order, const struct order_placed *placed) {
     assert(order->version == 0);
-    order->size = (uint32_t)order_block_size(placed);
     order->life = ORDER_LIFE_OPEN;
     order->reservation = RESERVATION_STATUS_PENDING;
     order->payment = PAYMENT_STATUS_NONE;
@@ -137,24 +168,16 @@ static void evolve_placed(struct order *order, const struct order_placed *placed
     memcpy(open->currency, placed->currency.ptr, placed->currency.len);
 
     struct order_item *items = (struct order_item *)(open + 1);
-    open->items_at = (uint32_t)((char *)items - (char *)order);
-    open->text_at = open->items_at + placed->lines_count * (uint32_t)sizeof(*items);
-
-    uint32_t at = open->text_at;
-    order->shop_len = (uint16_t)placed->shop_id.len;
-    order->shop_at = text_put(order, &at, placed->shop_id);
-    open->method_len = (uint16_t)placed->payment_method.len;
-    open->method_at = text_put(order, &at, placed->payment_method);
     for (uint32_t i = 0; i < placed->lines_count; i++) {
         items[i].quantity = (uint32_t)placed->lines[i].quantity;
-        items[i].sku_len = (uint16_t)placed->lines[i].sku.len;
-        items[i].sku_at = text_put(order, &at, placed->lines[i].sku);
+        items[i].sku_at = i;
     }
-    open->text_len = at - open->text_at;
-
-    items_sort(order, items, placed->lines_count);
-    open->items_count = items_merge(order, items, placed->lines_count);
-    open->items_pending = open->items_count;
+    items_sort(placed, items, placed->lines_count);
+    open->items_count = open->items_pending = items_merge(placed, items);
+    uint32_t at = order_texts_begin(order, placed->shop_id, placed->payment_method);
+    for (uint32_t i = 0; i < open->items_count; i++)
+        order_sku_put(order, &items[i], placed->lines[items[i].sku_at].sku, &at);
+    order_texts_end(order, at);
 }
 
 // ---- remembered commands -----------------------------------------------------------------------
@@ -381,16 +404,42 @@ bool order_is_closed(const struct order *order) {
            order->payment == PAYMENT_STATUS_CAPTURED || order->payment == PAYMENT_STATUS_VOIDED;
 }
 
-size_t order_shrink(struct order *order) {
-    assert(order_is_closed(order));
-    if (order->shrunk)
-        return order->size;
-    uint32_t shop_at = (uint32_t)sizeof(*order);
-    size_t size = aligned(shop_at + order->shop_len);
-    memmove((char *)order + shop_at, (char *)order + order->shop_at, order->shop_len);
-    memset((char *)order + shop_at + order->shop_len, 0, size - shop_at - order->shop_len);
-    order->shop_at = shop_at;
-    order->shrunk = 1;
-    order->size = (uint32_t)size;
-    return size;
+uint64_t order_shop_print(struct view shop) {
+    uint64_t print = UINT64_C(0xcbf29ce484222325);
+    for (uint32_t i = 0; i < shop.len; i++)
+        print = (print ^ (uint8_t)shop.ptr[i]) * UINT64_C(0x100000001b3);
+    return print;
+}
+
+void order_close(const struct order *order, struct order_closed *ret) {
+    assert(order_is_closed(order) && order->version <= UINT32_MAX);
+    *ret = (struct order_closed){
+        .order_id = order->order_id,
+        .place_command_id = order->place_command_id,
+        .shop_print = order->shop_print,
+        .version = (uint32_t)order->version,
+        .life = order->life,
+        .reservation = order->reservation,
+        .payment = order->payment,
+        .shipment = order->shipment,
+        .cases = order->cases,
+    };
+}
+
+struct order *order_recall(const struct order_closed *closed, void *block) {
+    struct order *order = block;
+    *order = (struct order){
+        .size = sizeof(*order),
+        .life = (uint8_t)closed->life,
+        .reservation = (uint8_t)closed->reservation,
+        .payment = (uint8_t)closed->payment,
+        .shipment = (uint8_t)closed->shipment,
+        .cases = (uint8_t)closed->cases,
+        .recalled = 1,
+        .version = closed->version,
+        .shop_print = closed->shop_print,
+        .order_id = closed->order_id,
+        .place_command_id = closed->place_command_id,
+    };
+    return order;
 }

@@ -3,11 +3,12 @@
 // The folded order as one block without pointers, so that memcpy saves, restores and moves it:
 //
 //   open:    | struct order | struct order_open | items by SKU | text |
-//   closed:  | struct order | shop |
+//   closed:  | struct order |
 //
 // Text is the shop, the payment method and the SKUs, addressed by offsets from the block's start.
-// There is no padding with undefined bytes: two folds of the same events are equal by memcmp.
-// Inner to the order's own files.
+// There are no undefined bytes, and no order but one in which things can lie: two blocks of the
+// same order are equal by memcmp, whether they were folded or restored. Inner to the order's own
+// files.
 #ifndef ORDERLOG_DOMAIN_ORDER_STATE_H
 #define ORDERLOG_DOMAIN_ORDER_STATE_H
 
@@ -46,7 +47,7 @@ struct order_item {
     uint8_t unused[5];
 };
 
-// What a closed order keeps.
+// What a recalled order has too.
 struct order {
     uint32_t size; // of the whole block
     uint32_t shop_at;
@@ -56,8 +57,9 @@ struct order {
     uint8_t payment;     // enum payment_status
     uint8_t shipment;    // enum shipment_status
     uint8_t cases;       // enum order_case
-    uint8_t shrunk;      // 1: struct order_open and what follows is gone
+    uint8_t recalled;    // 1: closed, without struct order_open and what follows
     int64_t version;
+    uint64_t shop_print; // tells shops apart where their names are gone
     struct id order_id;
     struct id place_command_id; // correlation id of everything that happens to the order
 };
@@ -83,17 +85,26 @@ struct order_open {
 };
 
 _Static_assert(sizeof(struct order_item) == 24, "no padding");
-_Static_assert(sizeof(struct order) == 56, "no padding");
+_Static_assert(sizeof(struct order) == ORDER_RECALLED_SIZE, "no padding");
 _Static_assert(sizeof(struct order_open) == 80, "no padding");
 
-// Asserts that the order was not shrunk.
+// Asserts that the order is not a recalled one.
 struct order_open *order_opened(struct order *order);
 const struct order_open *order_opened_const(const struct order *order);
 
 struct order_item *order_items(struct order *order);
 
+// Lays the texts out behind the items, of which order_open holds the count: shop and payment method
+// first, then every item's SKU in turn, from the position that is handed on; then the block's size.
+uint32_t order_texts_begin(struct order *order, struct view shop, struct view method);
+void order_sku_put(struct order *order, struct order_item *item, struct view sku, uint32_t *at);
+void order_texts_end(struct order *order, uint32_t at);
+
 // NULL if the order has no such SKU.
 struct order_item *order_item_find(struct order *order, struct view sku);
+
+// FNV-1a.
+uint64_t order_shop_print(struct view shop);
 
 static inline struct view order_text(const struct order *order, uint32_t at, uint32_t len) {
     return (struct view){.ptr = (const char *)order + at, .len = len};

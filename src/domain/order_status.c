@@ -47,7 +47,7 @@ int64_t order_version(const struct order *order) {
 }
 
 int64_t order_deadline_us(const struct order *order) {
-    if (order->shrunk)
+    if (order->recalled)
         return INT64_MAX;
     const struct order_open *open = order_opened_const(order);
     return open->reservation_deadline_us < open->payment_deadline_us ? open->reservation_deadline_us
@@ -79,7 +79,7 @@ void order_assert_sound(const struct order *order) {
     assert(order->life != ORDER_LIFE_CONFIRMED || charging ||
            order->payment == PAYMENT_STATUS_AUTHORIZED);
     assert(order->life != ORDER_LIFE_OPEN || order->shipment == SHIPMENT_STATUS_NONE);
-    if (order->shrunk)
+    if (order->recalled)
         return;
 
     const struct order_open *open = order_opened_const(order);

@@ -10,8 +10,11 @@
 
 // A closed order keeps only what late input may ask of it.
 static void settle(struct order *order) {
-    if (order && order_is_closed(order))
-        (void)order_shrink(order);
+    if (!order || !order_is_closed(order))
+        return;
+    struct order_closed closed;
+    order_close(order, &closed);
+    (void)order_recall(&closed, order);
 }
 
 static struct order *moved(struct world *world, const struct order *order) {

@@ -31,7 +31,7 @@ void order_world_init(struct order_world *world) {
         .command_window_us = INT64_C(86400000000),
     };
     world->now_us = INT64_C(1700000000000000);
-    world->shrinks = true;
+    world->recalls = true;
 }
 
 void order_world_done(struct order_world *world) {
@@ -144,12 +144,17 @@ static struct order *block_copy(const struct order *order) {
     return memcpy(copy, order, order_size(order));
 }
 
-static void shrink_if_closed(struct order *order) {
-    if (order && order_is_closed(order))
-        assert_true(order_shrink(order) == order_size(order));
+// As in production: closed, and recalled when it is needed.
+static void recall_if_closed(struct order *order) {
+    if (!order || !order_is_closed(order))
+        return;
+    struct order_closed closed;
+    order_close(order, &closed);
+    order_recall(&closed, order);
+    assert_int_equal(order_size(order), ORDER_RECALLED_SIZE);
 }
 
-// From nothing but the events; closing shrinks here too, at the same events.
+// From nothing but the events; what is closed is recalled here too, at the same events.
 static struct order *folded(const struct order_world *world, struct world_memory *memory) {
     struct order *order = NULL;
     for (uint32_t i = 0; i < world->log_count; i++) {
@@ -166,8 +171,8 @@ static struct order *folded(const struct order_world *world, struct world_memory
             memset(order, 0, size);
         }
         order_evolve(order, event->type, event->body);
-        if (world->shrinks)
-            shrink_if_closed(order);
+        if (world->recalls)
+            recall_if_closed(order);
     }
     return order;
 }
@@ -243,8 +248,8 @@ static void decide(struct order_world *world, struct decision *decision, struct 
     assert_false(decision->out_of_memory);
 }
 
-// Before anything is encoded the block moves and shrinks, and its old place is overwritten: what
-// was decided may not depend on it.
+// Before anything is encoded the block moves and is recalled if closed, and its old place is
+// overwritten: what was decided may not depend on it.
 static void move_live(struct order_world *world, struct order *live) {
     if (!live)
         return;
@@ -252,8 +257,8 @@ static void move_live(struct order_world *world, struct order *live) {
     memset(live, 0xdd, order_size(moved));
     free(world->order);
     world->order = moved;
-    if (world->shrinks)
-        shrink_if_closed(world->order);
+    if (world->recalls)
+        recall_if_closed(world->order);
 }
 
 static void turn(struct order_world *world, enum record_id type, const void *input) {

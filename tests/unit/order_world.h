@@ -37,7 +37,7 @@ struct order_world {
     struct world_event *log; // owned: all events, refusals included
     uint32_t log_count;
     uint32_t log_capacity;
-    bool shrinks; // closed orders are shrunk, as in production (default)
+    bool recalls; // closed orders are closed and recalled, as in production (default)
 
     // Of the last input.
     struct decided *sent; // messages, decoded, in the arena
