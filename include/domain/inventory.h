@@ -58,6 +58,17 @@ struct inventory_slice {
 // Folds one event of inventory.events into the slice.
 void inventory_evolve(struct inventory_slice *slice, enum record_id type, const void *event);
 
+// For a slice that was restored from snapshots taken at different moments. The SKU may have seen
+// the event already: then only what lies beside it, reservation and command, follows the event. And
+// the reservation may be newer than the SKU: it is set to what an event that is folded must find.
+void inventory_evolve_beside(struct inventory_slice *slice, enum record_id type, const void *event);
+void inventory_expect(struct inventory_slice *slice, enum record_id type, const void *event);
+
+// The SKU as a record but for shop and SKU, which the caller knows; texts are borrowed. And back.
+// False: no SKU is like that.
+void inventory_snapshot(const struct stock *stock, struct stock_snapshot *ret);
+bool inventory_restore(const struct stock_snapshot *snapshot, struct stock *ret);
+
 // Decides SetProduct, ReceiveStock, AdjustStock, RequestStock. RESERVE is answered to the order
 // (StockAnswered); RELEASE and SELL are facts that cannot be refused: with no reservation they do
 // nothing.

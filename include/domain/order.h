@@ -89,6 +89,23 @@ void order_close(const struct order *order, struct order_closed *ret);
 enum { ORDER_RECALLED_SIZE = 64 };
 struct order *order_recall(const struct order_closed *closed, void *block);
 
+// ---- snapshots ----
+
+// The open order as a record, for which the arena holds the items; texts are borrowed from the
+// state. False: the arena is full.
+bool order_snapshot(const struct order *order, struct arena *arena, struct order_snapshot *ret);
+
+// And back, into a zeroed block of order_restored_size() bytes, 16-byte aligned: the same to the
+// byte. False: no open order is like that.
+size_t order_restored_size(const struct order_snapshot *snapshot);
+bool order_restore(const struct order_snapshot *snapshot, struct order *order);
+
+// The same for what is left of closed ones.
+void order_closed_snapshot(const struct order_closed *closed, struct closed_order_snapshot *ret);
+bool order_closed_restore(const struct closed_order_snapshot *snapshot, struct order_closed *ret);
+
+// ---- what others ask ----
+
 enum order_status order_status(const struct order *order);
 int64_t order_version(const struct order *order);
 

@@ -40,6 +40,9 @@
        "Commit after this time at the latest")                                                     \
     MS(commit_linger_ms, "commit.linger.ms", 5, 0, 1000, ROLES_PROCESS,                            \
        "Let messages gather for this time after a commit; the first after a rest is not kept")     \
+    MS(snapshot_interval_ms, "snapshot.interval.ms", 10000, 0, 3600000,                            \
+       ROLE_ORDER | ROLE_INVENTORY,                                                                \
+       "Write what has changed in memory to D.state this often, for fast take-over; 0: never")     \
     MS(transaction_timeout_ms, "transaction.timeout.ms", 10000, 2000, 900000, ROLES_PROCESS,       \
        "The broker aborts a transaction that is open for longer")                                  \
     MS(session_timeout_ms, "session.timeout.ms", 10000, 1000, 300000,                              \

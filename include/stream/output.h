@@ -12,6 +12,7 @@
 #include "domain/decision.h"
 #include "event/schema_ids.h"
 #include "stream/producer.h"
+#include "stream/snapshot.h"
 
 enum {
     OUTPUT_GROUP_BYTES_MAX = 256 * 1024,
@@ -43,6 +44,10 @@ bool output_product(struct output *output, int32_t partition, const struct produ
 // What could not be handled, whole. key and value may be NULL.
 bool output_dead_letter(struct output *output, int32_t partition, const struct dead_letter *letter,
                         struct error *err);
+
+// One row of D.state.
+bool output_snapshot(struct output *output, int32_t partition, const struct snapshot_row *row,
+                     struct error *err);
 
 // Sends what was gathered: the last step before the commit.
 bool output_flush(struct output *output, struct error *err);

@@ -10,7 +10,7 @@
 
 enum { BLOCK_ALIGN = 8 };
 
-static size_t aligned(size_t size) {
+size_t order_aligned(size_t size) {
     return (size + BLOCK_ALIGN - 1) & ~(size_t)(BLOCK_ALIGN - 1);
 }
 
@@ -20,8 +20,8 @@ size_t order_block_size(const struct order_placed *placed) {
     size_t text_len = placed->shop_id.len + placed->payment_method.len;
     for (uint32_t i = 0; i < placed->lines_count; i++)
         text_len += placed->lines[i].sku.len;
-    return aligned(sizeof(struct order) + sizeof(struct order_open) +
-                   placed->lines_count * sizeof(struct order_item) + text_len);
+    return order_aligned(sizeof(struct order) + sizeof(struct order_open) +
+                         placed->lines_count * sizeof(struct order_item) + text_len);
 }
 
 size_t order_size(const struct order *order) {
@@ -148,7 +148,7 @@ void order_sku_put(struct order *order, struct order_item *item, struct view sku
 void order_texts_end(struct order *order, uint32_t at) {
     struct order_open *open = order_opened(order);
     open->text_len = at - open->text_at;
-    order->size = (uint32_t)aligned(at);
+    order->size = (uint32_t)order_aligned(at);
 }
 
 static void evolve_placed(struct order *order, const struct order_placed *placed) {

@@ -14,15 +14,8 @@
 
 #include "domain/order.h"
 
-enum order_life {
-    ORDER_LIFE_OPEN, // stock and money are being gathered
-    ORDER_LIFE_CONFIRMED,
-    ORDER_LIFE_COMPLETED, // from here on terminal
-    ORDER_LIFE_CANCELLED,
-    ORDER_LIFE_REJECTED,
-    ORDER_LIFE_EXPIRED,
-    ORDER_LIFE_COUNT
-};
+// enum order_life comes from the schema of snapshots. OPEN: stock and money are being gathered.
+// From COMPLETED on it is terminal.
 
 enum order_item_state {
     ORDER_ITEM_PENDING,
@@ -94,6 +87,8 @@ const struct order_open *order_opened_const(const struct order *order);
 
 struct order_item *order_items(struct order *order);
 
+size_t order_aligned(size_t size); // of a block
+
 // Lays the texts out behind the items, of which order_open holds the count: shop and payment method
 // first, then every item's SKU in turn, from the position that is handed on; then the block's size.
 uint32_t order_texts_begin(struct order *order, struct view shop, struct view method);
@@ -119,5 +114,8 @@ enum order_status order_stage(const struct order *order);
 
 // What no input may break: aborts the process on our own bugs.
 void order_assert_sound(const struct order *order);
+
+// The same, asked of what comes from outside.
+bool order_is_sound(const struct order *order);
 
 #endif

@@ -2,12 +2,14 @@
 //
 // Entries lie in chunks, in the order in which they came, and never move; open addressing over
 // their numbers finds them. So undoing takes the last ones away again: under linear probing the
-// slot that was filled last can simply be emptied.
+// slot that was filled last can simply be emptied. What changed queues up by number for the next
+// snapshot, twice if it changed twice; undoing puts the queue's ends back.
 #include "closed_orders.h"
 
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -17,6 +19,16 @@ enum { CHUNK = 1024, SLOTS_FIRST = 1024 };
 struct saved {
     uint32_t number;
     struct order_closed closed;
+};
+
+struct queue {
+    uint32_t *numbers; // owned
+    size_t taken;      // [taken, head) was taken in the open transaction
+    size_t head;
+    size_t tail;
+    size_t tail_committed;
+    size_t pass_end;
+    size_t capacity;
 };
 
 struct closed_orders {
@@ -29,6 +41,7 @@ struct closed_orders {
     struct saved *saved;      // committed entries that the open transaction changed
     size_t saved_count;
     size_t saved_capacity;
+    struct queue changes;
 };
 
 static void *must(void *memory) {
@@ -51,6 +64,7 @@ void closed_orders_free(struct closed_orders *orders) {
     free(orders->chunks);
     free(orders->slots);
     free(orders->saved);
+    free(orders->changes.numbers);
     free(orders);
 }
 
@@ -116,19 +130,41 @@ static void save(struct closed_orders *orders, uint32_t number) {
     orders->saved[orders->saved_count++] = (struct saved){number, *entry(orders, number)};
 }
 
+static void change(struct queue *changes, uint32_t number) {
+    if (changes->tail == changes->capacity) {
+        changes->capacity = changes->capacity ? 2 * changes->capacity : 256;
+        changes->numbers =
+            must(realloc(changes->numbers, changes->capacity * sizeof(*changes->numbers)));
+    }
+    changes->numbers[changes->tail++] = number;
+}
+
 void closed_orders_put(struct closed_orders *orders, const struct order_closed *closed) {
     uint32_t slot = *slot_of(orders, &closed->order_id);
     if (!slot) {
         append(orders, closed);
+        change(&orders->changes, orders->count - 1);
         return;
     }
     save(orders, slot - 1);
+    change(&orders->changes, slot - 1);
     *entry(orders, slot - 1) = *closed;
 }
 
 void closed_orders_commit(struct closed_orders *orders) {
     orders->committed_count = orders->count;
     orders->saved_count = 0;
+    struct queue *changes = &orders->changes;
+    changes->taken = changes->head;
+    if (changes->taken >= CHUNK && changes->taken * 2 >= changes->tail) {
+        size_t gone = changes->taken;
+        memmove(changes->numbers, changes->numbers + gone,
+                (changes->tail - gone) * sizeof(*changes->numbers));
+        changes->taken = changes->head = 0;
+        changes->tail -= gone;
+        changes->pass_end -= changes->pass_end < gone ? changes->pass_end : gone;
+    }
+    changes->tail_committed = changes->tail;
 }
 
 void closed_orders_undo(struct closed_orders *orders) {
@@ -140,6 +176,33 @@ void closed_orders_undo(struct closed_orders *orders) {
         const struct saved *saved = &orders->saved[--orders->saved_count];
         *entry(orders, saved->number) = saved->closed;
     }
+    struct queue *changes = &orders->changes;
+    changes->tail = changes->tail_committed;
+    changes->head = changes->pass_end = changes->taken;
+}
+
+size_t closed_orders_changed(const struct closed_orders *orders) {
+    return orders->changes.tail - orders->changes.head;
+}
+
+void closed_orders_begin_pass(struct closed_orders *orders) {
+    orders->changes.pass_end = orders->changes.tail;
+}
+
+const struct order_closed *closed_orders_take_changed(struct closed_orders *orders) {
+    struct queue *changes = &orders->changes;
+    return changes->head < changes->pass_end ? entry(orders, changes->numbers[changes->head++])
+                                             : NULL;
+}
+
+void closed_orders_all_stored(struct closed_orders *orders) {
+    closed_orders_commit(orders);
+    orders->changes =
+        (struct queue){.numbers = orders->changes.numbers, .capacity = orders->changes.capacity};
+}
+
+const struct order_closed *closed_orders_at(const struct closed_orders *orders, size_t number) {
+    return entry(orders, (uint32_t)number);
 }
 
 size_t closed_orders_count(const struct closed_orders *orders) {

@@ -25,6 +25,15 @@ void closed_orders_put(struct closed_orders *orders, const struct order_closed *
 void closed_orders_commit(struct closed_orders *orders);
 void closed_orders_undo(struct closed_orders *orders);
 
+// Snapshots, as of a soft table: see stream/soft_table.h.
+size_t closed_orders_changed(const struct closed_orders *orders);
+void closed_orders_begin_pass(struct closed_orders *orders);
+const struct order_closed *closed_orders_take_changed(struct closed_orders *orders); // NULL: none
+void closed_orders_all_stored(struct closed_orders *orders);
+
+// The number-th of closed_orders_count(), in the order in which they were closed.
+const struct order_closed *closed_orders_at(const struct closed_orders *orders, size_t number);
+
 size_t closed_orders_count(const struct closed_orders *orders);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "domain/remembered.h"
+#include "stream/snapshot.h"
 
 struct command_memory;
 
@@ -27,6 +28,19 @@ void command_memory_put(struct command_memory *memory, const struct remembered_c
 // What changed since the last commit is final, or put back. Committing forgets what is over.
 void command_memory_commit(struct command_memory *memory);
 void command_memory_undo(struct command_memory *memory);
+
+// Snapshots: see stream/role.h. take writes what changed and is of the pass, at most *max rows,
+// which it reduces.
+bool command_memory_is_key(const void *key, size_t key_len);
+bool command_memory_restore(struct command_memory *memory, const struct snapshot_row *row,
+                            struct error *err);
+void command_memory_restored(struct command_memory *memory, bool usable);
+size_t command_memory_changed(const struct command_memory *memory);
+void command_memory_begin_pass(struct command_memory *memory);
+bool command_memory_take(struct command_memory *memory, size_t *max,
+                         const struct snapshot_sink *sink, struct error *err);
+bool command_memory_rows(const struct command_memory *memory, const struct snapshot_sink *sink,
+                         struct error *err);
 
 size_t command_memory_count(const struct command_memory *memory);
 

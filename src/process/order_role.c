@@ -38,6 +38,41 @@ static bool fold(void *context, void *state, enum record_id type, const void *bo
     return orders_fold(state, type, body, err);
 }
 
+// ---- snapshots ---------------------------------------------------------------------------------
+
+static bool restore(void *context, void *state, const struct snapshot_row *row, struct error *err) {
+    (void)context;
+    return orders_restore(state, row, err);
+}
+
+static void restored(void *context, void *state, bool usable) {
+    (void)context;
+    orders_restored(state, usable);
+}
+
+static size_t changed(void *context, void *state) {
+    (void)context;
+    return orders_changed(state);
+}
+
+static void snapshot_begin(void *context, void *state) {
+    (void)context;
+    orders_snapshot_begin(state);
+}
+
+static bool snapshot(void *context, void *state, size_t max, const struct snapshot_sink *sink,
+                     bool *ret_done, struct error *err) {
+    struct order_role *self = context;
+    return orders_snapshot(state, max, &self->arena, sink, ret_done, err);
+}
+
+static bool rows(void *context, void *state, const struct snapshot_sink *sink, struct error *err) {
+    struct order_role *self = context;
+    return orders_rows(state, &self->arena, sink, err);
+}
+
+// ---- input -------------------------------------------------------------------------------------
+
 static bool handle(void *context, void *state, const struct stream_input *input,
                    struct output *output, struct error *err) {
     struct order_role *self = context;
@@ -125,6 +160,12 @@ struct role *order_role_new(const struct config *config, struct error *err) {
         .partition_new = partition_new,
         .partition_free = partition_free,
         .fold = fold,
+        .restore = restore,
+        .restored = restored,
+        .changed = changed,
+        .snapshot_begin = snapshot_begin,
+        .snapshot = snapshot,
+        .rows = rows,
         .handle = handle,
         .commit = commit,
         .undo = undo,

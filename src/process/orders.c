@@ -99,6 +99,10 @@ bool orders_fold(struct orders *orders, enum record_id type, const void *event, 
     struct order *order = orders_edit(orders, id, &room);
     const struct order_head *head = event;
     struct orders_before before = orders_before(order);
+    if (orders->refolds && head->version <= before.version) {
+        remember(orders, type, event);
+        return true;
+    }
     if (head->version != before.version + 1 || (type == RECORD_ORDER_PLACED) != !order)
         return error_set(err, DISP_POISON, 0, "%s version %lld of order %s does not follow %lld",
                          record_types[type]->name, (long long)head->version, id_text(id).text,

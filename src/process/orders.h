@@ -9,6 +9,7 @@
 #include "closed_orders.h"
 #include "command_memory.h"
 #include "service/error.h"
+#include "stream/snapshot.h"
 #include "stream/soft_table.h"
 #include "stream/timers.h"
 
@@ -17,6 +18,7 @@ struct orders {
     struct closed_orders *closed;
     struct command_memory *commands;
     struct timers timers;
+    bool refolds; // restored from snapshots: events that they have seen come again
 };
 
 // Where a closed order is recalled to.
@@ -42,11 +44,22 @@ struct orders_before orders_before(const struct order *order);
 void orders_keep(struct orders *orders, const struct id *id, struct orders_before before,
                  const struct order *order);
 
-// One event of orders.events. False (DISP_POISON): it does not follow.
+// One event of orders.events. False (DISP_POISON): it does not follow. After orders_restored(), an
+// event that an order has seen already is left out.
 bool orders_fold(struct orders *orders, enum record_id type, const void *event, struct error *err);
 
 void orders_commit(struct orders *orders);
 void orders_undo(struct orders *orders);
+
+// Snapshots: see stream/role.h. The arena is for one row.
+bool orders_restore(struct orders *orders, const struct snapshot_row *row, struct error *err);
+void orders_restored(struct orders *orders, bool usable);
+size_t orders_changed(const struct orders *orders);
+void orders_snapshot_begin(struct orders *orders);
+bool orders_snapshot(struct orders *orders, size_t max, struct arena *arena,
+                     const struct snapshot_sink *sink, bool *ret_done, struct error *err);
+bool orders_rows(const struct orders *orders, struct arena *arena, const struct snapshot_sink *sink,
+                 struct error *err);
 
 // The order whose deadline passes first, NULL if none runs. It is dropped by timers_pop().
 const struct timer *orders_next_deadline(struct orders *orders);

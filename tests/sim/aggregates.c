@@ -195,6 +195,50 @@ void aggregate_fold(struct world *world, struct state *state, enum role role, ui
     }
 }
 
+// ---- snapshots ---------------------------------------------------------------------------------
+
+static struct order *order_through_snapshot(struct world *world, struct order *order) {
+    if (order_is_closed(order)) {
+        struct order_closed closed;
+        struct closed_order_snapshot snapshot;
+        order_close(order, &closed);
+        order_closed_snapshot(&closed, &snapshot);
+        if (!order_closed_restore(&snapshot, &closed))
+            world_fail(world, log_order_index(&closed.order_id), NOBODY,
+                       "I11: a closed order cannot be restored from its snapshot");
+        return order_recall(&closed, order);
+    }
+    struct order_snapshot snapshot;
+    if (!order_snapshot(order, &world->arena, &snapshot))
+        abort();
+    size_t size = order_restored_size(&snapshot);
+    struct order *restored = memset(world_alloc(world, size), 0, size);
+    if (!order_restore(&snapshot, restored))
+        world_fail(world, log_order_index(&snapshot.order_id), NOBODY,
+                   "I11: an order cannot be restored from its snapshot");
+    return restored;
+}
+
+static void through_snapshots(struct world *world, struct state *state, enum role role,
+                              uint8_t partition) {
+    uint32_t step = world->partitions_count;
+    for (uint32_t i = partition; role == ROLE_ORDER && i < world->orders_count; i += step)
+        if (state->orders[i])
+            state->orders[i] = order_through_snapshot(world, state->orders[i]);
+    for (uint32_t sku = partition; role == ROLE_INVENTORY && sku < world->skus_count; sku += step) {
+        struct stock_snapshot snapshot;
+        inventory_snapshot(&state->stocks[sku], &snapshot);
+        struct stock restored;
+        if (snapshot.version > 0 && inventory_restore(&snapshot, &restored))
+            state->stocks[sku] = restored;
+    }
+}
+
+void aggregate_restore(struct world *world, enum role role, uint8_t partition) {
+    aggregate_fold(world, &world->live, role, partition);
+    through_snapshots(world, &world->live, role, partition);
+}
+
 // ---- deadlines ---------------------------------------------------------------------------------
 
 int64_t aggregate_deadline_us(const struct world *world, uint8_t partition) {

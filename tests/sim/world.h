@@ -321,6 +321,8 @@ void aggregate_save(struct world *world, struct partition *partition, enum role 
 void aggregate_undo(struct partition *partition);
 // Throws the partition's part of the state away and folds it from offset 0.
 void aggregate_fold(struct world *world, struct state *state, enum role role, uint8_t partition);
+// The same as a worker does it that takes over: what it folds has passed through snapshots.
+void aggregate_restore(struct world *world, enum role role, uint8_t partition);
 bool aggregate_key_lies_in(const struct world *world, enum role role, uint8_t partition,
                            uint32_t key);
 int64_t aggregate_deadline_us(const struct world *world, uint8_t partition);

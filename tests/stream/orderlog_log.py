@@ -188,7 +188,7 @@ class Log:
             if "version" in body:
                 wanted = derived_id(body["causation_id"], body["version"])
             elif record.name.endswith("CommandRefused"):
-                wanted = derived_id(body["command_id"], micros(body["occurred_at"]))
+                wanted = derived_id(body["causation_id"], micros(body["occurred_at"]))
             else:
                 wanted = derived_id(body["causation_id"], 1)
             test.assertEqual(body["event_id"], wanted, record)
