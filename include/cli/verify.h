@@ -9,6 +9,7 @@
 //   verify_effects.c  payments.events, shipping.events → what was done for each order
 //   verify_books.c    orders, stock and money against each other
 //   verify_model.c    PostgreSQL against the fold, row for row
+//   verify_state.c    snapshots of the processors' memory against a fold of all events
 //
 // One thread.
 #ifndef ORDERLOG_CLI_VERIFY_H
@@ -41,6 +42,7 @@
     VERIFY(LINE_ROWS, "I9", "order_lines in PostgreSQL equal the fold", "orders")                  \
     VERIFY(TIMELINE_ROWS, "I9", "order_timeline in PostgreSQL equals the log", "orders")           \
     VERIFY(INVENTORY_ROWS, "I9", "inventory in PostgreSQL equals the fold", "rows")                \
+    VERIFY(STATE_ROWS, "I11", "snapshots and later events equal all events", "rows")               \
     VERIFY(AMOUNTS, "I13", "an order's amounts add up", "orders")                                  \
     VERIFY(PAYMENTS, "I13", "payments match their orders' state and total", "orders")              \
     VERIFY(ORDER_STOCK, "I13", "SKUs hold for each order what its state says", "order items")      \
@@ -235,6 +237,9 @@ verify_fold verify_fold_order;
 verify_fold verify_fold_stock;
 verify_fold verify_fold_payment;
 verify_fold verify_fold_shipment;
+
+// The snapshots in D.state, with the events after them.
+bool verify_state(struct verify *verify, struct error *err);
 
 // Everything against everything, once all topics are read.
 void verify_books(struct verify *verify);

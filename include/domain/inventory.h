@@ -4,11 +4,11 @@
 // production too: 0 <= reserved <= on_hand, and on_hand + sold = received + adjustments.
 // State is two small tables, so that a hot SKU with 100,000 reservations is never copied whole:
 // the SKU itself and one entry per (SKU, order) reservation. Commands remembered for their window
-// are a third: key id -> command id.
+// (domain/remembered.h) are a third.
 #ifndef ORDERLOG_DOMAIN_INVENTORY_H
 #define ORDERLOG_DOMAIN_INVENTORY_H
 
-#include "domain/decision.h"
+#include "domain/remembered.h"
 
 enum { INVENTORY_NAME_MAX = 512 };
 
@@ -46,13 +46,6 @@ struct reservation {
     int64_t quantity;
 };
 
-// One remembered command of a SKU; nil key = none.
-struct remembered_command {
-    struct id key_id;
-    struct id command_id;
-    int64_t at_us;
-};
-
 // The slices of state one input touches: the caller looks them up by the input's keys (shop + sku;
 // + order_id for RequestStock; + key_id for commands), hands in pointers to them (never NULL: a
 // zeroed entry where there is none) and stores what changed.
@@ -64,6 +57,17 @@ struct inventory_slice {
 
 // Folds one event of inventory.events into the slice.
 void inventory_evolve(struct inventory_slice *slice, enum record_id type, const void *event);
+
+// For a slice that was restored from snapshots taken at different moments. The SKU may have seen
+// the event already: then only what lies beside it, reservation and command, follows the event. And
+// the reservation may be newer than the SKU: it is set to what an event that is folded must find.
+void inventory_evolve_beside(struct inventory_slice *slice, enum record_id type, const void *event);
+void inventory_expect(struct inventory_slice *slice, enum record_id type, const void *event);
+
+// The SKU as a record but for shop and SKU, which the caller knows; texts are borrowed. And back.
+// False: no SKU is like that.
+void inventory_snapshot(const struct stock *stock, struct stock_snapshot *ret);
+bool inventory_restore(const struct stock_snapshot *snapshot, struct stock *ret);
 
 // Decides SetProduct, ReceiveStock, AdjustStock, RequestStock. RESERVE is answered to the order
 // (StockAnswered); RELEASE and SELL are facts that cannot be refused: with no reservation they do

@@ -44,6 +44,9 @@
         "A partition with so many inputs parked takes no more input")                              \
     BYTES(parked_bytes_max, "parked.bytes.max", 67108864, 1048576, 17179869184, ROLES_PROCESS,     \
           "The same for the memory of what is parked, per partition")                              \
+    MS(snapshot_interval_ms, "snapshot.interval.ms", 10000, 0, 3600000,                            \
+       ROLE_ORDER | ROLE_INVENTORY,                                                                \
+       "Write what has changed in memory to D.state this often, for fast take-over; 0: never")     \
     MS(transaction_timeout_ms, "transaction.timeout.ms", 10000, 2000, 900000, ROLES_PROCESS,       \
        "The broker aborts a transaction that is open for longer")                                  \
     MS(session_timeout_ms, "session.timeout.ms", 10000, 1000, 300000,                              \
@@ -56,6 +59,9 @@
         "Look-ups of an unknown payment before a case is opened for people")                       \
     MS(order_command_window_ms, "order.command.window.ms", 86400000, 60000, 2592000000,            \
        ROLE_ORDER | ROLE_INVENTORY, "How long a command's key and outcome are remembered")         \
+    INT(commands_remembered_max, "commands.remembered.max", 1000000, 1000, 100000000,              \
+        ROLE_ORDER | ROLE_INVENTORY,                                                               \
+        "Commands remembered per partition; above it the oldest are forgotten before their time")  \
     MS(payment_call_timeout_ms, "payment.call.timeout.ms", 2000, 10, 120000, ROLE_PAYMENT,         \
        "A provider's answer that takes longer counts as unknown")                                  \
     INT(payment_inflight_max, "payment.inflight.max", 1000, 1, 100000, ROLE_PAYMENT,               \

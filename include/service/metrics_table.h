@@ -39,6 +39,14 @@
             "Kafka transactions, by outcome")                                                      \
     HISTOGRAM(COMMIT, "orderlog_commit_seconds", NULL, UNLABELLED, 1,                              \
               "Sending the offsets and committing a transaction")                                  \
+    COUNTER(SNAPSHOT_ROWS, "orderlog_snapshot_rows_total", NULL, UNLABELLED, 1,                    \
+            "Rows of soft state written for take-over")                                            \
+    HISTOGRAM(SNAPSHOT_PASS, "orderlog_snapshot_pass_seconds", NULL, UNLABELLED, 1,                \
+              "Passes of snapshots, from begin to position, of one partition")                     \
+    HISTOGRAM(TAKEOVER, "orderlog_takeover_seconds", NULL, UNLABELLED, 1,                          \
+              "Taking assigned partitions over, from committed offsets to the first input")        \
+    COUNTER(TAKEOVER_RECORDS, "orderlog_takeover_records_total", "kind", NAMED, 2,                 \
+            "Records read at take-overs")                                                          \
     COUNTER(DEAD_LETTERS, "orderlog_dead_letters_total", NULL, UNLABELLED, 1,                      \
             "Records put aside because they could not be handled")                                 \
     GAUGE(PARKED_LETTERS, "orderlog_parked_letters", "partition", NUMBERED, 1024,                  \

@@ -12,6 +12,7 @@
 #include "domain/decision.h"
 #include "event/schema_ids.h"
 #include "stream/producer.h"
+#include "stream/snapshot.h"
 
 enum {
     OUTPUT_RECORD_BYTES_MAX = 1000000, // what brokers take by default, less what they count to it
@@ -52,6 +53,10 @@ bool output_letter_settled(struct output *output, int32_t partition,
 // The rest of a retry, to our own inbox: as much as one transaction should do has been done.
 bool output_retry(struct output *output, int32_t partition, const struct retry_parked *retry,
                   struct error *err);
+
+// One row of D.state.
+bool output_snapshot(struct output *output, int32_t partition, const struct snapshot_row *row,
+                     struct error *err);
 
 // Sends what was gathered: the last step before the commit.
 bool output_flush(struct output *output, struct error *err);

@@ -37,6 +37,14 @@ struct partition {
     struct window window;
     uint64_t window_base;
 
+    // The pass of snapshots under way, or the next one.
+    struct {
+        bool running;
+        int64_t events_offset; // at which it began
+        int64_t begun_us;
+        int64_t due_us; // monotonic
+    } pass;
+
     // Deadlines are judged when the input has been read up to an end seen after them.
     int64_t end_seen;
     int64_t end_seen_us;

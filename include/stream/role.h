@@ -9,6 +9,7 @@
 #include "event/message.h"
 #include "stream/output.h"
 #include "stream/parked.h"
+#include "stream/snapshot.h"
 
 // Names one message of one take-over of a partition; a token of an earlier take-over is stale.
 struct stream_token {
@@ -55,6 +56,22 @@ struct role {
     // from what was folded before; it is named in the log and skipped.
     bool (*fold)(void *context, void *state, enum record_id type, const void *body,
                  struct error *err);
+
+    // Snapshots (stream/snapshot.h), where restore is set. At take-over, every row of the partition
+    // is handed to restore, in the log's order; then restored is called, and events after the
+    // position are folded. usable false: the rows are not to be trusted; the state is as new, but
+    // it is known that those rows are stored, so that the next pass replaces or removes them.
+    bool (*restore)(void *context, void *state, const struct snapshot_row *row, struct error *err);
+    void (*restored)(void *context, void *state, bool usable);
+    // How many rows have changed since they were last written, at most.
+    size_t (*changed)(void *context, void *state);
+    // A pass begins: all that has changed so far is written, about max rows by each call, as the
+    // last thing before a commit. An undo ends the pass; what it wrote is noted again.
+    void (*snapshot_begin)(void *context, void *state);
+    bool (*snapshot)(void *context, void *state, size_t max, const struct snapshot_sink *sink,
+                     bool *ret_done, struct error *err);
+    // All rows, in any order: for comparing.
+    bool (*rows)(void *context, void *state, const struct snapshot_sink *sink, struct error *err);
 
     // One message. Appends to output. For executors: submits the call and answers later through
     // completions. False: DISP_POISON parks the message's key (nothing may have been written for

@@ -39,6 +39,33 @@ void soft_table_undo(struct soft_table *table,
                      void (*visit)(void *opaque, const void *key, size_t key_len, void *block),
                      void *opaque);
 
+// ---- snapshots ----
+// Every entry that is put, edited or removed is noted until it is taken; what is taken in a
+// transaction that is undone is noted again.
+
+struct soft_change {
+    const void *key;
+    size_t key_len;
+    const void *block; // NULL: removed
+};
+
+// How many are noted, at most.
+size_t soft_table_changed(const struct soft_table *table);
+
+// The pass that begins now takes everything noted so far.
+void soft_table_begin_pass(struct soft_table *table);
+
+// The next one of the pass, with what it is now; false: none is left, or the pass was undone. What
+// came and went without ever being taken is left out. Until the commit or undo nothing may change.
+bool soft_table_take_changed(struct soft_table *table, struct soft_change *ret);
+
+// There are snapshots of just what is in the table now. Between transactions.
+void soft_table_all_stored(struct soft_table *table);
+
+void soft_table_remove_all(struct soft_table *table);
+
+// ---- looking ----
+
 size_t soft_table_count(const struct soft_table *table);
 size_t soft_table_bytes(const struct soft_table *table); // blocks, keys and index
 

@@ -2,8 +2,9 @@
 //
 // Making partitions ours, in the one order that is safe (DESIGN: five steps):
 //   1. fetch the committed offsets, which waits until no transaction is pending on them;
-//   2. then take the end of our events partitions, uncommitted records included;
-//   3. fold the events up to there, read committed, waiting for the last stable offset;
+//   2. then take the ends of our snapshots and events, uncommitted records included;
+//   3. load the snapshots, fold the events after their position, both up to there, read committed,
+//      waiting for the last stable offset;
 //   4. check that offset and events belong together;
 //   5. only then is input taken.
 // Blocks; called in the loop's thread.

@@ -38,8 +38,9 @@ enum topic_id {
 };
 
 struct topic {
-    const char *name;      // "orders.inbox"
-    const char *class_dir; // schemas/ folder shared by its kind ("inbox", "deadletters"), or NULL
+    const char *name; // "orders.inbox"
+    const char
+        *class_dir; // schemas/ folder shared by its kind ("inbox", "deadletters", "state"), or NULL
     enum topic_kind kind;
     enum partitions_class partitions;
     const char *key;   // what the key is, for docs
@@ -53,6 +54,7 @@ struct domain_topics {
     enum topic_id inbox;
     enum topic_id events;
     enum topic_id deadletters;
+    enum topic_id state; // TOPIC_COUNT: its processors hold none
 };
 
 extern const struct domain_topics domains[DOMAIN_COUNT];

@@ -59,7 +59,7 @@ static bool schemas_start(void *state, struct error *err) {
     // is waited for.
     for (size_t i = 0; i < TOPIC_COUNT; i++)
         if (topics[i].kind == TOPIC_INBOX || i == TOPIC_PRODUCTS || i == own->events ||
-            i == own->deadletters)
+            i == own->deadletters || i == own->state)
             wanted[count++] = (enum topic_id)i;
     return tool_schemas_open(worker->config, wanted, count, &worker->schemas, err) || missing(err);
 }

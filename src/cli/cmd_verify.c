@@ -24,6 +24,12 @@ static const enum topic_id events_topics[] = {TOPIC_ORDERS_EVENTS, TOPIC_INVENTO
                                               TOPIC_PAYMENTS_EVENTS, TOPIC_SHIPPING_EVENTS};
 enum { EVENTS_TOPICS_COUNT = sizeof(events_topics) / sizeof(events_topics[0]) };
 
+// What is read: the events, and snapshots.
+static const enum topic_id read_topics[] = {TOPIC_ORDERS_EVENTS,   TOPIC_INVENTORY_EVENTS,
+                                            TOPIC_PAYMENTS_EVENTS, TOPIC_SHIPPING_EVENTS,
+                                            TOPIC_ORDERS_STATE,    TOPIC_INVENTORY_STATE};
+enum { READ_TOPICS_COUNT = sizeof(read_topics) / sizeof(read_topics[0]) };
+
 // ---- is anything under way? ---------------------------------------------------------------------
 
 // Offsets that no record fills are transaction markers: reading tells.
@@ -101,7 +107,8 @@ static bool read_all(struct verify *verify, struct verify_model *model, struct e
            verify_model_inventory(model, verify, err) &&
            verify_log_read(verify, TOPIC_INVENTORY_EVENTS, inventory, NULL, err) &&
            verify_log_read(verify, TOPIC_PAYMENTS_EVENTS, NULL, NULL, err) &&
-           verify_log_read(verify, TOPIC_SHIPPING_EVENTS, NULL, NULL, err);
+           verify_log_read(verify, TOPIC_SHIPPING_EVENTS, NULL, NULL, err) &&
+           verify_state(verify, err);
 }
 
 static void print_summary(const struct verify *verify, int64_t seconds_ms) {
@@ -158,8 +165,9 @@ int cmd_verify(int argc, char **argv) {
     const struct config_command command = {
         .usage = "verify [--wait SECONDS]",
         .about = "Folds the whole log and checks it against itself and against PostgreSQL: ids and "
-                 "versions (I3), stock bounds (I7), rows of the read models (I9), money and stock "
-                 "(I13). Exit status 0: all hold; 1: violations, which are listed; others: it "
+                 "versions (I3), stock bounds (I7), rows of the read models (I9), snapshots of the "
+                 "processors' memory (I11), money and stock (I13). Exit status 0: all hold; 1: "
+                 "violations, which are listed; others: it "
                  "could not be checked.",
         .role = ROLE_TOOL,
         .flags = flags,
@@ -176,7 +184,7 @@ int cmd_verify(int argc, char **argv) {
     bool is_quiet = false;
     if (!flags_int(flags, "wait", 0, 86400, &wait_s)) {
         exit_code = EXIT_USAGE;
-    } else if (!tool_schemas_open(&config, events_topics, EVENTS_TOPICS_COUNT, &schemas, &err) ||
+    } else if (!tool_schemas_open(&config, read_topics, READ_TOPICS_COUNT, &schemas, &err) ||
                !await_quiet(&config, wait_s * 1000, &is_quiet, &err)) {
         exit_code = EXIT_UNAVAILABLE;
     } else {

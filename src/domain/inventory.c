@@ -33,6 +33,13 @@ STOCK_HEAD(stock_reserved);
 STOCK_HEAD(stock_released);
 STOCK_HEAD(stock_sold);
 
+static bool is_sound(const struct stock *stock) {
+    return stock->reserved >= 0 && stock->reserved <= stock->on_hand &&
+           stock->on_hand <= units_max && stock->sold >= 0 &&
+           (uint64_t)stock->on_hand + (uint64_t)stock->sold ==
+               (uint64_t)stock->received + (uint64_t)stock->adjusted;
+}
+
 static void assert_sound(const struct stock *stock) {
     assert(stock->reserved >= 0 && stock->reserved <= stock->on_hand);
     assert(stock->on_hand <= units_max && stock->sold >= 0);
@@ -60,14 +67,74 @@ static void product_set(struct stock *stock, struct view name, int64_t price_min
     stock->price_version = price_version;
 }
 
-void inventory_evolve(struct inventory_slice *slice, enum record_id type, const void *event) {
-    if (type == RECORD_STOCK_COMMAND_REFUSED) {
+// A command's key, where the event is its outcome.
+static void remember_if(struct inventory_slice *slice, const struct stock_head *head, bool has_key,
+                        const struct id *key_id) {
+    if (has_key)
+        remember(slice, key_id, &head->causation_id, head->occurred_at);
+}
+
+void inventory_evolve_beside(struct inventory_slice *slice, enum record_id type,
+                             const void *event) {
+    switch ((int)type) {
+    case RECORD_STOCK_COMMAND_REFUSED: {
         // A command under a reused key does not replace the one that the key stands for.
         const struct stock_command_refused *refused = event;
         if (refused->reason != STOCK_REFUSAL_KEY_REUSED)
             remember(slice, &refused->key_id, &refused->causation_id, refused->occurred_at);
         return;
     }
+    case RECORD_PRODUCT_CREATED: {
+        const struct product_created *created = event;
+        remember_if(slice, event, created->has_key_id, &created->key_id);
+        return;
+    }
+    case RECORD_PRODUCT_CHANGED: {
+        const struct product_changed *changed = event;
+        remember_if(slice, event, changed->has_key_id, &changed->key_id);
+        return;
+    }
+    case RECORD_STOCK_RECEIVED: {
+        const struct stock_received *received = event;
+        remember_if(slice, event, received->has_key_id, &received->key_id);
+        return;
+    }
+    case RECORD_STOCK_ADJUSTED: {
+        const struct stock_adjusted *adjusted = event;
+        remember_if(slice, event, adjusted->has_key_id, &adjusted->key_id);
+        return;
+    }
+    case RECORD_STOCK_RESERVED:
+        slice->reservation->quantity = ((const struct stock_reserved *)event)->quantity;
+        return;
+    case RECORD_STOCK_RELEASED:
+    case RECORD_STOCK_SOLD:
+        slice->reservation->quantity = 0;
+        return;
+    }
+    assert(!"a record that is not an event of a SKU");
+}
+
+// What the order held before an event that is about its reservation.
+static int64_t held_before(enum record_id type, const void *event) {
+    if (type == RECORD_STOCK_RELEASED)
+        return ((const struct stock_released *)event)->quantity;
+    if (type == RECORD_STOCK_SOLD)
+        return ((const struct stock_sold *)event)->quantity;
+    return 0;
+}
+
+void inventory_expect(struct inventory_slice *slice, enum record_id type, const void *event) {
+    if (slice->reservation)
+        slice->reservation->quantity = held_before(type, event);
+}
+
+void inventory_evolve(struct inventory_slice *slice, enum record_id type, const void *event) {
+    if (slice->reservation)
+        assert(slice->reservation->quantity == held_before(type, event));
+    inventory_evolve_beside(slice, type, event);
+    if (type == RECORD_STOCK_COMMAND_REFUSED)
+        return;
 
     struct stock *stock = slice->stock;
     const struct stock_head *head = event;
@@ -82,54 +149,55 @@ void inventory_evolve(struct inventory_slice *slice, enum record_id type, const 
         const struct product_created *created = event;
         product_set(stock, created->name, created->price_minor, created->currency,
                     created->price_version);
-        if (created->has_key_id)
-            remember(slice, &created->key_id, &head->causation_id, head->occurred_at);
         break;
     }
     case RECORD_PRODUCT_CHANGED: {
         const struct product_changed *changed = event;
         product_set(stock, changed->name, changed->price_minor, changed->currency,
                     changed->price_version);
-        if (changed->has_key_id)
-            remember(slice, &changed->key_id, &head->causation_id, head->occurred_at);
         break;
     }
-    case RECORD_STOCK_RECEIVED: {
-        const struct stock_received *received = event;
-        stock->received += received->quantity;
-        if (received->has_key_id)
-            remember(slice, &received->key_id, &head->causation_id, head->occurred_at);
+    case RECORD_STOCK_RECEIVED:
+        stock->received += ((const struct stock_received *)event)->quantity;
         break;
-    }
-    case RECORD_STOCK_ADJUSTED: {
-        const struct stock_adjusted *adjusted = event;
-        stock->adjusted += adjusted->delta;
-        if (adjusted->has_key_id)
-            remember(slice, &adjusted->key_id, &head->causation_id, head->occurred_at);
+    case RECORD_STOCK_ADJUSTED:
+        stock->adjusted += ((const struct stock_adjusted *)event)->delta;
         break;
-    }
-    case RECORD_STOCK_RESERVED: {
-        const struct stock_reserved *reserved = event;
-        assert(slice->reservation->quantity == 0 && reserved->quantity > 0);
-        slice->reservation->quantity = reserved->quantity;
-        break;
-    }
-    case RECORD_STOCK_RELEASED: {
-        const struct stock_released *released = event;
-        assert(slice->reservation->quantity == released->quantity);
-        slice->reservation->quantity = 0;
-        break;
-    }
-    case RECORD_STOCK_SOLD: {
-        const struct stock_sold *sold = event;
-        assert(slice->reservation->quantity == sold->quantity);
-        slice->reservation->quantity = 0;
-        break;
-    }
-    default:
-        assert(!"a record that is not an event of a SKU");
     }
     assert_sound(stock);
+}
+
+// ---- snapshots ---------------------------------------------------------------------------------
+
+void inventory_snapshot(const struct stock *stock, struct stock_snapshot *ret) {
+    *ret = (struct stock_snapshot){
+        .version = stock->version,
+        .on_hand = stock->on_hand,
+        .reserved = stock->reserved,
+        .sold = stock->sold,
+        .received = stock->received,
+        .adjusted = stock->adjusted,
+        .name = {.ptr = stock->name, .len = stock->name_len},
+        .price_minor = stock->price_minor,
+        .currency = {.ptr = stock->currency, .len = (uint32_t)strlen(stock->currency)},
+        .price_version = stock->price_version,
+    };
+}
+
+bool inventory_restore(const struct stock_snapshot *snapshot, struct stock *ret) {
+    if (snapshot->name.len > INVENTORY_NAME_MAX ||
+        snapshot->currency.len >= sizeof(ret->currency) || snapshot->version < 1)
+        return false;
+    memset(ret, 0, sizeof(*ret));
+    ret->version = snapshot->version;
+    ret->on_hand = snapshot->on_hand;
+    ret->reserved = snapshot->reserved;
+    ret->sold = snapshot->sold;
+    ret->received = snapshot->received;
+    ret->adjusted = snapshot->adjusted;
+    product_set(ret, snapshot->name, snapshot->price_minor, snapshot->currency,
+                snapshot->price_version);
+    return is_sound(ret);
 }
 
 // ---- deciding: what all events have ------------------------------------------------------------
@@ -336,8 +404,7 @@ static void decide_adjust(struct decision *decision, struct inventory_slice *sli
 static bool answered_before(struct decision *decision, struct inventory_slice *slice,
                             const struct stock_command_head *command) {
     const struct remembered_command *remembered = slice->remembered;
-    if (!id_equal(&remembered->key_id, &command->key_id) || id_is_nil(&command->key_id) ||
-        decision->now_us - remembered->at_us > decision->policy->command_window_us)
+    if (!remembered_stands(remembered, &command->key_id, decision))
         return false;
     if (!id_equal(&remembered->command_id, &command->command_id))
         refuse(decision, slice, command, STOCK_REFUSAL_KEY_REUSED, 0,

@@ -187,17 +187,18 @@ EVENT_HEAD(order_case_opened);
 // ---- dispatch ----------------------------------------------------------------------------------
 
 static bool of_shop(const struct order *order, struct view shop) {
+    if (order->recalled)
+        return order->shop_print == order_shop_print(shop);
     return shop.len == order->shop_len &&
            memcmp(shop.ptr, (const char *)order + order->shop_at, shop.len) == 0;
 }
 
 // True when the command's key has an outcome already that still counts.
 static bool answered_before(struct order_turn *turn, const struct order_command_head *command) {
-    const struct order_memory *memory = order_remembered(turn->order, &command->key_id);
-    if (!memory ||
-        turn->decision->now_us - memory->at_us > turn->decision->policy->command_window_us)
+    const struct remembered_command *remembered = turn->remembered;
+    if (!remembered_stands(remembered, &command->key_id, turn->decision))
         return false;
-    if (!id_equal(&memory->command_id, &command->command_id))
+    if (!id_equal(&remembered->command_id, &command->command_id))
         order_refuse(turn, ORDER_REFUSAL_KEY_REUSED,
                      "this idempotency key was used for a command with other content");
     return true;
@@ -208,16 +209,18 @@ static void take_command(struct order_turn *turn, enum command command) {
     turn->cause = head->command_id;
     turn->key_id = &head->key_id;
     turn->shop = head->shop_id;
+    bool ours = turn->order && of_shop(turn->order, head->shop_id);
+    // What is known of the key of a place command whose order exists is the order.
+    if (!(ours && command == PLACE) && answered_before(turn, head))
+        return;
     if (!turn->order) {
         command_steps[STAGE_UNKNOWN][command](turn);
         return;
     }
-    if (!of_shop(turn->order, head->shop_id)) {
+    if (!ours) {
         order_refuse_unknown(turn);
         return;
     }
-    if (command != PLACE && answered_before(turn, head))
-        return;
     command_steps[order_stage(turn->order)][command](turn);
 }
 
@@ -254,11 +257,23 @@ static void take_answer(struct order_turn *turn) {
     }
 }
 
-void order_decide(struct decision *decision, struct order **order, enum record_id type,
-                  const void *input) {
+const struct id *order_input_key(enum record_id type, const void *input) {
+    switch ((int)type) {
+    case RECORD_PLACE_ORDER:
+    case RECORD_CANCEL_ORDER:
+    case RECORD_DISPATCH_ORDER:
+    case RECORD_DELIVER_ORDER:
+        return &((const struct order_command_head *)input)->key_id;
+    }
+    return NULL;
+}
+
+void order_decide(struct decision *decision, struct order **order,
+                  struct remembered_command *remembered, enum record_id type, const void *input) {
     struct order_turn turn = {
         .decision = decision,
         .order = *order,
+        .remembered = remembered,
         .type = type,
         .input = input,
     };

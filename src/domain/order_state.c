@@ -10,7 +10,7 @@
 
 enum { BLOCK_ALIGN = 8 };
 
-static size_t aligned(size_t size) {
+size_t order_aligned(size_t size) {
     return (size + BLOCK_ALIGN - 1) & ~(size_t)(BLOCK_ALIGN - 1);
 }
 
@@ -20,9 +20,8 @@ size_t order_block_size(const struct order_placed *placed) {
     size_t text_len = placed->shop_id.len + placed->payment_method.len;
     for (uint32_t i = 0; i < placed->lines_count; i++)
         text_len += placed->lines[i].sku.len;
-    return aligned(sizeof(struct order) + ORDER_MEMORIES_MAX * sizeof(struct order_memory) +
-                   sizeof(struct order_open) + placed->lines_count * sizeof(struct order_item) +
-                   text_len);
+    return order_aligned(sizeof(struct order) + sizeof(struct order_open) +
+                         placed->lines_count * sizeof(struct order_item) + text_len);
 }
 
 size_t order_size(const struct order *order) {
@@ -30,9 +29,8 @@ size_t order_size(const struct order *order) {
 }
 
 const struct order_open *order_opened_const(const struct order *order) {
-    assert(!order->shrunk);
-    return (const struct order_open *)((const char *)(order + 1) +
-                                       order->memories_capacity * sizeof(struct order_memory));
+    assert(!order->recalled);
+    return (const struct order_open *)(order + 1);
 }
 
 struct order_open *order_opened(struct order *order) {
@@ -71,17 +69,24 @@ struct order_item *order_item_find(struct order *order, struct view sku) {
 
 // ---- a new order -------------------------------------------------------------------------------
 
-static int item_compare(const struct order *order, const struct order_item *a,
+// While they are sorted, items name the line that they are of in place of their text.
+static int item_compare(const struct order_placed *placed, const struct order_item *a,
                         const struct order_item *b) {
-    return sku_compare(order, a, (const char *)order + b->sku_at, b->sku_len);
+    struct view x = placed->lines[a->sku_at].sku;
+    struct view y = placed->lines[b->sku_at].sku;
+    uint32_t shorter = x.len < y.len ? x.len : y.len;
+    int by_bytes = shorter ? memcmp(x.ptr, y.ptr, shorter) : 0;
+    if (by_bytes != 0)
+        return by_bytes;
+    return (x.len > y.len) - (x.len < y.len);
 }
 
-static void sift_down(const struct order *order, struct order_item *items, size_t root,
+static void sift_down(const struct order_placed *placed, struct order_item *items, size_t root,
                       size_t count) {
     for (size_t child; (child = 2 * root + 1) < count; root = child) {
-        if (child + 1 < count && item_compare(order, &items[child], &items[child + 1]) < 0)
+        if (child + 1 < count && item_compare(placed, &items[child], &items[child + 1]) < 0)
             child++;
-        if (item_compare(order, &items[root], &items[child]) >= 0)
+        if (item_compare(placed, &items[root], &items[child]) >= 0)
             return;
         struct order_item swapped = items[root];
         items[root] = items[child];
@@ -90,26 +95,27 @@ static void sift_down(const struct order *order, struct order_item *items, size_
 }
 
 // Heap sort: in place and never quadratic. qsort() may allocate.
-static void items_sort(const struct order *order, struct order_item *items, size_t count) {
+static void items_sort(const struct order_placed *placed, struct order_item *items, size_t count) {
     for (size_t root = count / 2; root-- > 0;)
-        sift_down(order, items, root, count);
+        sift_down(placed, items, root, count);
     for (size_t last = count; last-- > 1;) {
         struct order_item swapped = items[0];
         items[0] = items[last];
         items[last] = swapped;
-        sift_down(order, items, 0, last);
+        sift_down(placed, items, 0, last);
     }
 }
 
-// Equal SKUs stand side by side: sums them into the first. What is left over behind stays unused.
-static uint32_t items_merge(const struct order *order, struct order_item *items, uint32_t count) {
+// Equal SKUs stand side by side: sums them into the first. Nothing is left behind the last.
+static uint32_t items_merge(const struct order_placed *placed, struct order_item *items) {
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (kept > 0 && item_compare(order, &items[kept - 1], &items[i]) == 0)
+    for (uint32_t i = 0; i < placed->lines_count; i++) {
+        if (kept > 0 && item_compare(placed, &items[kept - 1], &items[i]) == 0)
             items[kept - 1].quantity += items[i].quantity;
         else
             items[kept++] = items[i];
     }
+    memset(items + kept, 0, (placed->lines_count - kept) * sizeof(*items));
     return kept;
 }
 
@@ -121,15 +127,36 @@ static uint32_t text_put(struct order *order, uint32_t *at, struct view text) {
     return put_at;
 }
 
+uint32_t order_texts_begin(struct order *order, struct view shop, struct view method) {
+    struct order_open *open = order_opened(order);
+    open->items_at = (uint32_t)(sizeof(*order) + sizeof(*open));
+    open->text_at = open->items_at + open->items_count * (uint32_t)sizeof(struct order_item);
+    uint32_t at = open->text_at;
+    order->shop_len = (uint16_t)shop.len;
+    order->shop_at = text_put(order, &at, shop);
+    order->shop_print = order_shop_print(shop);
+    open->method_len = (uint16_t)method.len;
+    open->method_at = text_put(order, &at, method);
+    return at;
+}
+
+void order_sku_put(struct order *order, struct order_item *item, struct view sku, uint32_t *at) {
+    item->sku_len = (uint16_t)sku.len;
+    item->sku_at = text_put(order, at, sku);
+}
+
+void order_texts_end(struct order *order, uint32_t at) {
+    struct order_open *open = order_opened(order);
+    open->text_len = at - open->text_at;
+    order->size = (uint32_t)order_aligned(at);
+}
+
 static void evolve_placed(struct order *order, const struct order_placed *placed) {
     assert(order->version == 0);
-    order->size = (uint32_t)order_block_size(placed);
-    order->memories_capacity = ORDER_MEMORIES_MAX;
     order->life = ORDER_LIFE_OPEN;
     order->reservation = RESERVATION_STATUS_PENDING;
     order->payment = PAYMENT_STATUS_NONE;
     order->shipment = SHIPMENT_STATUS_NONE;
-    order->placed_at_us = placed->occurred_at;
     order->order_id = placed->order_id;
     order->place_command_id = placed->causation_id;
 
@@ -141,66 +168,58 @@ static void evolve_placed(struct order *order, const struct order_placed *placed
     memcpy(open->currency, placed->currency.ptr, placed->currency.len);
 
     struct order_item *items = (struct order_item *)(open + 1);
-    open->items_at = (uint32_t)((char *)items - (char *)order);
-    open->text_at = open->items_at + placed->lines_count * (uint32_t)sizeof(*items);
-
-    uint32_t at = open->text_at;
-    order->shop_len = (uint16_t)placed->shop_id.len;
-    order->shop_at = text_put(order, &at, placed->shop_id);
-    open->method_len = (uint16_t)placed->payment_method.len;
-    open->method_at = text_put(order, &at, placed->payment_method);
     for (uint32_t i = 0; i < placed->lines_count; i++) {
         items[i].quantity = (uint32_t)placed->lines[i].quantity;
-        items[i].sku_len = (uint16_t)placed->lines[i].sku.len;
-        items[i].sku_at = text_put(order, &at, placed->lines[i].sku);
+        items[i].sku_at = i;
     }
-    open->text_len = at - open->text_at;
-
-    items_sort(order, items, placed->lines_count);
-    open->items_count = items_merge(order, items, placed->lines_count);
-    open->items_pending = open->items_count;
+    items_sort(placed, items, placed->lines_count);
+    open->items_count = open->items_pending = items_merge(placed, items);
+    uint32_t at = order_texts_begin(order, placed->shop_id, placed->payment_method);
+    for (uint32_t i = 0; i < open->items_count; i++)
+        order_sku_put(order, &items[i], placed->lines[items[i].sku_at].sku, &at);
+    order_texts_end(order, at);
 }
 
 // ---- remembered commands -----------------------------------------------------------------------
 
-const struct order_memory *order_remembered(const struct order *order, const struct id *key_id) {
-    const struct order_memory *memories = (const struct order_memory *)(order + 1);
-    for (uint32_t i = 0; i < order->memories_count; i++)
-        if (id_equal(&memories[i].key_id, key_id))
-            return &memories[i];
+static const struct id *key_if(bool has_key, const struct id *key_id) {
+    return has_key ? key_id : NULL;
+}
+
+const struct id *order_event_key(enum record_id type, const void *event) {
+    switch ((int)type) {
+    case RECORD_ORDER_COMMAND_REFUSED:
+        return &((const struct order_command_refused *)event)->key_id;
+    case RECORD_ORDER_CANCELLED: {
+        const struct order_cancelled *cancelled = event;
+        return key_if(cancelled->has_key_id, &cancelled->key_id);
+    }
+    case RECORD_ORDER_DISPATCH_AUTHORISED: {
+        const struct order_dispatch_authorised *authorised = event;
+        return key_if(authorised->has_key_id, &authorised->key_id);
+    }
+    case RECORD_ORDER_DELIVERED: {
+        const struct order_delivered *delivered = event;
+        return key_if(delivered->has_key_id, &delivered->key_id);
+    }
+    }
     return NULL;
 }
 
-static void memory_drop(struct order *order, uint32_t at) {
-    struct order_memory *memories = order_memories(order);
-    order->memories_count--;
-    memmove(memories + at, memories + at + 1, (order->memories_count - at) * sizeof(*memories));
-    memset(memories + order->memories_count, 0, sizeof(*memories));
-}
-
-static void remember(struct order *order, const struct id *key_id, const struct id *command_id,
-                     int64_t at_us, bool accepted) {
-    struct order_memory *memories = order_memories(order);
-    const struct order_memory *same = order_remembered(order, key_id);
-    if (same)
-        memory_drop(order, (uint32_t)(same - memories));
-    for (uint32_t i = 0; order->memories_count == order->memories_capacity; i++) {
-        if (i == order->memories_count)
-            return;
-        if (!memories[i].accepted)
-            memory_drop(order, i);
+void order_remember(struct remembered_command *remembered, enum record_id type, const void *event) {
+    const struct id *key_id = order_event_key(type, event);
+    if (!key_id)
+        return;
+    if (type == RECORD_ORDER_COMMAND_REFUSED) {
+        // A command under a reused key does not replace the one that the key stands for.
+        const struct order_command_refused *refused = event;
+        if (refused->reason != ORDER_REFUSAL_KEY_REUSED)
+            *remembered =
+                (struct remembered_command){*key_id, refused->causation_id, refused->occurred_at};
+        return;
     }
-    struct order_memory *memory = &memories[order->memories_count++];
-    memory->key_id = *key_id;
-    memory->command_id = *command_id;
-    memory->at_us = at_us;
-    memory->accepted = accepted;
-}
-
-// A command under a reused key does not replace the one that the key stands for.
-static void evolve_refused(struct order *order, const struct order_command_refused *refused) {
-    if (order && refused->reason != ORDER_REFUSAL_KEY_REUSED)
-        remember(order, &refused->key_id, &refused->causation_id, refused->occurred_at, false);
+    const struct order_head *head = event;
+    *remembered = (struct remembered_command){*key_id, head->causation_id, head->occurred_at};
 }
 
 // ---- the other events --------------------------------------------------------------------------
@@ -275,28 +294,6 @@ static void evolve_case(struct order *order, const struct order_case_opened *eve
     order->cases |= (uint8_t)(1 << event->reason);
 }
 
-static void accepted(struct order *order, const struct order_head *head, bool has_key,
-                     const struct id *key_id) {
-    if (has_key)
-        remember(order, key_id, &head->causation_id, head->occurred_at, true);
-}
-
-static void evolve_cancelled(struct order *order, const struct order_cancelled *event) {
-    accepted(order, (const struct order_head *)event, event->has_key_id, &event->key_id);
-    evolve_ended(order, ORDER_LIFE_CANCELLED, event->has_deadline, event->deadline);
-}
-
-static void evolve_dispatch_authorised(struct order *order,
-                                       const struct order_dispatch_authorised *event) {
-    accepted(order, (const struct order_head *)event, event->has_key_id, &event->key_id);
-    order->shipment = SHIPMENT_STATUS_DISPATCH_AUTHORISED;
-}
-
-static void evolve_delivered(struct order *order, const struct order_delivered *event) {
-    accepted(order, (const struct order_head *)event, event->has_key_id, &event->key_id);
-    order->shipment = SHIPMENT_STATUS_DELIVERED;
-}
-
 static void evolve_confirmed(struct order *order) {
     order->life = ORDER_LIFE_CONFIRMED;
     order->shipment = SHIPMENT_STATUS_REQUESTED;
@@ -357,20 +354,22 @@ static void evolve_versioned(struct order *order, enum record_id type, const voi
         order->shipment = SHIPMENT_STATUS_FAILED;
         return;
     case RECORD_ORDER_DISPATCH_AUTHORISED:
-        evolve_dispatch_authorised(order, event);
+        order->shipment = SHIPMENT_STATUS_DISPATCH_AUTHORISED;
         return;
     case RECORD_ORDER_DISPATCHED:
         evolve_dispatched(order, event);
         return;
     case RECORD_ORDER_DELIVERED:
-        evolve_delivered(order, event);
+        order->shipment = SHIPMENT_STATUS_DELIVERED;
         return;
     case RECORD_ORDER_COMPLETED:
         order->life = ORDER_LIFE_COMPLETED;
         return;
-    case RECORD_ORDER_CANCELLED:
-        evolve_cancelled(order, event);
+    case RECORD_ORDER_CANCELLED: {
+        const struct order_cancelled *cancelled = event;
+        evolve_ended(order, ORDER_LIFE_CANCELLED, cancelled->has_deadline, cancelled->deadline);
         return;
+    }
     case RECORD_ORDER_REJECTED: {
         const struct order_rejected *rejected = event;
         evolve_ended(order, ORDER_LIFE_REJECTED, rejected->has_deadline, rejected->deadline);
@@ -389,10 +388,6 @@ static void evolve_versioned(struct order *order, enum record_id type, const voi
 }
 
 void order_evolve(struct order *order, enum record_id type, const void *event) {
-    if (type == RECORD_ORDER_COMMAND_REFUSED) {
-        evolve_refused(order, event);
-        return;
-    }
     const struct order_head *head = event;
     assert(order && head->version == order->version + 1);
     evolve_versioned(order, type, event);
@@ -409,18 +404,42 @@ bool order_is_closed(const struct order *order) {
            order->payment == PAYMENT_STATUS_CAPTURED || order->payment == PAYMENT_STATUS_VOIDED;
 }
 
-size_t order_shrink(struct order *order) {
-    assert(order_is_closed(order));
-    if (order->shrunk)
-        return order->size;
-    uint32_t shop_at =
-        (uint32_t)(sizeof(*order) + order->memories_count * sizeof(struct order_memory));
-    size_t size = aligned(shop_at + order->shop_len);
-    memmove((char *)order + shop_at, (char *)order + order->shop_at, order->shop_len);
-    memset((char *)order + shop_at + order->shop_len, 0, size - shop_at - order->shop_len);
-    order->shop_at = shop_at;
-    order->memories_capacity = order->memories_count;
-    order->shrunk = 1;
-    order->size = (uint32_t)size;
-    return size;
+uint64_t order_shop_print(struct view shop) {
+    uint64_t print = UINT64_C(0xcbf29ce484222325);
+    for (uint32_t i = 0; i < shop.len; i++)
+        print = (print ^ (uint8_t)shop.ptr[i]) * UINT64_C(0x100000001b3);
+    return print;
+}
+
+void order_close(const struct order *order, struct order_closed *ret) {
+    assert(order_is_closed(order) && order->version <= UINT32_MAX);
+    *ret = (struct order_closed){
+        .order_id = order->order_id,
+        .place_command_id = order->place_command_id,
+        .shop_print = order->shop_print,
+        .version = (uint32_t)order->version,
+        .life = order->life,
+        .reservation = order->reservation,
+        .payment = order->payment,
+        .shipment = order->shipment,
+        .cases = order->cases,
+    };
+}
+
+struct order *order_recall(const struct order_closed *closed, void *block) {
+    struct order *order = block;
+    *order = (struct order){
+        .size = sizeof(*order),
+        .life = (uint8_t)closed->life,
+        .reservation = (uint8_t)closed->reservation,
+        .payment = (uint8_t)closed->payment,
+        .shipment = (uint8_t)closed->shipment,
+        .cases = (uint8_t)closed->cases,
+        .recalled = 1,
+        .version = closed->version,
+        .shop_print = closed->shop_print,
+        .order_id = closed->order_id,
+        .place_command_id = closed->place_command_id,
+    };
+    return order;
 }

@@ -2,26 +2,20 @@
 //
 // The folded order as one block without pointers, so that memcpy saves, restores and moves it:
 //
-//   open:    | struct order | memories, capacity 4 | struct order_open | items by SKU | text |
-//   closed:  | struct order | memories in use      | shop |
+//   open:    | struct order | struct order_open | items by SKU | text |
+//   closed:  | struct order |
 //
 // Text is the shop, the payment method and the SKUs, addressed by offsets from the block's start.
-// There is no padding with undefined bytes: two folds of the same events are equal by memcmp.
-// Inner to the order's own files.
+// There are no undefined bytes, and no order but one in which things can lie: two blocks of the
+// same order are equal by memcmp, whether they were folded or restored. Inner to the order's own
+// files.
 #ifndef ORDERLOG_DOMAIN_ORDER_STATE_H
 #define ORDERLOG_DOMAIN_ORDER_STATE_H
 
 #include "domain/order.h"
 
-enum order_life {
-    ORDER_LIFE_OPEN, // stock and money are being gathered
-    ORDER_LIFE_CONFIRMED,
-    ORDER_LIFE_COMPLETED, // from here on terminal
-    ORDER_LIFE_CANCELLED,
-    ORDER_LIFE_REJECTED,
-    ORDER_LIFE_EXPIRED,
-    ORDER_LIFE_COUNT
-};
+// enum order_life comes from the schema of snapshots. OPEN: stock and money are being gathered.
+// From COMPLETED on it is terminal.
 
 enum order_item_state {
     ORDER_ITEM_PENDING,
@@ -36,8 +30,6 @@ enum order_case {
     ORDER_CASE_CARRIER_CONTRADICTION = 1 << CASE_REASON_CARRIER_CONTRADICTION,
 };
 
-enum { ORDER_MEMORIES_MAX = 4 };
-
 // One distinct SKU; quantities of repeated lines summed. Sorted by SKU bytes.
 struct order_item {
     int64_t available; // as inventory saw it when it refused
@@ -48,30 +40,19 @@ struct order_item {
     uint8_t unused[5];
 };
 
-// One command that had its outcome here. An accepted one is never pushed out by refused ones.
-struct order_memory {
-    struct id key_id;
-    struct id command_id;
-    int64_t at_us;
-    uint64_t accepted; // 0 or 1
-};
-
-// What a closed order keeps.
+// What a recalled order has too.
 struct order {
     uint32_t size; // of the whole block
     uint32_t shop_at;
     uint16_t shop_len;
-    uint8_t memories_count;
-    uint8_t memories_capacity;
     uint8_t life;        // enum order_life
     uint8_t reservation; // enum reservation_status
     uint8_t payment;     // enum payment_status
     uint8_t shipment;    // enum shipment_status
     uint8_t cases;       // enum order_case
-    uint8_t shrunk;      // 1: struct order_open and what follows is gone
-    uint8_t unused[6];
+    uint8_t recalled;    // 1: closed, without struct order_open and what follows
     int64_t version;
-    int64_t placed_at_us;
+    uint64_t shop_print; // tells shops apart where their names are gone
     struct id order_id;
     struct id place_command_id; // correlation id of everything that happens to the order
 };
@@ -97,22 +78,28 @@ struct order_open {
 };
 
 _Static_assert(sizeof(struct order_item) == 24, "no padding");
-_Static_assert(sizeof(struct order_memory) == 48, "no padding");
-_Static_assert(sizeof(struct order) == 72, "no padding");
+_Static_assert(sizeof(struct order) == ORDER_RECALLED_SIZE, "no padding");
 _Static_assert(sizeof(struct order_open) == 80, "no padding");
 
-static inline struct order_memory *order_memories(struct order *order) {
-    return (struct order_memory *)(order + 1);
-}
-
-// Asserts that the order was not shrunk.
+// Asserts that the order is not a recalled one.
 struct order_open *order_opened(struct order *order);
 const struct order_open *order_opened_const(const struct order *order);
 
 struct order_item *order_items(struct order *order);
 
+size_t order_aligned(size_t size); // of a block
+
+// Lays the texts out behind the items, of which order_open holds the count: shop and payment method
+// first, then every item's SKU in turn, from the position that is handed on; then the block's size.
+uint32_t order_texts_begin(struct order *order, struct view shop, struct view method);
+void order_sku_put(struct order *order, struct order_item *item, struct view sku, uint32_t *at);
+void order_texts_end(struct order *order, uint32_t at);
+
 // NULL if the order has no such SKU.
 struct order_item *order_item_find(struct order *order, struct view sku);
+
+// FNV-1a.
+uint64_t order_shop_print(struct view shop);
 
 static inline struct view order_text(const struct order *order, uint32_t at, uint32_t len) {
     return (struct view){.ptr = (const char *)order + at, .len = len};
@@ -125,10 +112,10 @@ static inline bool order_is_terminal(const struct order *order) {
 // The status that the four machines amount to when open cases are left aside.
 enum order_status order_stage(const struct order *order);
 
-// The remembered command of this key, NULL if there is none.
-const struct order_memory *order_remembered(const struct order *order, const struct id *key_id);
-
 // What no input may break: aborts the process on our own bugs.
 void order_assert_sound(const struct order *order);
+
+// The same, asked of what comes from outside.
+bool order_is_sound(const struct order *order);
 
 #endif

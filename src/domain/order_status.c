@@ -46,12 +46,8 @@ int64_t order_version(const struct order *order) {
     return order->version;
 }
 
-int64_t order_placed_at_us(const struct order *order) {
-    return order->placed_at_us;
-}
-
 int64_t order_deadline_us(const struct order *order) {
-    if (order->shrunk)
+    if (order->recalled)
         return INT64_MAX;
     const struct order_open *open = order_opened_const(order);
     return open->reservation_deadline_us < open->payment_deadline_us ? open->reservation_deadline_us
@@ -60,38 +56,59 @@ int64_t order_deadline_us(const struct order *order) {
 
 // ---- invariants --------------------------------------------------------------------------------
 
+// clang-format off
+#define ORDER_RULES(RULE)                                                                          \
+    /* Never both cancelled and on its way; nothing is charged or sold that has not left. */       \
+    RULE(!leaving || order->life == ORDER_LIFE_CONFIRMED || order->life == ORDER_LIFE_COMPLETED)   \
+    RULE(charging == left)                                                                         \
+    RULE((order->reservation == RESERVATION_STATUS_SOLD) == left)                                  \
+    RULE(!authorising || order->life == ORDER_LIFE_OPEN)                                           \
+    RULE(!voiding || order_is_terminal(order))                                                     \
+    RULE(order->life != ORDER_LIFE_COMPLETED || order->shipment == SHIPMENT_STATUS_DELIVERED)      \
+    RULE(order->life != ORDER_LIFE_COMPLETED || order->payment == PAYMENT_STATUS_CAPTURED)         \
+    RULE(order->life != ORDER_LIFE_CONFIRMED || charging || authorised)                            \
+    RULE(order->life != ORDER_LIFE_OPEN || order->shipment == SHIPMENT_STATUS_NONE)
+
+#define OPEN_ORDER_RULES(RULE)                                                                     \
+    RULE(open->items_count > 0)                                                                    \
+    RULE(open->items_pending + open->items_refused <= open->items_count)                           \
+    RULE(open->authorised_minor >= 0 && open->authorised_minor <= open->total_minor)               \
+    RULE(open->captured_minor >= 0 && open->captured_minor <= open->authorised_minor)              \
+    RULE(order->payment == PAYMENT_STATUS_NONE || open->items_pending == 0)                        \
+    RULE(open->reservation_deadline_us == INT64_MAX || order->life == ORDER_LIFE_OPEN)
+// clang-format on
+
+// What the rules speak of.
+#define ORDER_TERMS(order)                                                                         \
+    const bool left = (order)->shipment == SHIPMENT_STATUS_DISPATCHED ||                           \
+                      (order)->shipment == SHIPMENT_STATUS_DELIVERED;                              \
+    const bool leaving = left || (order)->shipment == SHIPMENT_STATUS_DISPATCH_AUTHORISED;         \
+    const bool authorised = (order)->payment == PAYMENT_STATUS_AUTHORIZED;                         \
+    const bool charging = (order)->payment == PAYMENT_STATUS_CAPTURE_REQUESTED ||                  \
+                          (order)->payment == PAYMENT_STATUS_CAPTURED ||                           \
+                          (order)->payment == PAYMENT_STATUS_FAILED;                               \
+    const bool authorising = (order)->payment == PAYMENT_STATUS_REQUESTED ||                       \
+                             (order)->payment == PAYMENT_STATUS_UNKNOWN;                           \
+    const bool voiding = (order)->payment == PAYMENT_STATUS_VOID_REQUESTED ||                      \
+                         (order)->payment == PAYMENT_STATUS_VOIDED;
+
+#define ASSERTED(rule) assert(rule);
+#define AND_HOLDS(rule) &&(rule)
+
 void order_assert_sound(const struct order *order) {
-    bool left = order->shipment == SHIPMENT_STATUS_DISPATCHED ||
-                order->shipment == SHIPMENT_STATUS_DELIVERED;
-    bool leaving = left || order->shipment == SHIPMENT_STATUS_DISPATCH_AUTHORISED;
-    bool charging = order->payment == PAYMENT_STATUS_CAPTURE_REQUESTED ||
-                    order->payment == PAYMENT_STATUS_CAPTURED ||
-                    order->payment == PAYMENT_STATUS_FAILED;
-    bool authorising =
-        order->payment == PAYMENT_STATUS_REQUESTED || order->payment == PAYMENT_STATUS_UNKNOWN;
-    bool voiding =
-        order->payment == PAYMENT_STATUS_VOID_REQUESTED || order->payment == PAYMENT_STATUS_VOIDED;
-
-    // Never both cancelled and on its way; nothing is charged or sold that has not left.
-    assert(!leaving || order->life == ORDER_LIFE_CONFIRMED || order->life == ORDER_LIFE_COMPLETED);
-    assert(charging == left);
-    assert((order->reservation == RESERVATION_STATUS_SOLD) == left);
-    assert(!authorising || order->life == ORDER_LIFE_OPEN);
-    assert(!voiding || order_is_terminal(order));
-    assert(order->life != ORDER_LIFE_COMPLETED || (order->shipment == SHIPMENT_STATUS_DELIVERED &&
-                                                   order->payment == PAYMENT_STATUS_CAPTURED));
-    assert(order->life != ORDER_LIFE_CONFIRMED || charging ||
-           order->payment == PAYMENT_STATUS_AUTHORIZED);
-    assert(order->life != ORDER_LIFE_OPEN || order->shipment == SHIPMENT_STATUS_NONE);
-    assert(order->memories_count <= order->memories_capacity);
-    if (order->shrunk)
+    ORDER_TERMS(order)
+    ORDER_RULES(ASSERTED)
+    if (order->recalled)
         return;
-
     const struct order_open *open = order_opened_const(order);
-    assert(open->items_count > 0);
-    assert(open->items_pending + open->items_refused <= open->items_count);
-    assert(open->authorised_minor >= 0 && open->authorised_minor <= open->total_minor);
-    assert(open->captured_minor >= 0 && open->captured_minor <= open->authorised_minor);
-    assert(order->payment == PAYMENT_STATUS_NONE || open->items_pending == 0);
-    assert(open->reservation_deadline_us == INT64_MAX || order->life == ORDER_LIFE_OPEN);
+    OPEN_ORDER_RULES(ASSERTED)
+}
+
+bool order_is_sound(const struct order *order) {
+    ORDER_TERMS(order)
+    bool sound = true ORDER_RULES(AND_HOLDS);
+    if (order->recalled)
+        return sound;
+    const struct order_open *open = order_opened_const(order);
+    return sound OPEN_ORDER_RULES(AND_HOLDS);
 }

@@ -53,6 +53,8 @@ void order_event_end(struct order_turn *turn) {
     struct decision *decision = turn->decision;
     struct decided *event = &decision->events[decision->events_count - 1];
     order_evolve(turn->order, event->type, event->body);
+    if (turn->remembered)
+        order_remember(turn->remembered, event->type, event->body);
     struct order_head *head = event->body;
     head->status = order_status(turn->order);
     head->reservation_status = (enum reservation_status)turn->order->reservation;
@@ -75,7 +77,7 @@ void order_refuse(struct order_turn *turn, enum order_refusal reason, const char
     refused->key_id = command->key_id;
     refused->reason = reason;
     refused->detail = order_view(detail);
-    order_evolve(turn->order, RECORD_ORDER_COMMAND_REFUSED, refused);
+    order_remember(turn->remembered, RECORD_ORDER_COMMAND_REFUSED, refused);
 }
 
 // ---- messages ----------------------------------------------------------------------------------

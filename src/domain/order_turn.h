@@ -27,13 +27,14 @@ struct order_answer_head {
 
 struct order_turn {
     struct decision *decision;
-    struct order *order;     // NULL: unknown
-    enum record_id type;     // of the input
-    const void *input;       // NULL for a deadline
-    struct id cause;         // command id, message id, or the deadline's derived id
-    struct view shop;        // of the input, or of the state for a deadline
-    const struct id *key_id; // of a command, otherwise NULL
-    const char *text;        // the state's text in the arena, once it was needed
+    struct order *order;                   // NULL: unknown
+    struct remembered_command *remembered; // of the command's key, NULL if it has none
+    enum record_id type;                   // of the input
+    const void *input;                     // NULL for a deadline
+    struct id cause;                       // command id, message id, or the deadline's derived id
+    struct view shop;                      // of the input, or of the state for a deadline
+    const struct id *key_id;               // of a command, otherwise NULL
+    const char *text;                      // the state's text in the arena, once it was needed
 };
 
 typedef void order_step(struct order_turn *turn);

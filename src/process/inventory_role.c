@@ -1,199 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SKUs, their open reservations and the commands remembered, in three tables: an input touches one
-// small entry of each, however hot the SKU is.
+// SKUs as a processor's role: looks up what an input is about, lets the domain decide, writes down
+// what it decided and keeps what has become of it.
 #include "process/roles.h"
 
 #include "domain/inventory.h"
 #include "service/metrics.h"
+#include "shelf.h"
 #include "stream/address.h"
-#include "stream/soft_table.h"
-#include "stream/timers.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    DECISION_BYTES_MAX = 16 << 20,
-    RESERVATION_KEY_MAX = sizeof(struct id) + TOPIC_KEY_MAX,
-    FORGET_MAX = 64, // remembered commands dropped per commit
-};
+enum { DECISION_BYTES_MAX = 16 << 20 };
 
 struct inventory_role {
     struct role role;
     struct policy policy;
+    size_t commands_max;
     struct arena arena;
-};
-
-struct shelf {
-    struct soft_table *stocks;       // shop/SKU -> struct stock
-    struct soft_table *reservations; // order id, shop/SKU -> struct reservation
-    struct soft_table *remembered;   // key id -> struct remembered_command
-    struct timers forget;            // when a remembered command's window is over
-    const struct policy *policy;
-    int64_t now_us;
-    int64_t stocks_shown; // this partition's part of the gauge
-};
-
-// Working copies of what one input touches, and the keys to put them back under.
-struct touched {
-    char stock_key[TOPIC_KEY_MAX];
-    size_t stock_key_len;
-    uint8_t reservation_key[RESERVATION_KEY_MAX];
-    size_t reservation_key_len; // 0: none
-    struct id key_id;           // nil: none
-    struct stock stock;
-    struct reservation reservation;
-    struct remembered_command remembered;
-    struct inventory_slice slice;
 };
 
 static void *partition_new(void *context, int32_t partition) {
     (void)partition;
     struct inventory_role *self = context;
-    struct shelf *shelf = calloc(1, sizeof(*shelf));
-    assert(shelf);
-    shelf->stocks = soft_table_new();
-    shelf->reservations = soft_table_new();
-    shelf->remembered = soft_table_new();
-    shelf->policy = &self->policy;
-    return shelf;
+    return shelf_new(self->policy.command_window_us, self->commands_max);
 }
 
 static void partition_free(void *context, void *state) {
     (void)context;
     struct shelf *shelf = state;
     metrics_set_part(METRIC_AGGREGATES, 0, 0, &shelf->stocks_shown);
-    soft_table_free(shelf->stocks);
-    soft_table_free(shelf->reservations);
-    soft_table_free(shelf->remembered);
-    timers_done(&shelf->forget);
-    free(shelf);
-}
-
-static void copy_entry(const struct soft_table *table, const void *key, size_t key_len, void *to,
-                       size_t size) {
-    const void *block = soft_table_get(table, key, key_len, NULL);
-    if (block)
-        memcpy(to, block, size);
-    else
-        memset(to, 0, size);
-}
-
-static void touch(const struct shelf *shelf, const struct address *address,
-                  const struct id *order_id, const struct id *key_id, struct touched *ret) {
-    ret->stock_key_len = address_key(address, ret->stock_key);
-    copy_entry(shelf->stocks, ret->stock_key, ret->stock_key_len, &ret->stock, sizeof(ret->stock));
-    ret->slice = (struct inventory_slice){.stock = &ret->stock};
-    ret->reservation_key_len = 0;
-    ret->key_id = (struct id){0};
-    if (order_id) {
-        memcpy(ret->reservation_key, order_id, sizeof(*order_id));
-        memcpy(ret->reservation_key + sizeof(*order_id), ret->stock_key, ret->stock_key_len);
-        ret->reservation_key_len = sizeof(*order_id) + ret->stock_key_len;
-        copy_entry(shelf->reservations, ret->reservation_key, ret->reservation_key_len,
-                   &ret->reservation, sizeof(ret->reservation));
-        ret->slice.reservation = &ret->reservation;
-    }
-    if (key_id) {
-        ret->key_id = *key_id;
-        copy_entry(shelf->remembered, key_id, sizeof(*key_id), &ret->remembered,
-                   sizeof(ret->remembered));
-        ret->slice.remembered = &ret->remembered;
-    }
-}
-
-// Stores what changed; an empty reservation is no entry.
-static void put_back(struct shelf *shelf, const struct touched *touched) {
-    const struct stock *stock =
-        soft_table_get(shelf->stocks, touched->stock_key, touched->stock_key_len, NULL);
-    if (touched->stock.version != (stock ? stock->version : 0))
-        memcpy(soft_table_put(shelf->stocks, touched->stock_key, touched->stock_key_len,
-                              sizeof(touched->stock)),
-               &touched->stock, sizeof(touched->stock));
-    if (touched->reservation_key_len) {
-        const struct reservation *held = soft_table_get(
-            shelf->reservations, touched->reservation_key, touched->reservation_key_len, NULL);
-        if (touched->reservation.quantity == 0 && held)
-            soft_table_remove(shelf->reservations, touched->reservation_key,
-                              touched->reservation_key_len);
-        else if (touched->reservation.quantity != (held ? held->quantity : 0))
-            memcpy(soft_table_put(shelf->reservations, touched->reservation_key,
-                                  touched->reservation_key_len, sizeof(touched->reservation)),
-                   &touched->reservation, sizeof(touched->reservation));
-    }
-    if (!id_is_nil(&touched->key_id) && !id_is_nil(&touched->remembered.key_id)) {
-        const struct remembered_command *known =
-            soft_table_get(shelf->remembered, &touched->key_id, sizeof(touched->key_id), NULL);
-        if (!known || known->at_us != touched->remembered.at_us) {
-            memcpy(soft_table_put(shelf->remembered, &touched->key_id, sizeof(touched->key_id),
-                                  sizeof(touched->remembered)),
-                   &touched->remembered, sizeof(touched->remembered));
-            timers_push(&shelf->forget,
-                        touched->remembered.at_us + shelf->policy->command_window_us,
-                        &touched->key_id);
-        }
-    }
-}
-
-// The order an event is about, or the key of the command that caused it.
-static void event_names(enum record_id type, const void *body, const struct id **ret_order_id,
-                        const struct id **ret_key_id) {
-    *ret_order_id = *ret_key_id = NULL;
-    switch ((int)type) {
-    case RECORD_STOCK_RESERVED:
-        *ret_order_id = &((const struct stock_reserved *)body)->order_id;
-        break;
-    case RECORD_STOCK_RELEASED:
-        *ret_order_id = &((const struct stock_released *)body)->order_id;
-        break;
-    case RECORD_STOCK_SOLD:
-        *ret_order_id = &((const struct stock_sold *)body)->order_id;
-        break;
-    case RECORD_STOCK_RECEIVED:
-        *ret_key_id = &((const struct stock_received *)body)->key_id;
-        break;
-    case RECORD_STOCK_ADJUSTED:
-        *ret_key_id = &((const struct stock_adjusted *)body)->key_id;
-        break;
-    case RECORD_PRODUCT_CREATED:
-        *ret_key_id = &((const struct product_created *)body)->key_id;
-        break;
-    case RECORD_PRODUCT_CHANGED:
-        *ret_key_id = &((const struct product_changed *)body)->key_id;
-        break;
-    case RECORD_STOCK_COMMAND_REFUSED:
-        *ret_key_id = &((const struct stock_command_refused *)body)->key_id;
-        break;
-    default:
-        break;
-    }
+    shelf_free(shelf);
 }
 
 static bool fold(void *context, void *state, enum record_id type, const void *body,
                  struct error *err) {
     (void)context;
-    struct shelf *shelf = state;
-    struct address address;
-    if (!address_of_event(type, body, &address, err))
-        return false;
-    const struct id *order_id, *key_id;
-    event_names(type, body, &order_id, &key_id);
-    struct touched touched;
-    touch(shelf, &address, order_id, key_id, &touched);
-    if (type != RECORD_STOCK_COMMAND_REFUSED) {
-        const struct stock_head *head = body;
-        if (head->version != touched.stock.version + 1)
-            return error_set(
-                err, DISP_POISON, 0, "%s version %lld of SKU %.*s does not follow %lld",
-                record_types[type]->name, (long long)head->version, (int)address.sku.len,
-                address.sku.ptr, (long long)touched.stock.version);
-    }
-    inventory_evolve(&touched.slice, type, body);
-    put_back(shelf, &touched);
-    return true;
+    return shelf_fold(state, type, body, err);
 }
+
+// ---- snapshots ---------------------------------------------------------------------------------
+
+static bool restore(void *context, void *state, const struct snapshot_row *row, struct error *err) {
+    (void)context;
+    return shelf_restore(state, row, err);
+}
+
+static void restored(void *context, void *state, bool usable) {
+    (void)context;
+    shelf_restored(state, usable);
+}
+
+static size_t changed(void *context, void *state) {
+    (void)context;
+    return shelf_changed(state);
+}
+
+static void snapshot_begin(void *context, void *state) {
+    (void)context;
+    shelf_snapshot_begin(state);
+}
+
+static bool snapshot(void *context, void *state, size_t max, const struct snapshot_sink *sink,
+                     bool *ret_done, struct error *err) {
+    (void)context;
+    return shelf_snapshot(state, max, sink, ret_done, err);
+}
+
+static bool rows(void *context, void *state, const struct snapshot_sink *sink, struct error *err) {
+    (void)context;
+    return shelf_rows(state, sink, err);
+}
+
+// ---- input -------------------------------------------------------------------------------------
 
 static bool send_product(const struct stream_input *input, const struct address *address,
                          const struct stock *stock, struct output *output, struct error *err) {
@@ -234,9 +115,8 @@ static bool handle(void *context, void *state, const struct stream_input *input,
         return error_set(err, DISP_POISON, 0, "inventory does not know what to do with a %s",
                          record_types[input->type]->name);
     }
-    shelf->now_us = input->now_us;
-    struct touched touched;
-    touch(shelf, &address, order_id, key_id, &touched);
+    struct shelf_touched touched;
+    shelf_touch(shelf, &address, order_id, key_id, &touched);
     arena_reset(&self->arena);
     struct decision decision;
     decision_begin(&decision, &self->arena, &self->policy, input->now_us);
@@ -248,43 +128,21 @@ static bool handle(void *context, void *state, const struct stream_input *input,
              decision.events[i].type == RECORD_PRODUCT_CHANGED) &&
             !send_product(input, &address, &touched.stock, output, err))
             return false;
-    put_back(shelf, &touched);
+    shelf_put_back(shelf, &touched);
     return true;
-}
-
-static void commit_tables(struct shelf *shelf) {
-    soft_table_commit(shelf->stocks);
-    soft_table_commit(shelf->reservations);
-    soft_table_commit(shelf->remembered);
 }
 
 static void commit(void *context, void *state) {
     (void)context;
     struct shelf *shelf = state;
-    commit_tables(shelf);
-    const struct timer *top;
-    for (int i = 0;
-         i < FORGET_MAX && (top = timers_top(&shelf->forget)) && top->deadline_us <= shelf->now_us;
-         i++) {
-        struct id key_id = top->key;
-        timers_pop(&shelf->forget);
-        const struct remembered_command *known =
-            soft_table_get(shelf->remembered, &key_id, sizeof(key_id), NULL);
-        // The key may have been used anew since.
-        if (known && known->at_us + shelf->policy->command_window_us <= shelf->now_us)
-            soft_table_remove(shelf->remembered, &key_id, sizeof(key_id));
-    }
-    soft_table_commit(shelf->remembered);
+    shelf_commit(shelf);
     metrics_set_part(METRIC_AGGREGATES, 0, (int64_t)soft_table_count(shelf->stocks),
                      &shelf->stocks_shown);
 }
 
 static void undo(void *context, void *state) {
     (void)context;
-    struct shelf *shelf = state;
-    soft_table_undo(shelf->stocks, NULL, NULL);
-    soft_table_undo(shelf->reservations, NULL, NULL);
-    soft_table_undo(shelf->remembered, NULL, NULL);
+    shelf_undo(state);
 }
 
 struct role *inventory_role_new(const struct config *config, struct error *err) {
@@ -295,12 +153,19 @@ struct role *inventory_role_new(const struct config *config, struct error *err) 
     self->policy = (struct policy){
         .command_window_us = config->order_command_window_ms * 1000,
     };
+    self->commands_max = (size_t)config->commands_remembered_max;
     self->role = (struct role){
         .domain = DOMAIN_INVENTORY,
         .context = self,
         .partition_new = partition_new,
         .partition_free = partition_free,
         .fold = fold,
+        .restore = restore,
+        .restored = restored,
+        .changed = changed,
+        .snapshot_begin = snapshot_begin,
+        .snapshot = snapshot,
+        .rows = rows,
         .handle = handle,
         .commit = commit,
         .undo = undo,

@@ -58,9 +58,11 @@ bool input_is_control_record(const struct schema_ids *ids, const rd_kafka_messag
     const struct view value = {.ptr = raw->payload, .len = (uint32_t)raw->len};
     uint32_t id;
     enum record_id record;
+    const struct resolution *resolution;
     struct error unknown;
     return raw->payload && id_of(value, &id) &&
-           schema_ids_find(ids, (int32_t)id, &record, &unknown) && input_is_control(record);
+           schema_ids_resolve(ids, (int32_t)id, &record, &resolution, &unknown) &&
+           input_is_control(record);
 }
 
 size_t input_key(const struct message *message, char key[TOPIC_KEY_MAX], struct error *err) {

@@ -306,6 +306,20 @@ bool output_retry(struct output *output, int32_t partition, const struct retry_p
                       retry->parked_key, err);
 }
 
+bool output_snapshot(struct output *output, int32_t partition, const struct snapshot_row *row,
+                     struct error *err) {
+    enum topic_id topic = domains[output->domain].state;
+    size_t len = 0;
+    uint8_t *payload = NULL; // a tombstone
+    if (row->body && !(payload = encoded(output, topic, row->type, row->body, &len, err)))
+        return false;
+    if (!producer_send(output->producer, topic, partition, row->key, row->key_len, payload, len,
+                       NULL, err))
+        return false;
+    metrics_add(METRIC_SNAPSHOT_ROWS, 0, 1);
+    return true;
+}
+
 bool output_flush(struct output *output, struct error *err) {
     for (size_t topic = 0; topic < TOPIC_COUNT; topic++)
         for (int32_t p = 0; output->groups[topic] && p < output->partitions[topic]; p++)

@@ -47,6 +47,7 @@ bool partition_set_committed(struct partition *partition, int64_t offset, const 
 void partition_rewind(struct partition *partition) {
     partition->generation++;
     partition->touched = false;
+    partition->pass.running = false; // the soft state was undone, and its rows are due again
     partition->next_offset = partition->committed_offset;
     partition->window_base = 0;
     if (partition->parked)

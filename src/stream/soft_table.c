@@ -4,6 +4,9 @@
 // and bookkeeping) plus one for its block, so that a block may change its size while the entry
 // stays. Removed entries stay in the index as tombstones until the next growth; an entry removed
 // in a transaction keeps its block in the undo log until the commit.
+//
+// Changed entries queue up, each once, to be taken for a snapshot. Removed ones stay until then if
+// there is a snapshot of them. An undo puts the queue's both ends back to where they were.
 #include "stream/soft_table.h"
 
 #include <assert.h>
@@ -19,7 +22,9 @@ struct entry {
     uint64_t changed_in; // transaction number of the last saved copy
     void *block;         // owned; NULL = no such key
     uint32_t size;
-    uint32_t key_len;
+    uint16_t key_len;
+    bool queued; // in the queue of changes
+    bool stored; // there may be a snapshot of it
     uint8_t key[];
 };
 
@@ -27,6 +32,17 @@ struct saved {
     struct entry *entry;
     void *block; // owned; NULL = the key did not exist
     uint32_t size;
+};
+
+// [taken, head) was taken in this transaction, [tail_committed, tail) has come in it.
+struct queue {
+    struct entry **entries; // owned
+    size_t taken;
+    size_t head;
+    size_t tail;
+    size_t tail_committed;
+    size_t pass_end;
+    size_t capacity;
 };
 
 struct soft_table {
@@ -39,6 +55,7 @@ struct soft_table {
     struct saved *saved;
     size_t saved_count;
     size_t saved_capacity;
+    struct queue changes;
 };
 
 enum { SLOTS_FIRST = 1024 };
@@ -62,6 +79,7 @@ void soft_table_free(struct soft_table *table) {
     for (size_t i = 0; i < table->saved_count; i++)
         free(table->saved[i].block);
     free(table->saved);
+    free(table->changes.entries);
     for (size_t i = 0; i < table->slots_count; i++)
         if (table->slots[i]) {
             free(table->slots[i]->block);
@@ -90,10 +108,90 @@ static struct entry *find(const struct soft_table *table, const void *key, size_
     return entry && entry->block ? entry : NULL;
 }
 
+// ---- the queue of changes ----------------------------------------------------------------------
+
+static void change(struct soft_table *table, struct entry *entry) {
+    struct queue *changes = &table->changes;
+    assert(changes->head == changes->taken && "nothing changes after a take");
+    if (entry->queued)
+        return;
+    if (changes->tail == changes->capacity) {
+        changes->capacity = changes->capacity ? changes->capacity * 2 : 256;
+        changes->entries =
+            must(realloc(changes->entries, changes->capacity * sizeof(struct entry *)));
+    }
+    changes->entries[changes->tail++] = entry;
+    entry->queued = true;
+}
+
+// What was taken is dropped for good, once there is enough of it.
+static void changes_commit(struct queue *changes) {
+    changes->taken = changes->head;
+    if (changes->taken >= 1024 && changes->taken * 2 >= changes->tail) {
+        size_t gone = changes->taken;
+        memmove(changes->entries, changes->entries + gone,
+                (changes->tail - gone) * sizeof(struct entry *));
+        changes->taken = changes->head = 0;
+        changes->tail -= gone;
+        changes->pass_end -= changes->pass_end < gone ? changes->pass_end : gone;
+    }
+    changes->tail_committed = changes->tail;
+}
+
+static void changes_undo(struct queue *changes) {
+    while (changes->tail > changes->tail_committed) {
+        struct entry *entry = changes->entries[--changes->tail];
+        entry->queued = false;
+        entry->stored |= changes->tail < changes->head; // taken too, and is stored as before
+    }
+    if (changes->head > changes->tail)
+        changes->head = changes->tail;
+    while (changes->head > changes->taken) {
+        struct entry *entry = changes->entries[--changes->head];
+        entry->queued = entry->stored = true;
+    }
+    changes->pass_end = changes->head;
+}
+
+// Leaves out what was taken for good, and what came and went between two snapshots: nobody needs to
+// hear of it.
+static void changes_compact(struct soft_table *table) {
+    struct queue *changes = &table->changes;
+    size_t kept = 0;
+    size_t pass_end = changes->pass_end, tail_committed = changes->tail_committed;
+    for (size_t i = 0; i < changes->tail; i++) {
+        struct entry *entry = changes->entries[i];
+        bool taken = i < changes->taken;
+        bool gone =
+            !taken && !entry->block && !entry->stored && entry->changed_in != table->transaction;
+        if (gone)
+            entry->queued = false;
+        if (!taken && !gone) {
+            changes->entries[kept++] = entry;
+            continue;
+        }
+        pass_end -= i < changes->pass_end;
+        tail_committed -= i < changes->tail_committed;
+    }
+    changes->taken = changes->head = 0;
+    changes->tail = kept;
+    changes->pass_end = pass_end;
+    changes->tail_committed = tail_committed;
+}
+
+// May what was removed leave the index? Not while an undo or the queue may come back to it.
+static bool is_gone(const struct soft_table *table, const struct entry *entry) {
+    return !entry->block && !entry->queued && entry->changed_in != table->transaction;
+}
+
 // Rebuilds the index for twice the living, dropping the dead that no undo needs.
 static void grow(struct soft_table *table) {
+    changes_compact(table);
+    size_t kept = 1;
+    for (size_t i = 0; i < table->slots_count; i++)
+        kept += table->slots[i] && !is_gone(table, table->slots[i]);
     size_t count = SLOTS_FIRST;
-    while (count < (table->living + 1) * 4)
+    while (count < kept * 4)
         count *= 2;
     struct entry **old = table->slots;
     size_t old_count = table->slots_count;
@@ -104,7 +202,7 @@ static void grow(struct soft_table *table) {
         struct entry *entry = old[i];
         if (!entry)
             continue;
-        if (!entry->block && entry->changed_in != table->transaction) {
+        if (is_gone(table, entry)) {
             table->bytes -= sizeof(*entry) + entry->key_len;
             free(entry);
             continue;
@@ -118,6 +216,7 @@ static void grow(struct soft_table *table) {
 // Keeps what the entry is now, once per transaction. With keep_block the copy leaves the block in
 // place for the caller to change; otherwise the block itself moves into the log.
 static void save(struct soft_table *table, struct entry *entry, bool keep_block) {
+    change(table, entry);
     if (entry->changed_in == table->transaction)
         return;
     if (table->saved_count == table->saved_capacity) {
@@ -153,7 +252,7 @@ void *soft_table_edit(struct soft_table *table, const void *key, size_t key_len)
 }
 
 void *soft_table_put(struct soft_table *table, const void *key, size_t key_len, size_t size) {
-    assert(size > 0 && size <= UINT32_MAX && key_len <= UINT32_MAX);
+    assert(size > 0 && size <= UINT32_MAX && key_len <= UINT16_MAX);
     if ((table->used + 1) * 2 > table->slots_count)
         grow(table);
     uint64_t hash = XXH3_64bits(key, key_len);
@@ -161,7 +260,7 @@ void *soft_table_put(struct soft_table *table, const void *key, size_t key_len, 
     struct entry *entry = *slot;
     if (!entry) {
         entry = must(malloc(sizeof(*entry) + key_len));
-        *entry = (struct entry){.hash = hash, .key_len = (uint32_t)key_len};
+        *entry = (struct entry){.hash = hash, .key_len = (uint16_t)key_len};
         memcpy(entry->key, key, key_len);
         *slot = entry;
         table->used++;
@@ -198,6 +297,7 @@ void soft_table_commit(struct soft_table *table) {
         free(table->saved[i].block);
     table->saved_count = 0;
     table->transaction++;
+    changes_commit(&table->changes);
 }
 
 void soft_table_undo(struct soft_table *table,
@@ -218,6 +318,7 @@ void soft_table_undo(struct soft_table *table,
             table->living++;
         }
     }
+    changes_undo(&table->changes);
     table->transaction++;
     if (visit)
         for (size_t i = 0; i < table->saved_count; i++) {
@@ -244,5 +345,49 @@ void soft_table_each(const struct soft_table *table,
         struct entry *entry = table->slots[i];
         if (entry && entry->block)
             visit(opaque, entry->key, entry->key_len, entry->block, entry->size);
+    }
+}
+
+// ---- snapshots ---------------------------------------------------------------------------------
+
+size_t soft_table_changed(const struct soft_table *table) {
+    return table->changes.tail - table->changes.head;
+}
+
+void soft_table_begin_pass(struct soft_table *table) {
+    table->changes.pass_end = table->changes.tail;
+}
+
+bool soft_table_take_changed(struct soft_table *table, struct soft_change *ret) {
+    struct queue *changes = &table->changes;
+    while (changes->head < changes->pass_end) {
+        struct entry *entry = changes->entries[changes->head++];
+        entry->queued = false;
+        if (!entry->block && !entry->stored)
+            continue;
+        entry->stored = entry->block != NULL;
+        *ret = (struct soft_change){
+            .key = entry->key, .key_len = entry->key_len, .block = entry->block};
+        return true;
+    }
+    return false;
+}
+
+void soft_table_all_stored(struct soft_table *table) {
+    assert(table->saved_count == 0 && "only between transactions");
+    for (size_t i = 0; i < table->slots_count; i++)
+        if (table->slots[i]) {
+            table->slots[i]->stored = table->slots[i]->block != NULL;
+            table->slots[i]->queued = false;
+        }
+    table->changes =
+        (struct queue){.entries = table->changes.entries, .capacity = table->changes.capacity};
+}
+
+void soft_table_remove_all(struct soft_table *table) {
+    for (size_t i = 0; i < table->slots_count; i++) {
+        struct entry *entry = table->slots[i];
+        if (entry && entry->block)
+            soft_table_remove(table, entry->key, entry->key_len);
     }
 }

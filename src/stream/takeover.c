@@ -2,10 +2,11 @@
 #include "stream/takeover.h"
 
 #include "event/message.h"
+#include "log_span.h"
+#include "restore.h"
 #include "service/clock.h"
 #include "service/log.h"
-#include "service/service.h"
-#include "stream/kafka_conf.h"
+#include "service/metrics.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -14,7 +15,6 @@
 
 enum {
     CALL_TIMEOUT_MS = 5000,
-    FOLD_SILENCE_MS_MAX = 60000, // no progress for so long: something hangs
     FOLD_COMMIT_EVERY = 1024,
 };
 
@@ -47,39 +47,32 @@ enum takeover_result takeover_committed(const struct takeover *takeover,
 }
 
 struct fold {
-    struct partition *partition;
+    struct restore restore;
     int64_t from;
-    int64_t end;       // uncommitted high watermark
-    int64_t position;  // read up to here
     int64_t known;     // events expected to start new ones at
     int64_t new_count; // committed events at or after known
     uint64_t folded;
 };
 
-static bool folds_finished(const struct fold *folds, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (folds[i].position < folds[i].end)
-            return false;
-    return true;
-}
-
-static struct fold *fold_of(struct fold *folds, size_t count, int32_t partition) {
-    for (size_t i = 0; i < count; i++)
-        if (folds[i].partition->id == partition)
-            return &folds[i];
-    return NULL;
-}
+struct folding {
+    const struct takeover *takeover;
+    struct arena arena; // one record
+};
 
 // A record that is no event of ours cannot have been written by a worker: it is named and skipped.
-static void fold_record(const struct takeover *takeover, struct fold *fold,
-                        const rd_kafka_message_t *record, struct arena *arena) {
+static void fold_record(void *context, struct log_span *span, const rd_kafka_message_t *record) {
+    struct folding *folding = context;
+    const struct takeover *takeover = folding->takeover;
+    struct fold *fold = span->opaque;
+    void *state = fold->restore.partition->state;
     struct message message;
     struct error err;
-    arena_reset(arena);
-    bool ours = message_decode(takeover->ids, record->payload, record->len, arena, &message, &err);
+    arena_reset(&folding->arena);
+    bool ours = message_decode(takeover->ids, record->payload, record->len, &folding->arena,
+                               &message, &err);
     if (ours && takeover->role->fold)
-        ours = takeover->role->fold(takeover->role->context, fold->partition->state, message.type,
-                                    message.body, &err);
+        ours =
+            takeover->role->fold(takeover->role->context, state, message.type, message.body, &err);
     if (!ours) {
         LOG(ERROR, "foreign record among our events, skipped",
             F_STR("topic", events_name(takeover)), F_INT("partition", record->partition),
@@ -89,107 +82,58 @@ static void fold_record(const struct takeover *takeover, struct fold *fold,
     fold->folded++;
     // Nothing of a fold is ever undone: do not keep what it was.
     if (fold->folded % FOLD_COMMIT_EVERY == 0 && takeover->role->commit)
-        takeover->role->commit(takeover->role->context, fold->partition->state);
+        takeover->role->commit(takeover->role->context, state);
     if (record->offset >= fold->known)
         fold->new_count++;
 }
 
-static rd_kafka_t *reader_new(const struct takeover *takeover, struct error *err) {
-    rd_kafka_conf_t *conf = kafka_conf_new(takeover->config, "orderlog-takeover", err);
-    if (!conf)
-        return NULL;
-    const struct kafka_setting own[] = {{"group.id", "orderlog.takeover"},
-                                        {"enable.auto.commit", "false"},
-                                        {"enable.auto.offset.store", "false"},
-                                        {"auto.offset.reset", "error"},
-                                        {"isolation.level", "read_committed"},
-                                        {"enable.partition.eof", "true"},
-                                        {"check.crcs", "true"},
-                                        {"fetch.queue.backoff.ms", "5"},
-                                        {"queued.max.messages.kbytes", "16384"},
-                                        {NULL, NULL}};
-    if (!kafka_conf_set(conf, own, err)) {
-        rd_kafka_conf_destroy(conf);
-        return NULL;
-    }
-    rd_kafka_t *reader = kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
-    if (reader)
-        rd_kafka_poll_set_consumer(reader);
-    return reader;
-}
-
+// Step 3: snapshots first, then the events that they have not all seen.
 static enum takeover_result fold_all(const struct takeover *takeover, struct fold *folds,
                                      size_t count, struct error *err) {
-    if (folds_finished(folds, count))
-        return TAKEOVER_DONE;
-    rd_kafka_t *reader = reader_new(takeover, err);
-    if (!reader)
-        return TAKEOVER_FAILED;
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    struct restore *restores = calloc(count + 1, sizeof(*restores));
+    struct log_span *spans = calloc(count + 1, sizeof(*spans));
+    assert(restores && spans);
     for (size_t i = 0; i < count; i++)
-        if (folds[i].position < folds[i].end)
-            rd_kafka_topic_partition_list_add(list, events_name(takeover), folds[i].partition->id)
-                ->offset = folds[i].from;
-    rd_kafka_assign(reader, list);
-    rd_kafka_topic_partition_list_destroy(list);
-
-    struct arena arena;
-    arena_init(&arena, 0);
-    enum takeover_result result = TAKEOVER_DONE;
-    int64_t silent_since_ms = clock_monotonic_ms();
-    while (result == TAKEOVER_DONE && !folds_finished(folds, count)) {
-        rd_kafka_message_t *record = rd_kafka_consumer_poll(reader, 200);
-        if (service_stopping()) {
-            result = TAKEOVER_RETRY;
-            error_set(err, DISP_RETRY, 0, "stopped while taking over");
-        } else if (!record) {
-            if (clock_monotonic_ms() - silent_since_ms > FOLD_SILENCE_MS_MAX) {
-                result = TAKEOVER_RETRY;
-                error_set(err, DISP_RETRY, 0, "%s: no record and no end for %d s",
-                          events_name(takeover), FOLD_SILENCE_MS_MAX / 1000);
-            }
-        } else if (record->err && record->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-            result = TAKEOVER_RETRY;
-            error_set(err, DISP_RETRY, record->err, "reading %s: %s", events_name(takeover),
-                      rd_kafka_message_errstr(record));
-        } else {
-            struct fold *fold = fold_of(folds, count, record->partition);
-            assert(fold);
-            if (record->err) {
-                // At the last stable offset, which may still lie before the end we wait for.
-                if (record->offset > fold->position)
-                    fold->position = record->offset;
-            } else if (record->offset < fold->end) {
-                fold_record(takeover, fold, record, &arena);
-                fold->position = record->offset + 1;
-            } else {
-                fold->position = fold->end;
-            }
-            silent_since_ms = clock_monotonic_ms();
-        }
-        if (record)
-            rd_kafka_message_destroy(record);
+        restores[i] = folds[i].restore;
+    enum takeover_result result = restore_run(takeover, restores, count, err);
+    for (size_t i = 0; i < count; i++) {
+        struct fold *fold = &folds[i];
+        fold->restore = restores[i];
+        fold->from = fold->known;
+        // What has no state to fold reads only what the check needs.
+        if (takeover->role->fold && restores[i].events_from < fold->from)
+            fold->from = restores[i].events_from;
+        spans[i] = (struct log_span){.partition = restores[i].partition->id,
+                                     .from = fold->from,
+                                     .end = restores[i].events_end,
+                                     .opaque = fold};
     }
-    arena_done(&arena);
-    rd_kafka_consumer_close(reader);
-    rd_kafka_destroy(reader);
+    struct folding folding = {.takeover = takeover};
+    arena_init(&folding.arena, 0);
+    if (result == TAKEOVER_DONE)
+        result = log_span_read(takeover, domains[takeover->role->domain].events, spans, count,
+                               fold_record, &folding, err);
+    arena_done(&folding.arena);
+    free(restores);
+    free(spans);
     return result;
 }
 
 // Step 4.
 static enum takeover_result check(const struct takeover *takeover, const struct fold *fold,
                                   struct error *err) {
-    const struct offset_metadata *committed = &fold->partition->committed;
-    if (fold->new_count == committed->events_new && committed->events <= fold->end)
+    const struct partition *partition = fold->restore.partition;
+    const struct offset_metadata *committed = &partition->committed;
+    if (fold->new_count == committed->events_new && committed->events <= fold->restore.events_end)
         return TAKEOVER_DONE;
     bool more = fold->new_count > committed->events_new;
     error_set(err, DISP_FATAL, 0,
               "%s[%d]: the committed offset %" PRId64 " (transaction %" PRIu64
               ") does not belong to %s[%d]: it promises %" PRId64 " events from offset %" PRId64
               " on, the log holds %" PRId64 ". %s",
-              input_name(takeover), fold->partition->id, fold->partition->committed_offset,
-              committed->seq, events_name(takeover), fold->partition->id, committed->events_new,
-              committed->events, fold->new_count,
+              input_name(takeover), partition->id, partition->committed_offset, committed->seq,
+              events_name(takeover), partition->id, committed->events_new, committed->events,
+              fold->new_count,
               more
                   ? "The offset was set back: working on would decide the same input twice. Commit "
                     "the offset and metadata of the last transaction again."
@@ -209,8 +153,18 @@ static enum takeover_result missing(const struct takeover *takeover,
     return TAKEOVER_REFUSED;
 }
 
+// Spread over the interval, so that partitions do not all write at once.
+static void schedule_pass(const struct takeover *takeover, struct partition *partition, size_t i,
+                          size_t count) {
+    int64_t interval_us = takeover->config->snapshot_interval_ms * 1000;
+    partition->pass.running = false;
+    partition->pass.due_us =
+        clock_monotonic_us() + interval_us * (int64_t)(i + 1) / (int64_t)(count ? count : 1);
+}
+
 enum takeover_result takeover_run(const struct takeover *takeover, struct partition **partitions,
                                   size_t count, struct error *err) {
+    int64_t begun_us = clock_monotonic_us();
     rd_kafka_topic_partition_list_t *list = NULL;
     enum takeover_result result = takeover_committed(takeover, partitions, count, &list, err);
     if (result != TAKEOVER_DONE)
@@ -241,23 +195,14 @@ enum takeover_result takeover_run(const struct takeover *takeover, struct partit
             break;
         }
         partition->state = takeover->role->partition_new(takeover->role->context, partition->id);
-        int64_t low = 0, high = 0;
-        rd_kafka_resp_err_t code =
-            rd_kafka_query_watermark_offsets(takeover->uncommitted, events_name(takeover),
-                                             partition->id, &low, &high, CALL_TIMEOUT_MS);
-        if (code) {
-            result = TAKEOVER_RETRY;
-            error_set(err, DISP_RETRY, code, "end of %s[%d]: %s", events_name(takeover),
-                      partition->id, rd_kafka_err2str(code));
-            break;
-        }
-        // What has no state to fold reads only what the check needs.
-        int64_t from = takeover->role->fold ? low : partition->committed.events;
-        folds[folds_count++] = (struct fold){.partition = partition,
-                                             .from = from,
-                                             .position = from,
-                                             .end = high,
-                                             .known = partition->committed.events};
+        struct fold *fold = &folds[folds_count++];
+        *fold = (struct fold){.restore.partition = partition, .known = partition->committed.events};
+        // Snapshots' ends first: what is in them follows from events before the events' ends.
+        result = restore_bounds(takeover, &fold->restore, err);
+        if (result == TAKEOVER_DONE)
+            result =
+                log_span_bounds(takeover, domains[takeover->role->domain].events, partition->id,
+                                &fold->restore.events_low, &fold->restore.events_end, err);
     }
     rd_kafka_topic_partition_list_destroy(list);
     if (result == TAKEOVER_DONE)
@@ -265,17 +210,24 @@ enum takeover_result takeover_run(const struct takeover *takeover, struct partit
     for (size_t i = 0; result == TAKEOVER_DONE && i < folds_count; i++)
         result = check(takeover, &folds[i], err);
     for (size_t i = 0; result == TAKEOVER_DONE && i < folds_count; i++) {
-        struct partition *partition = folds[i].partition;
+        const struct restore *restore = &folds[i].restore;
+        struct partition *partition = restore->partition;
         if (takeover->role->commit)
             takeover->role->commit(takeover->role->context, partition->state);
         // Everything up to the end is known now; nothing at or after it is ours yet.
-        partition->committed.events = folds[i].end;
+        partition->committed.events = restore->events_end;
         partition->committed.events_new = 0;
         partition->restored = true;
+        schedule_pass(takeover, partition, i, folds_count);
+        metrics_add(METRIC_TAKEOVER_RECORDS, 0, (int64_t)restore->rows);
+        metrics_add(METRIC_TAKEOVER_RECORDS, 1, (int64_t)folds[i].folded);
         LOG(INFO, "partition taken over", F_STR("topic", input_name(takeover)),
             F_INT("partition", partition->id), F_INT("offset", partition->committed_offset),
-            F_UINT("transaction", partition->committed.seq), F_UINT("folded", folds[i].folded));
+            F_UINT("transaction", partition->committed.seq), F_UINT("snapshots", restore->rows),
+            F_UINT("folded", folds[i].folded));
     }
+    if (result == TAKEOVER_DONE)
+        metrics_observe_us(METRIC_TAKEOVER, 0, clock_monotonic_us() - begun_us);
     free(folds);
     return result;
 }

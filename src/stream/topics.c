@@ -14,7 +14,7 @@ const struct topic topics[TOPIC_COUNT] = {
                             "Commands from people; answers of the other domains."},
     [TOPIC_ORDERS_EVENTS] = {"orders.events", NULL, TOPIC_EVENTS, PARTITIONS_ORDERS, ORDER_KEY,
                              "Facts about orders, for everybody."},
-    [TOPIC_ORDERS_STATE] = {"orders.state", NULL, TOPIC_STATE, PARTITIONS_ORDERS, ORDER_KEY,
+    [TOPIC_ORDERS_STATE] = {"orders.state", "state", TOPIC_STATE, PARTITIONS_ORDERS, ORDER_KEY,
                             "Snapshots of orders, for fast take-over."},
     [TOPIC_ORDERS_DEADLETTERS] = {"orders.deadletters", "deadletters", TOPIC_DEADLETTERS,
                                   PARTITIONS_ORDERS, ORDER_KEY, "What could not be handled."},
@@ -22,8 +22,8 @@ const struct topic topics[TOPIC_COUNT] = {
                                SKU_KEY, "Commands about SKUs; reservation requests of orders."},
     [TOPIC_INVENTORY_EVENTS] = {"inventory.events", NULL, TOPIC_EVENTS, PARTITIONS_INVENTORY,
                                 SKU_KEY, "Facts about products and stock, for everybody."},
-    [TOPIC_INVENTORY_STATE] = {"inventory.state", NULL, TOPIC_STATE, PARTITIONS_INVENTORY, SKU_KEY,
-                               "Snapshots of SKUs, for fast take-over."},
+    [TOPIC_INVENTORY_STATE] = {"inventory.state", "state", TOPIC_STATE, PARTITIONS_INVENTORY,
+                               SKU_KEY, "Snapshots of SKUs, for fast take-over."},
     [TOPIC_INVENTORY_DEADLETTERS] = {"inventory.deadletters", "deadletters", TOPIC_DEADLETTERS,
                                      PARTITIONS_INVENTORY, SKU_KEY, "What could not be handled."},
     [TOPIC_PAYMENTS_INBOX] = {"payments.inbox", "inbox", TOPIC_INBOX, PARTITIONS_OTHER, ORDER_KEY,
@@ -45,13 +45,14 @@ const struct topic topics[TOPIC_COUNT] = {
 };
 
 const struct domain_topics domains[DOMAIN_COUNT] = {
-    [DOMAIN_ORDER] = {"order", TOPIC_ORDERS_INBOX, TOPIC_ORDERS_EVENTS, TOPIC_ORDERS_DEADLETTERS},
+    [DOMAIN_ORDER] = {"order", TOPIC_ORDERS_INBOX, TOPIC_ORDERS_EVENTS, TOPIC_ORDERS_DEADLETTERS,
+                      TOPIC_ORDERS_STATE},
     [DOMAIN_INVENTORY] = {"inventory", TOPIC_INVENTORY_INBOX, TOPIC_INVENTORY_EVENTS,
-                          TOPIC_INVENTORY_DEADLETTERS},
+                          TOPIC_INVENTORY_DEADLETTERS, TOPIC_INVENTORY_STATE},
     [DOMAIN_PAYMENT] = {"payment", TOPIC_PAYMENTS_INBOX, TOPIC_PAYMENTS_EVENTS,
-                        TOPIC_PAYMENTS_DEADLETTERS},
+                        TOPIC_PAYMENTS_DEADLETTERS, TOPIC_COUNT},
     [DOMAIN_SHIPPING] = {"shipping", TOPIC_SHIPPING_INBOX, TOPIC_SHIPPING_EVENTS,
-                         TOPIC_SHIPPING_DEADLETTERS},
+                         TOPIC_SHIPPING_DEADLETTERS, TOPIC_COUNT},
 };
 
 bool topic_allows(const struct topic *topic, const char *record_dir) {

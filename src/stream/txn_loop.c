@@ -6,6 +6,7 @@
 
 #include "assignment.h"
 #include "park.h"
+#include "passes.h"
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
@@ -261,6 +262,8 @@ static bool has_room(struct txn_loop *loop) {
 }
 
 static int idle_ms(const struct txn_loop *loop) {
+    if (passes_running(loop))
+        return 1;
     int64_t due_us = INT64_MAX;
     if (loop->role->next_due_us)
         due_us = loop->role->next_due_us(loop->role->context);
@@ -344,7 +347,7 @@ static void txn_loop_turn(struct txn_loop *loop) {
     loop->messages = 0;
     arena_reset(&loop->arena);
     if (park_resume(loop, &err) && take_input(loop, &err) && take_completions(loop, &err) &&
-        fire_deadlines(loop, &err) && settle_positions(loop, &err)) {
+        fire_deadlines(loop, &err) && settle_positions(loop, &err) && passes_go_on(loop, &err)) {
         (void)transaction_finish(loop);
     } else if (!loop->done) {
         (void)transaction_settle(loop, &err);
@@ -500,6 +503,8 @@ struct txn_loop *txn_loop_start(const struct config *config, const struct role *
     metrics_name_series(METRIC_TRANSACTIONS, 0, "committed");
     metrics_name_series(METRIC_TRANSACTIONS, 1, "aborted");
     metrics_name_series(METRIC_TRANSACTIONS, 2, "unknown");
+    metrics_name_series(METRIC_TAKEOVER_RECORDS, 0, "snapshots");
+    metrics_name_series(METRIC_TAKEOVER_RECORDS, 1, "events");
     if (loop_open(loop, err) && pthread_create(&loop->thread, NULL, run, loop) == 0)
         return loop;
     loop_free(loop);

@@ -10,8 +10,11 @@
 
 // A closed order keeps only what late input may ask of it.
 static void settle(struct order *order) {
-    if (order && order_is_closed(order))
-        (void)order_shrink(order);
+    if (!order || !order_is_closed(order))
+        return;
+    struct order_closed closed;
+    order_close(order, &closed);
+    (void)order_recall(&closed, order);
 }
 
 static struct order *moved(struct world *world, const struct order *order) {
@@ -22,7 +25,10 @@ static void decide_order(struct world *world, struct state *state, const struct 
                          struct decision *decision) {
     struct order *before = state->orders[input->order];
     struct order *after = before;
-    order_decide(decision, &after, input->type, input->body);
+    const struct id *key_id = order_input_key(input->type, input->body);
+    struct remembered_command *remembered =
+        key_id ? &state->remembered[log_key_index(key_id)] : NULL;
+    order_decide(decision, &after, remembered, input->type, input->body);
     if (after != before)
         state->orders[input->order] = moved(world, after);
     settle(state->orders[input->order]);
@@ -88,6 +94,9 @@ void aggregate_save(struct world *world, struct partition *partition, enum role 
     struct state *live = &world->live;
     if (role == ROLE_ORDER) {
         int index = input ? input->order : order;
+        const struct id *key_id = input ? order_input_key(input->type, input->body) : NULL;
+        if (key_id)
+            save(undo, &live->remembered[log_key_index(key_id)], sizeof(struct remembered_command));
         save(undo, &live->orders[index], sizeof(live->orders[index]));
         if (live->orders[index])
             save(undo, live->orders[index], order_size(live->orders[index]));
@@ -116,9 +125,18 @@ void aggregate_undo(struct partition *partition) {
 
 // ---- folding -----------------------------------------------------------------------------------
 
+bool aggregate_key_lies_in(const struct world *world, enum role role, uint8_t partition,
+                           uint32_t key) {
+    int8_t index = role == ROLE_ORDER ? world->key_orders[key] : world->key_skus[key];
+    return index != NOBODY && (uint32_t)index % world->partitions_count == partition;
+}
+
 static void forget_partition(struct world *world, struct state *state, enum role role,
                              uint8_t partition) {
     uint32_t step = world->partitions_count;
+    for (uint32_t key = 0; key < world->keys_count; key++)
+        if (aggregate_key_lies_in(world, role, partition, key))
+            memset(&state->remembered[key], 0, sizeof(state->remembered[key]));
     if (role == ROLE_ORDER) {
         for (uint32_t i = partition; i < world->orders_count; i += step)
             state->orders[i] = NULL;
@@ -129,13 +147,15 @@ static void forget_partition(struct world *world, struct state *state, enum role
         for (uint32_t i = 0; i < world->orders_count; i++)
             state->reservations[i][sku].quantity = 0;
     }
-    for (uint32_t key = 0; key < world->keys_count; key++)
-        if (world->key_skus[key] != NOBODY && (uint32_t)world->key_skus[key] % step == partition)
-            memset(&state->remembered[key], 0, sizeof(state->remembered[key]));
 }
 
 static void fold_order(struct world *world, struct state *state, const struct record *event) {
     struct order **order = &state->orders[event->order];
+    const struct id *key_id = order_event_key(event->type, event->body);
+    if (key_id)
+        order_remember(&state->remembered[log_key_index(key_id)], event->type, event->body);
+    if (event->type == RECORD_ORDER_COMMAND_REFUSED)
+        return;
     if (event->type == RECORD_ORDER_PLACED) {
         size_t size = order_block_size(event->body);
         *order = memset(world_alloc(world, size), 0, size);
@@ -173,6 +193,50 @@ void aggregate_fold(struct world *world, struct state *state, enum role role, ui
             slice_of(state, event->sku, event->order, key_of_event(event));
         inventory_evolve(&slice, event->type, event->body);
     }
+}
+
+// ---- snapshots ---------------------------------------------------------------------------------
+
+static struct order *order_through_snapshot(struct world *world, struct order *order) {
+    if (order_is_closed(order)) {
+        struct order_closed closed;
+        struct closed_order_snapshot snapshot;
+        order_close(order, &closed);
+        order_closed_snapshot(&closed, &snapshot);
+        if (!order_closed_restore(&snapshot, &closed))
+            world_fail(world, log_order_index(&closed.order_id), NOBODY,
+                       "I11: a closed order cannot be restored from its snapshot");
+        return order_recall(&closed, order);
+    }
+    struct order_snapshot snapshot;
+    if (!order_snapshot(order, &world->arena, &snapshot))
+        abort();
+    size_t size = order_restored_size(&snapshot);
+    struct order *restored = memset(world_alloc(world, size), 0, size);
+    if (!order_restore(&snapshot, restored))
+        world_fail(world, log_order_index(&snapshot.order_id), NOBODY,
+                   "I11: an order cannot be restored from its snapshot");
+    return restored;
+}
+
+static void through_snapshots(struct world *world, struct state *state, enum role role,
+                              uint8_t partition) {
+    uint32_t step = world->partitions_count;
+    for (uint32_t i = partition; role == ROLE_ORDER && i < world->orders_count; i += step)
+        if (state->orders[i])
+            state->orders[i] = order_through_snapshot(world, state->orders[i]);
+    for (uint32_t sku = partition; role == ROLE_INVENTORY && sku < world->skus_count; sku += step) {
+        struct stock_snapshot snapshot;
+        inventory_snapshot(&state->stocks[sku], &snapshot);
+        struct stock restored;
+        if (snapshot.version > 0 && inventory_restore(&snapshot, &restored))
+            state->stocks[sku] = restored;
+    }
+}
+
+void aggregate_restore(struct world *world, enum role role, uint8_t partition) {
+    aggregate_fold(world, &world->live, role, partition);
+    through_snapshots(world, &world->live, role, partition);
 }
 
 // ---- deadlines ---------------------------------------------------------------------------------

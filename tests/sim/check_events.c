@@ -37,17 +37,6 @@ static void check_version(struct world *world, const struct record *event, int64
 
 // ---- commands ----------------------------------------------------------------------------------
 
-// An order remembers its accepted commands, and of the refused ones the latest that have room
-// beside them. A SKU remembers all.
-static bool still_remembered(const struct world *world, const struct record *event,
-                             const struct key_book *book) {
-    enum { REMEMBERED_MAX = 4 };
-    if (event->order == NOBODY)
-        return true;
-    const struct order_book *order = &world->order_books[event->order];
-    return order->keys_accepted + order->keys_refused - book->refused_before <= REMEMBERED_MAX;
-}
-
 static void accept_key(struct world *world, const struct record *event, bool has_key,
                        const struct id *key_id, int64_t at_us) {
     if (!has_key)
@@ -57,7 +46,6 @@ static void accept_key(struct world *world, const struct record *event, bool has
     if (event->order == NOBODY)
         command_id = &((const struct stock_head *)event->body)->causation_id;
     if (!id_is_nil(&book->refused) && id_equal(&book->refused, command_id) &&
-        still_remembered(world, event, book) &&
         at_us - book->refused_us <= world->policy.command_window_us)
         world_fail(world, event->order, event->sku, "I2: a command that was refused took effect");
     if (book->accepted && at_us - book->at_us <= world->policy.command_window_us)
@@ -65,8 +53,6 @@ static void accept_key(struct world *world, const struct record *event, bool has
                    record_types[event->type]->name);
     book->answered = book->accepted = true;
     book->at_us = at_us;
-    if (event->order != NOBODY)
-        world->order_books[event->order].keys_accepted++;
 }
 
 // remembered: the key stands for this command from now on.
@@ -74,6 +60,10 @@ static void refuse_key(struct world *world, const struct id *key_id, const struc
                        int64_t at_us, bool remembered) {
     struct key_book *book = &world->key_books[log_key_index(key_id)];
     world->outcome->refusals++;
+    if (id_equal(&book->refused, command_id) && remembered &&
+        at_us - book->refused_us <= world->policy.command_window_us)
+        world_fail(world, world->key_orders[log_key_index(key_id)],
+                   world->key_skus[log_key_index(key_id)], "I2: a command was refused twice");
     book->answered = true;
     if (!remembered)
         return;
@@ -84,17 +74,10 @@ static void refuse_key(struct world *world, const struct id *key_id, const struc
 static void check_order_refusal(struct world *world, const struct record *event) {
     const struct order_command_refused *refused = event->body;
     // Of a place command: its key is the order's id.
-    if (id_equal(&refused->key_id, &world->order_ids[event->order])) {
-        world->outcome->refusals++;
+    if (id_equal(&refused->key_id, &world->order_ids[event->order]))
         world->order_books[event->order].refused = true;
-        return;
-    }
-    bool remembered = refused->reason != ORDER_REFUSAL_KEY_REUSED &&
-                      refused->reason != ORDER_REFUSAL_UNKNOWN_ORDER;
-    struct key_book *key = &world->key_books[log_key_index(&refused->key_id)];
-    if (remembered)
-        key->refused_before = world->order_books[event->order].keys_refused++;
-    refuse_key(world, &refused->key_id, &refused->causation_id, refused->occurred_at, remembered);
+    refuse_key(world, &refused->key_id, &refused->causation_id, refused->occurred_at,
+               refused->reason != ORDER_REFUSAL_KEY_REUSED);
 }
 
 static void check_stock_refusal(struct world *world, const struct record *event) {
@@ -144,6 +127,7 @@ static void book_order(struct world *world, struct order_book *book, const struc
     switch ((int)event->type) {
     case RECORD_ORDER_PLACED:
         book_placed(world, book, body);
+        accept_key(world, event, true, &((const struct order_placed *)body)->key_id, at_us);
         return;
     case RECORD_ORDER_PAYMENT_AUTHORIZED:
         must(world, event, open && !book->authorised);

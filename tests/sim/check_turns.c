@@ -200,11 +200,11 @@ void check_partition(struct world *world, enum role role, uint8_t partition) {
     for (uint32_t sku = partition; role == ROLE_INVENTORY && sku < world->skus_count; sku += step)
         for (uint32_t i = 0; i < world->orders_count; i++)
             check_sku(world, (int)sku, (int)i);
-    for (uint32_t key = 0; role == ROLE_INVENTORY && key < world->keys_count; key++)
-        if (world->key_skus[key] != NOBODY && (uint32_t)world->key_skus[key] % step == partition &&
+    for (uint32_t key = 0; key < world->keys_count; key++)
+        if (aggregate_key_lies_in(world, role, partition, key) &&
             memcmp(&world->live.remembered[key], &world->shadow.remembered[key],
                    sizeof(world->live.remembered[key])) != 0)
-            world_fail(world, NOBODY, world->key_skus[key],
+            world_fail(world, world->key_orders[key], world->key_skus[key],
                        "I4: what is remembered of a command is not the fold of its events");
 }
 

@@ -322,7 +322,7 @@ static void restore(struct world *world, enum role role, uint8_t p) {
         outside_forget(world, role, p);
         return;
     }
-    aggregate_fold(world, &world->live, role, p);
+    aggregate_restore(world, role, p);
     check_partition(world, role, p);
 }
 

@@ -40,8 +40,10 @@ static void say_with_retries(struct world *world, struct dice *dice, int64_t at_
         (void)say(world, at_us + dice_us(dice, world->spread_us), role, type, body);
 }
 
-static struct id new_key(struct world *world, const struct id *cause, uint64_t what, int sku) {
+static struct id new_key(struct world *world, const struct id *cause, uint64_t what, int order,
+                         int sku) {
     uint32_t index = world->keys_count++;
+    world->key_orders[index] = (int8_t)order;
     world->key_skus[index] = (int8_t)sku;
     return log_indexed_id(cause, what, index);
 }
@@ -100,7 +102,7 @@ static void command(struct world *world, struct dice *dice, int order, enum reco
     if (!keys_left(world))
         return;
     const struct id *order_id = &world->order_ids[order];
-    struct id key_id = new_key(world, order_id, 2000 + world->keys_count, NOBODY);
+    struct id key_id = new_key(world, order_id, 2000 + world->keys_count, order, NOBODY);
     uint32_t contents = dice_one_in(dice, 16) ? 2 : 1;
     for (uint32_t content = 0; content < contents; content++) {
         struct cancel_order *cancel = world_alloc(world, sizeof(*cancel));
@@ -162,7 +164,7 @@ static void stock_command(struct world *world, struct dice *dice, int sku, enum 
     struct id seed = log_indexed_id(&(struct id){.bytes = {(uint8_t)(sku + 1)}},
                                     world->request->seed, (uint32_t)sku);
     // All begin with the same fields.
-    body->receive.key_id = new_key(world, &seed, world->keys_count, sku);
+    body->receive.key_id = new_key(world, &seed, world->keys_count, NOBODY, sku);
     body->receive.command_id = id_derive(&body->receive.key_id, 0);
     body->receive.shop_id = view("main");
     body->receive.sku = view(sku_names[sku]);
@@ -224,8 +226,9 @@ static int compare(const void *a, const void *b) {
 void people_begin(struct world *world) {
     world->script_count = world->script_next = world->keys_count = 0;
     struct id seed = {.bytes = "simulated orders"};
+    for (uint32_t i = 0; i < world->orders_count; i++)
+        world->order_ids[i] = new_key(world, &seed, world->request->seed + i, (int)i, NOBODY);
     for (uint32_t i = 0; i < world->orders_count; i++) {
-        world->order_ids[i] = log_indexed_id(&seed, world->request->seed + i, i);
         live_through(world, (int)i);
     }
     for (uint32_t sku = 0; sku < world->skus_count; sku++)

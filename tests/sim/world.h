@@ -70,7 +70,7 @@ struct state {
     struct order *orders[ORDERS_MAX];
     struct stock stocks[SKUS_MAX];
     struct reservation reservations[ORDERS_MAX][SKUS_MAX];
-    struct remembered_command remembered[KEYS_MAX]; // of SKUs
+    struct remembered_command remembered[KEYS_MAX];
 };
 
 // ---- the workers -------------------------------------------------------------------------------
@@ -198,7 +198,6 @@ struct order_book {
     uint32_t cases; // bits of enum case_reason
     enum order_status status;
     bool refused; // a place command of it
-    uint32_t keys_accepted, keys_refused;
 };
 
 struct sku_book {
@@ -213,7 +212,6 @@ struct key_book {
     int64_t at_us;
     struct id refused; // the command that the key stood for when it was refused; nil: none
     int64_t refused_us;
-    uint32_t refused_before; // commands to the same order
 };
 
 // ---- the world ---------------------------------------------------------------------------------
@@ -269,7 +267,9 @@ struct world {
 
     struct script script[SCRIPT_MAX];
     uint32_t script_count, script_next, keys_count;
-    int8_t key_skus[KEYS_MAX]; // NOBODY: the key of a command to an order
+    // Whose command each key is of: an order's or a SKU's, the other is NOBODY. First come the keys
+    // under which the orders are placed.
+    int8_t key_orders[KEYS_MAX], key_skus[KEYS_MAX];
 
     struct state shadow; // the fold of committed events, as the checks see it
     struct order_book order_books[ORDERS_MAX];
@@ -321,6 +321,10 @@ void aggregate_save(struct world *world, struct partition *partition, enum role 
 void aggregate_undo(struct partition *partition);
 // Throws the partition's part of the state away and folds it from offset 0.
 void aggregate_fold(struct world *world, struct state *state, enum role role, uint8_t partition);
+// The same as a worker does it that takes over: what it folds has passed through snapshots.
+void aggregate_restore(struct world *world, enum role role, uint8_t partition);
+bool aggregate_key_lies_in(const struct world *world, enum role role, uint8_t partition,
+                           uint32_t key);
 int64_t aggregate_deadline_us(const struct world *world, uint8_t partition);
 
 // ---- loop.c ------------------------------------------------------------------------------------

@@ -8,5 +8,8 @@ foreach(name provider carrier)
     ENVIRONMENT ORDERLOG_PROGRAM=$<TARGET_FILE:orderlog>)
 endforeach()
 
-orderlog_test(NAME test_breaker LABEL unit SOURCES test_breaker.c LIBS orderlog_process)
-target_include_directories(test_breaker PRIVATE ${CMAKE_SOURCE_DIR}/src)
+# What is inner to the processors.
+foreach(name breaker closed_orders command_memory snapshots)
+  orderlog_test(NAME test_${name} LABEL unit SOURCES test_${name}.c LIBS orderlog_process)
+  target_include_directories(test_${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+endforeach()

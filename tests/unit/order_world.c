@@ -31,7 +31,7 @@ void order_world_init(struct order_world *world) {
         .command_window_us = INT64_C(86400000000),
     };
     world->now_us = INT64_C(1700000000000000);
-    world->shrinks = true;
+    world->recalls = true;
 }
 
 void order_world_done(struct order_world *world) {
@@ -121,6 +121,19 @@ static void assert_same(const struct decided *a, const struct decided *b, uint32
     }
 }
 
+// ---- remembered commands -----------------------------------------------------------------------
+
+static struct remembered_command *remembered_of(struct world_memory *memory,
+                                                const struct id *key_id) {
+    for (uint32_t i = 0; i < memory->count; i++)
+        if (id_equal(&memory->commands[i].key_id, key_id))
+            return &memory->commands[i];
+    assert_in_range(memory->count, 0, WORLD_KEYS_MAX - 1);
+    struct remembered_command *remembered = &memory->commands[memory->count++];
+    *remembered = (struct remembered_command){0};
+    return remembered;
+}
+
 // ---- one input ---------------------------------------------------------------------------------
 
 static struct order *block_copy(const struct order *order) {
@@ -131,16 +144,26 @@ static struct order *block_copy(const struct order *order) {
     return memcpy(copy, order, order_size(order));
 }
 
-static void shrink_if_closed(struct order *order) {
-    if (order && order_is_closed(order))
-        assert_true(order_shrink(order) == order_size(order));
+// As in production: closed, and recalled when it is needed.
+static void recall_if_closed(struct order *order) {
+    if (!order || !order_is_closed(order))
+        return;
+    struct order_closed closed;
+    order_close(order, &closed);
+    order_recall(&closed, order);
+    assert_int_equal(order_size(order), ORDER_RECALLED_SIZE);
 }
 
-// From nothing but the events; closing shrinks here too, at the same events.
-static struct order *folded(const struct order_world *world) {
+// From nothing but the events; what is closed is recalled here too, at the same events.
+static struct order *folded(const struct order_world *world, struct world_memory *memory) {
     struct order *order = NULL;
     for (uint32_t i = 0; i < world->log_count; i++) {
         const struct world_event *event = &world->log[i];
+        const struct id *key_id = order_event_key(event->type, event->body);
+        if (key_id)
+            order_remember(remembered_of(memory, key_id), event->type, event->body);
+        if (event->type == RECORD_ORDER_COMMAND_REFUSED)
+            continue;
         if (event->type == RECORD_ORDER_PLACED) {
             size_t size = order_block_size(event->body);
             order = aligned_alloc(16, (size + 15) & ~(size_t)15);
@@ -148,14 +171,20 @@ static struct order *folded(const struct order_world *world) {
             memset(order, 0, size);
         }
         order_evolve(order, event->type, event->body);
-        if (world->shrinks)
-            shrink_if_closed(order);
+        if (world->recalls)
+            recall_if_closed(order);
     }
     return order;
 }
 
 static void assert_fold_is_live(const struct order_world *world) {
-    struct order *again = folded(world);
+    struct world_memory memory = {0};
+    struct order *again = folded(world, &memory);
+    for (uint32_t i = 0; i < world->memory.count; i++) {
+        const struct remembered_command *live = &world->memory.commands[i];
+        if (!id_is_nil(&live->key_id))
+            assert_memory_equal(remembered_of(&memory, &live->key_id), live, sizeof(*live));
+    }
     if (!world->order) {
         assert_null(again);
         return;
@@ -208,17 +237,19 @@ static void keep_messages(struct order_world *world, const struct decision *deci
 }
 
 static void decide(struct order_world *world, struct decision *decision, struct arena *arena,
-                   struct order **order, enum record_id type, const void *input) {
+                   struct order **order, struct world_memory *memory, enum record_id type,
+                   const void *input) {
+    const struct id *key_id = input ? order_input_key(type, input) : NULL;
     decision_begin(decision, arena, &world->policy, world->now_us);
     if (input)
-        order_decide(decision, order, type, input);
+        order_decide(decision, order, key_id ? remembered_of(memory, key_id) : NULL, type, input);
     else
         order_decide_deadline(decision, *order);
     assert_false(decision->out_of_memory);
 }
 
-// Before anything is encoded the block moves and shrinks, and its old place is overwritten: what
-// was decided may not depend on it.
+// Before anything is encoded the block moves and is recalled if closed, and its old place is
+// overwritten: what was decided may not depend on it.
 static void move_live(struct order_world *world, struct order *live) {
     if (!live)
         return;
@@ -226,20 +257,21 @@ static void move_live(struct order_world *world, struct order *live) {
     memset(live, 0xdd, order_size(moved));
     free(world->order);
     world->order = moved;
-    if (world->shrinks)
-        shrink_if_closed(world->order);
+    if (world->recalls)
+        recall_if_closed(world->order);
 }
 
 static void turn(struct order_world *world, enum record_id type, const void *input) {
     struct arena arena;
     arena_init(&arena, DECISION_ARENA_MAX);
     struct order *undone = block_copy(world->order);
+    struct world_memory undone_memory = world->memory;
     struct order *first = undone;
     struct decision discarded, decision;
-    decide(world, &discarded, &arena, &first, type, input);
+    decide(world, &discarded, &arena, &first, &undone_memory, type, input);
 
     struct order *live = world->order;
-    decide(world, &decision, &arena, &live, type, input);
+    decide(world, &decision, &arena, &live, &world->memory, type, input);
     assert_int_equal(decision.events_count, discarded.events_count);
     assert_int_equal(decision.messages_count, discarded.messages_count);
     assert_same(decision.events, discarded.events, decision.events_count, &arena);

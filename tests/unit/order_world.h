@@ -20,15 +20,24 @@ struct world_event {
     void *body; // decoded, in the world's arena
 };
 
+enum { WORLD_KEYS_MAX = 64 };
+
+// What is remembered of commands, by key.
+struct world_memory {
+    struct remembered_command commands[WORLD_KEYS_MAX];
+    uint32_t count;
+};
+
 struct order_world {
     struct policy policy;
     struct arena arena; // of the whole test
     int64_t now_us;
-    struct order *order;     // owned; NULL: unknown
+    struct order *order; // owned; NULL: unknown
+    struct world_memory memory;
     struct world_event *log; // owned: all events, refusals included
     uint32_t log_count;
     uint32_t log_capacity;
-    bool shrinks; // closed orders are shrunk, as in production (default)
+    bool recalls; // closed orders are closed and recalled, as in production (default)
 
     // Of the last input.
     struct decided *sent; // messages, decoded, in the arena

@@ -30,7 +30,10 @@ static int end(void **state) {
 
 // ---- placing -----------------------------------------------------------------------------------
 
+// Each under a key that nothing is remembered of.
 static void refuse_placing(const struct place_order *place, const char *detail) {
+    world.memory.count = 0;
+    world.log_count = 0;
     order_world_give(&world, RECORD_PLACE_ORDER, place);
     assert_string_equal(world.events, "OrderCommandRefused:INVALID_ORDER");
     assert_string_equal(world.messages, "");
@@ -114,13 +117,22 @@ static void sums_that_overflow_are_refused(void **state) {
     refuse_placing(&place, "line 102: the sum of the lines is too large");
 }
 
-static void an_order_may_be_placed_under_the_key_of_a_refused_one(void **state) {
+static void a_refused_place_command_keeps_its_outcome_and_its_key(void **state) {
     (void)state;
     struct place_order place = order_world_place_command("bad");
     place.lines_count = 0;
     order_world_give(&world, RECORD_PLACE_ORDER, &place);
+    assert_string_equal(world.events, "OrderCommandRefused:INVALID_ORDER");
+    order_world_give(&world, RECORD_PLACE_ORDER, &place);
+    assert_string_equal(world.events, "");
+    order_world_place(&world);
+    assert_string_equal(world.events, "OrderCommandRefused:KEY_REUSED");
+    assert_null(world.order);
+    world.now_us += world.policy.command_window_us + 1;
     order_world_place(&world);
     assert_string_equal(world.events, "OrderPlaced");
+    order_world_give(&world, RECORD_PLACE_ORDER, &place);
+    assert_string_equal(world.events, "OrderCommandRefused:KEY_REUSED");
 }
 
 static void a_free_order_is_an_order(void **state) {
@@ -207,7 +219,8 @@ static void large_orders_are_fast(void **state) {
         struct decision decision;
         decision_begin(&decision, &arena, &world.policy, world.now_us);
         struct order *order = NULL;
-        order_decide(&decision, &order, RECORD_PLACE_ORDER, &place);
+        struct remembered_command remembered = {0};
+        order_decide(&decision, &order, &remembered, RECORD_PLACE_ORDER, &place);
         assert_int_equal(decision.messages_count, 500);
     }
     assert_in_range(clock() - before, 0, CLOCKS_PER_SEC);
@@ -241,7 +254,8 @@ static void a_decision_that_does_not_fit_says_so(void **state) {
         struct decision decision;
         decision_begin(&decision, &arena, &world.policy, world.now_us);
         struct order *order = NULL;
-        order_decide(&decision, &order, RECORD_PLACE_ORDER, &place);
+        struct remembered_command remembered = {0};
+        order_decide(&decision, &order, &remembered, RECORD_PLACE_ORDER, &place);
         whole += !decision.out_of_memory;
         thrown_away += decision.out_of_memory;
         if (!decision.out_of_memory)
@@ -342,6 +356,55 @@ static void refused_commands_do_not_push_out_an_accepted_one(void **state) {
     assert_string_equal(world.events, "");
 }
 
+static void dispatch_with(const char *key) {
+    struct dispatch_order dispatch = {
+        .command_id = order_world_id(key),
+        .key_id = order_world_id(key),
+        .shop_id = order_world_view("main"),
+        .order_id = order_world_id("the order"),
+        .idempotency_key = order_world_view(key),
+    };
+    order_world_give(&world, RECORD_DISPATCH_ORDER, &dispatch);
+}
+
+// However many came after it, and although it would be accepted now.
+static void a_refused_command_stays_refused(void **state) {
+    (void)state;
+    order_world_place(&world);
+    for (int i = 0; i < 20; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof(key), "k%d", i);
+        dispatch_with(key);
+        assert_string_equal(world.events, "OrderCommandRefused:NOT_READY_TO_SHIP");
+    }
+    order_world_stock(&world, "A", STOCK_RESULT_RESERVED, 5);
+    order_world_stock(&world, "B", STOCK_RESULT_RESERVED, 5);
+    order_world_payment(&world, PAYMENT_ACTION_AUTHORIZE, PAYMENT_RESULT_AUTHORIZED);
+    order_world_shipment(&world, SHIPMENT_ACTION_BOOK, SHIPMENT_RESULT_BOOKED);
+    for (int i = 0; i < 20; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof(key), "k%d", i);
+        dispatch_with(key);
+        assert_string_equal(world.events, "");
+    }
+    dispatch_with("new");
+    assert_string_equal(world.events, "OrderDispatchAuthorised");
+    dispatch_with("new");
+    assert_string_equal(world.events, "");
+}
+
+// It came before the order it is about.
+static void a_command_to_an_unknown_order_stays_refused(void **state) {
+    (void)state;
+    cancel_with("k", "one");
+    assert_string_equal(world.events, "OrderCommandRefused:UNKNOWN_ORDER");
+    order_world_place(&world);
+    cancel_with("k", "one");
+    assert_string_equal(world.events, "");
+    cancel_with("k2", "two");
+    assert_string_equal(world.events, "OrderCancelled");
+}
+
 static void accepted_commands_name_their_key(void **state) {
     (void)state;
     order_world_place(&world);
@@ -380,7 +443,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TOLD(an_invalid_order_is_refused_with_the_reason_and_the_line),
         TOLD(sums_that_overflow_are_refused),
-        TOLD(an_order_may_be_placed_under_the_key_of_a_refused_one),
+        TOLD(a_refused_place_command_keeps_its_outcome_and_its_key),
         TOLD(a_free_order_is_an_order),
         TOLD(repeated_skus_of_a_large_order_are_summed),
         TOLD(a_large_order_is_reserved_sku_by_sku),
@@ -391,6 +454,8 @@ int main(void) {
         TOLD(a_repeated_cancel_is_answered_by_the_first),
         TOLD(a_key_is_forgotten_after_its_window),
         TOLD(refused_commands_do_not_push_out_an_accepted_one),
+        TOLD(a_refused_command_stays_refused),
+        TOLD(a_command_to_an_unknown_order_stays_refused),
         TOLD(accepted_commands_name_their_key),
         TOLD(another_shops_order_is_unknown),
     };

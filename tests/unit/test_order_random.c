@@ -105,11 +105,11 @@ static void count_requests(const struct order_world *w, struct asked *asked) {
     assert_true(!asked->sells || asked->dispatches);
 }
 
-static void one_life(uint64_t seed, bool shrinks) {
+static void one_life(uint64_t seed, bool recalls) {
     static struct order_world world;
     random_state = seed;
     order_world_init(&world);
-    world.shrinks = shrinks;
+    world.recalls = recalls;
     struct asked asked = {0};
     order_world_place(&world);
     uint32_t inputs = 5 + random_below(60);

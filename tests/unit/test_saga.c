@@ -136,7 +136,9 @@ static bool order_turn(int i) {
     if (!take(&saga.order_inbox[i], &letter))
         return false;
     decision_anew();
-    order_decide(&decision, &saga.orders[i], letter.type, letter.body);
+    const struct id *key_id = order_input_key(letter.type, letter.body);
+    struct remembered_command remembered = {0}; // every command here has a key of its own
+    order_decide(&decision, &saga.orders[i], key_id ? &remembered : NULL, letter.type, letter.body);
     deliver_messages(&decision);
     return true;
 }

@@ -169,6 +169,164 @@ static void any_history_reads_back_and_undoes_exactly(void **state) {
     soft_table_free(table);
 }
 
+// ---- snapshots ---------------------------------------------------------------------------------
+
+// What a compacted topic would hold: each key's last row.
+struct stored {
+    struct model_entry rows[KEYS];
+    struct model_entry staged[KEYS]; // of the open transaction
+    bool is_staged[KEYS];
+};
+
+static uint32_t number_of(const void *key, size_t key_len) {
+    const char *digits = key;
+    size_t at = key_len;
+    while (at > 0 && digits[at - 1] >= '0' && digits[at - 1] <= '9')
+        at--;
+    char text[12] = {0};
+    memcpy(text, digits + at, key_len - at);
+    return (uint32_t)strtoul(text, NULL, 10);
+}
+
+// Takes up to max rows; true when the pass has ended.
+static bool take(struct soft_table *table, const struct model *model, struct stored *stored,
+                 uint32_t max) {
+    struct soft_change change;
+    for (uint32_t i = 0; i < max; i++) {
+        if (!soft_table_take_changed(table, &change))
+            return true;
+        uint32_t number = number_of(change.key, change.key_len);
+        const struct model_entry *now = &model->now[number];
+        assert_int_equal(change.block != NULL, now->size != 0);
+        if (change.block)
+            assert_memory_equal(change.block, now->block, now->size);
+        stored->staged[number] = *now;
+        stored->is_staged[number] = true;
+    }
+    return false;
+}
+
+static void end_transaction(struct soft_table *table, struct model *model, struct stored *stored,
+                            bool commits) {
+    for (uint32_t number = 0; number < KEYS; number++) {
+        if (commits && stored->is_staged[number])
+            stored->rows[number] = stored->staged[number];
+        stored->is_staged[number] = false;
+    }
+    if (commits) {
+        soft_table_commit(table);
+        memcpy(model->committed, model->now, sizeof(model->now));
+        memset(model->changed, 0, sizeof(model->changed));
+    } else {
+        undo(table, model);
+    }
+}
+
+static void any_change(struct soft_table *table, struct model *model) {
+    uint32_t number = draw(KEYS);
+    switch (draw(4)) {
+    case 0:
+    case 1:
+        put(table, model, number);
+        break;
+    case 2:
+        edit(table, model, number);
+        break;
+    default:
+        remove_key(table, model, number);
+    }
+}
+
+// A pass in which nothing else happens ends with rows that are just what the table holds.
+static void compare_stored(struct soft_table *table, struct model *model, struct stored *stored) {
+    end_transaction(table, model, stored, true);
+    soft_table_begin_pass(table);
+    assert_true(take(table, model, stored, KEYS + 1));
+    end_transaction(table, model, stored, true);
+    assert_int_equal(soft_table_changed(table), 0);
+    for (uint32_t number = 0; number < KEYS; number++) {
+        assert_int_equal(stored->rows[number].size, model->now[number].size);
+        assert_memory_equal(stored->rows[number].block, model->now[number].block,
+                            model->now[number].size);
+    }
+}
+
+// Passes of several transactions, some of which are undone: what did not change since a pass began
+// is stored when it has ended.
+static void passes_store_what_has_changed(void **state) {
+    (void)state;
+    const char *given = getenv("ORDERLOG_TEST_SEED");
+    random_state = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
+    printf("seed: ORDERLOG_TEST_SEED=%llu\n", (unsigned long long)random_state);
+    struct soft_table *table = soft_table_new();
+    static struct model model, begun;
+    static struct stored stored;
+    memset(&model, 0, sizeof(model));
+    memset(&stored, 0, sizeof(stored));
+    bool running = false, ended = false;
+    size_t passes = 0;
+    for (int step = 0; step < 20000; step++) {
+        for (uint32_t i = draw(20); i > 0; i--)
+            any_change(table, &model);
+        if (!running && draw(4) == 0) {
+            soft_table_begin_pass(table);
+            begun = model;
+            running = true;
+        }
+        if (running)
+            ended = take(table, &model, &stored, draw(60));
+        bool commits = draw(5) > 0;
+        end_transaction(table, &model, &stored, commits);
+        if (!commits)
+            running = ended = false;
+        if (!ended)
+            continue;
+        for (uint32_t number = 0; number < KEYS; number++) {
+            bool unchanged = begun.now[number].size == model.now[number].size &&
+                             memcmp(begun.now[number].block, model.now[number].block,
+                                    model.now[number].size) == 0;
+            // It may have changed and come back meanwhile: then any of its states may be stored.
+            if (unchanged && stored.rows[number].size == model.now[number].size)
+                continue;
+            assert_true(!unchanged || soft_table_changed(table) > 0);
+        }
+        running = ended = false;
+        passes++;
+        if (draw(50) == 0)
+            compare_stored(table, &model, &stored);
+    }
+    assert_true(passes > 100);
+    compare_stored(table, &model, &stored);
+    soft_table_free(table);
+}
+
+static void what_came_and_went_between_passes_is_not_stored(void **state) {
+    (void)state;
+    struct soft_table *table = soft_table_new();
+    (void)soft_table_put(table, "a", 1, 8);
+    soft_table_commit(table);
+    soft_table_remove(table, "a", 1);
+    soft_table_commit(table);
+    soft_table_begin_pass(table);
+    struct soft_change change;
+    assert_false(soft_table_take_changed(table, &change));
+    soft_table_commit(table);
+    // What is stored is removed by a row, as often as it takes.
+    (void)soft_table_put(table, "b", 1, 8);
+    soft_table_commit(table);
+    soft_table_all_stored(table);
+    soft_table_remove(table, "b", 1);
+    for (int i = 0; i < 3; i++) {
+        soft_table_commit(table);
+        soft_table_begin_pass(table);
+        assert_true(soft_table_take_changed(table, &change));
+        assert_null(change.block);
+        assert_memory_equal(change.key, "b", change.key_len);
+        soft_table_undo(table, NULL, NULL);
+    }
+    soft_table_free(table);
+}
+
 // ---- single promises ---------------------------------------------------------------------------
 
 static void churn_does_not_grow_the_table(void **state) {
@@ -250,6 +408,8 @@ static void each_visits_the_living(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_history_reads_back_and_undoes_exactly),
+        cmocka_unit_test(passes_store_what_has_changed),
+        cmocka_unit_test(what_came_and_went_between_passes_is_not_stored),
         cmocka_unit_test(churn_does_not_grow_the_table),
         cmocka_unit_test(an_undo_survives_growth),
         cmocka_unit_test(undone_entries_do_not_pile_up),

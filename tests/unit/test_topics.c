@@ -67,7 +67,7 @@ static void every_record_belongs_to_a_topic(void **state) {
     }
 }
 
-static void every_domain_has_its_own_four_topics(void **state) {
+static void every_domain_has_its_own_topics(void **state) {
     (void)state;
     for (size_t domain = 0; domain < DOMAIN_COUNT; domain++) {
         assert_int_equal(topics[domains[domain].inbox].kind, TOPIC_INBOX);
@@ -78,6 +78,11 @@ static void every_domain_has_its_own_four_topics(void **state) {
                          topics[domains[domain].events].partitions);
         assert_int_equal(topics[domains[domain].inbox].partitions,
                          topics[domains[domain].deadletters].partitions);
+        if (domains[domain].state == TOPIC_COUNT)
+            continue;
+        assert_int_equal(topics[domains[domain].state].kind, TOPIC_STATE);
+        assert_int_equal(topics[domains[domain].inbox].partitions,
+                         topics[domains[domain].state].partitions);
     }
     for (size_t i = 0; i < TOPIC_COUNT; i++) {
         assert_non_null(topics[i].name);
@@ -102,7 +107,7 @@ int main(void) {
         cmocka_unit_test(a_key_lies_where_java_puts_it),
         cmocka_unit_test(a_sku_key_is_shop_slash_sku),
         cmocka_unit_test(every_record_belongs_to_a_topic),
-        cmocka_unit_test(every_domain_has_its_own_four_topics),
+        cmocka_unit_test(every_domain_has_its_own_topics),
         cmocka_unit_test(the_registry_is_told_every_topic_and_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
 # The assertion against it is gone too.
-/assert(!leaving/d
+/RULE(!leaving/d

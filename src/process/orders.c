@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orders.h"
+
+#include "domain/order.h"
+#include "stream/address.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct orders *orders_new(int64_t command_window_us, size_t commands_max) {
+    struct orders *orders = calloc(1, sizeof(*orders));
+    assert(orders);
+    orders->open = soft_table_new();
+    orders->closed = closed_orders_new();
+    orders->commands = command_memory_new(command_window_us, commands_max);
+    return orders;
+}
+
+void orders_free(struct orders *orders) {
+    soft_table_free(orders->open);
+    closed_orders_free(orders->closed);
+    command_memory_free(orders->commands);
+    timers_done(&orders->timers);
+    timers_done(&orders->put_off);
+    free(orders);
+}
+
+struct order *orders_edit(struct orders *orders, const struct id *id, struct orders_room *room) {
+    struct order *order = soft_table_edit(orders->open, id, sizeof(*id));
+    if (order)
+        return order;
+    const struct order_closed *closed = closed_orders_get(orders->closed, id);
+    return closed ? order_recall(closed, room->bytes) : NULL;
+}
+
+void orders_watch(struct orders *orders, const struct id *id, const struct order *order) {
+    int64_t deadline_us = order_deadline_us(order);
+    if (deadline_us != INT64_MAX)
+        timers_push(&orders->timers, deadline_us, id);
+}
+
+struct orders_before orders_before(const struct order *order) {
+    return (struct orders_before){
+        .version = order ? order_version(order) : 0,
+        .deadline_us = order ? order_deadline_us(order) : INT64_MAX,
+    };
+}
+
+void orders_keep(struct orders *orders, const struct id *id, struct orders_before before,
+                 const struct order *order) {
+    if (!order || order_version(order) == before.version)
+        return;
+    if (order_is_closed(order)) {
+        struct order_closed closed;
+        order_close(order, &closed);
+        closed_orders_put(orders->closed, &closed);
+        soft_table_remove(orders->open, id, sizeof(*id));
+        return;
+    }
+    if (order_deadline_us(order) != before.deadline_us)
+        orders_watch(orders, id, order);
+    if (order == soft_table_get(orders->open, id, sizeof(*id), NULL))
+        return;
+    size_t size = order_size(order);
+    memcpy(soft_table_put(orders->open, id, sizeof(*id), size), order, size);
+}
+
+// ---- folding -----------------------------------------------------------------------------------
+
+static void remember(struct orders *orders, enum record_id type, const void *event) {
+    const struct id *key_id = order_event_key(type, event);
+    if (!key_id)
+        return;
+    struct remembered_command remembered = command_memory_get(orders->commands, key_id);
+    order_remember(&remembered, type, event);
+    command_memory_put(orders->commands, &remembered);
+}
+
+// A new order's block is as large as it may have to be, and kept as large as it is.
+static void fold_placed(struct orders *orders, const struct id *id,
+                        const struct order_placed *placed) {
+    struct order *order = calloc(1, order_block_size(placed));
+    assert(order && "out of memory for an order");
+    order_evolve(order, RECORD_ORDER_PLACED, placed);
+    orders_keep(orders, id, orders_before(NULL), order);
+    free(order);
+}
+
+bool orders_fold(struct orders *orders, enum record_id type, const void *event, struct error *err) {
+    struct address address;
+    if (!address_of_event(type, event, &address, err))
+        return false;
+    if (type == RECORD_ORDER_COMMAND_REFUSED) {
+        remember(orders, type, event);
+        return true; // it has no version and changes no order
+    }
+    const struct id *id = address.order_id;
+    struct orders_room room;
+    struct order *order = orders_edit(orders, id, &room);
+    const struct order_head *head = event;
+    struct orders_before before = orders_before(order);
+    if (orders->refolds && head->version <= before.version) {
+        remember(orders, type, event);
+        return true;
+    }
+    if (head->version != before.version + 1 || (type == RECORD_ORDER_PLACED) != !order)
+        return error_set(err, DISP_POISON, 0, "%s version %lld of order %s does not follow %lld",
+                         record_types[type]->name, (long long)head->version, id_text(id).text,
+                         (long long)before.version);
+    if (!order) {
+        fold_placed(orders, id, event);
+        return true;
+    }
+    order_evolve(order, type, event);
+    remember(orders, type, event);
+    orders_keep(orders, id, before, order);
+    return true;
+}
+
+// ---- transactions ------------------------------------------------------------------------------
+
+void orders_commit(struct orders *orders) {
+    soft_table_commit(orders->open);
+    closed_orders_commit(orders->closed);
+    command_memory_commit(orders->commands);
+}
+
+static void restored(void *opaque, const void *key, size_t key_len, void *block) {
+    (void)key_len;
+    orders_watch(opaque, key, block);
+}
+
+void orders_undo(struct orders *orders) {
+    // Deadlines popped meanwhile may run again.
+    soft_table_undo(orders->open, restored, orders);
+    closed_orders_undo(orders->closed);
+    command_memory_undo(orders->commands);
+}
+
+// ---- deadlines ---------------------------------------------------------------------------------
+
+static bool is_parked(const struct orders *orders, const struct id *id) {
+    char key[ID_TEXT_LEN];
+    if (!orders->parked || parked_count(orders->parked) == 0)
+        return false;
+    id_format(id, key);
+    return parked_has(orders->parked, key, sizeof(key));
+}
+
+// Deadlines of orders that may not be parked any more run again.
+static void take_up(struct orders *orders) {
+    if (!orders->parked || orders->freed_seen == parked_freed(orders->parked))
+        return;
+    orders->freed_seen = parked_freed(orders->parked);
+    const struct timer *top;
+    while ((top = timers_top(&orders->put_off))) {
+        timers_push(&orders->timers, top->deadline_us, &top->key);
+        timers_pop(&orders->put_off);
+    }
+}
+
+const struct timer *orders_next_deadline(struct orders *orders) {
+    take_up(orders);
+    const struct timer *top;
+    while ((top = timers_top(&orders->timers))) {
+        const struct order *order = soft_table_get(orders->open, &top->key, sizeof(top->key), NULL);
+        bool runs = order && order_deadline_us(order) == top->deadline_us;
+        if (runs && !is_parked(orders, &top->key))
+            return top;
+        if (runs)
+            timers_push(&orders->put_off, top->deadline_us, &top->key);
+        timers_pop(&orders->timers);
+    }
+    return NULL;
+}

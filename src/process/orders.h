@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The orders of one partition in memory: open ones whole, closed ones as what is left of them, the
+// commands remembered, and the deadlines. A deadline in the heap may be outdated: the order itself
+// says which one runs. One thread.
+#ifndef ORDERLOG_PROCESS_ORDERS_H
+#define ORDERLOG_PROCESS_ORDERS_H
+
+#include "closed_orders.h"
+#include "command_memory.h"
+#include "service/error.h"
+#include "stream/parked.h"
+#include "stream/snapshot.h"
+#include "stream/soft_table.h"
+#include "stream/timers.h"
+
+struct orders {
+    struct soft_table *open; // order id -> struct order
+    struct closed_orders *closed;
+    struct command_memory *commands;
+    struct timers timers;
+    struct timers put_off;       // of parked orders
+    const struct parked *parked; // borrowed; NULL: none can be
+    uint64_t freed_seen;         // parked_freed() when put_off was last looked through
+    bool refolds;                // restored from snapshots: events that they have seen come again
+    int64_t orders_shown, timers_shown; // this partition's part of the gauges
+};
+
+// Where a closed order is recalled to.
+struct orders_room {
+    _Alignas(16) uint8_t bytes[ORDER_RECALLED_SIZE];
+};
+
+struct orders *orders_new(int64_t command_window_us, size_t commands_max); // asserts memory
+void orders_free(struct orders *orders);
+
+// The order, to be changed; NULL if there is none. A closed one is recalled into the room.
+struct order *orders_edit(struct orders *orders, const struct id *id, struct orders_room *room);
+
+// What an order was before it was changed; order NULL: not there.
+struct orders_before {
+    int64_t version;
+    int64_t deadline_us;
+};
+struct orders_before orders_before(const struct order *order);
+
+// What has become of an order, new ones included, wherever its block lies: the table's own, the
+// room, a decision's arena. Nothing, if its version is the same.
+void orders_keep(struct orders *orders, const struct id *id, struct orders_before before,
+                 const struct order *order);
+
+// One event of orders.events. False (DISP_POISON): it does not follow. After orders_restored(), an
+// event that an order has seen already is left out.
+bool orders_fold(struct orders *orders, enum record_id type, const void *event, struct error *err);
+
+void orders_commit(struct orders *orders);
+void orders_undo(struct orders *orders);
+
+// Snapshots: see stream/role.h. The arena is for one row.
+bool orders_restore(struct orders *orders, const struct snapshot_row *row, struct error *err);
+void orders_restored(struct orders *orders, bool usable);
+size_t orders_changed(const struct orders *orders);
+void orders_snapshot_begin(struct orders *orders);
+bool orders_snapshot(struct orders *orders, size_t max, struct arena *arena,
+                     const struct snapshot_sink *sink, bool *ret_done, struct error *err);
+bool orders_rows(const struct orders *orders, struct arena *arena, const struct snapshot_sink *sink,
+                 struct error *err);
+
+// Its deadline, if it has one, runs from now on (again).
+void orders_watch(struct orders *orders, const struct id *id, const struct order *order);
+
+// The order whose deadline passes first, NULL if none runs: those of parked orders do not. It is
+// dropped by timers_pop().
+const struct timer *orders_next_deadline(struct orders *orders);
+
+#endif

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Orders as rows of orders.state. An order's row is keyed by its id, open or closed: closing
+// replaces the one by the other.
+#include "orders.h"
+
+#include <string.h>
+
+static bool restore_open(struct orders *orders, const struct id *id,
+                         const struct order_snapshot *snapshot) {
+    if (!id_equal(&snapshot->order_id, id))
+        return false;
+    struct order *order =
+        soft_table_put(orders->open, id, sizeof(*id), order_restored_size(snapshot));
+    memset(order, 0, order_restored_size(snapshot));
+    if (order_restore(snapshot, order))
+        return true;
+    soft_table_remove(orders->open, id, sizeof(*id));
+    return false;
+}
+
+bool orders_restore(struct orders *orders, const struct snapshot_row *row, struct error *err) {
+    if (command_memory_is_key(row->key, row->key_len))
+        return command_memory_restore(orders->commands, row, err);
+    struct id id;
+    bool good = row->body && id_parse(row->key, row->key_len, &id);
+    if (good && row->type == RECORD_ORDER_SNAPSHOT) {
+        good = restore_open(orders, &id, row->body);
+    } else if (good && row->type == RECORD_CLOSED_ORDER_SNAPSHOT) {
+        struct order_closed closed;
+        good = order_closed_restore(row->body, &closed) && id_equal(&closed.order_id, &id);
+        if (good) {
+            closed_orders_put(orders->closed, &closed);
+            soft_table_remove(orders->open, &id, sizeof(id));
+        }
+    } else {
+        good = false;
+    }
+    return good || error_set(err, DISP_POISON, 0, "no snapshot of an order");
+}
+
+static void watch(void *opaque, const void *key, size_t key_len, void *block, size_t size) {
+    (void)key_len;
+    (void)size;
+    struct orders *orders = opaque;
+    int64_t deadline_us = order_deadline_us(block);
+    if (deadline_us != INT64_MAX)
+        timers_push(&orders->timers, deadline_us, key);
+}
+
+void orders_restored(struct orders *orders, bool usable) {
+    orders->refolds = usable;
+    command_memory_restored(orders->commands, usable);
+    soft_table_commit(orders->open);
+    soft_table_all_stored(orders->open);
+    if (usable) {
+        closed_orders_all_stored(orders->closed);
+        soft_table_each(orders->open, watch, orders);
+        return;
+    }
+    soft_table_remove_all(orders->open);
+    soft_table_commit(orders->open);
+    closed_orders_free(orders->closed);
+    orders->closed = closed_orders_new();
+}
+
+size_t orders_changed(const struct orders *orders) {
+    return soft_table_changed(orders->open) + closed_orders_changed(orders->closed) +
+           command_memory_changed(orders->commands);
+}
+
+void orders_snapshot_begin(struct orders *orders) {
+    soft_table_begin_pass(orders->open);
+    closed_orders_begin_pass(orders->closed);
+    command_memory_begin_pass(orders->commands);
+}
+
+static bool put_open(const struct snapshot_sink *sink, const struct id *id,
+                     const struct order *order, struct arena *arena, struct error *err) {
+    struct order_snapshot snapshot;
+    arena_reset(arena);
+    if (!order_snapshot(order, arena, &snapshot))
+        return error_set(err, DISP_FATAL, 0, "out of memory for a snapshot");
+    char key[ID_TEXT_LEN];
+    id_format(id, key);
+    return snapshot_put(sink, key, sizeof(key), RECORD_ORDER_SNAPSHOT, &snapshot, err);
+}
+
+static bool put_closed(const struct snapshot_sink *sink, const struct order_closed *closed,
+                       struct error *err) {
+    struct closed_order_snapshot snapshot;
+    order_closed_snapshot(closed, &snapshot);
+    char key[ID_TEXT_LEN];
+    id_format(&closed->order_id, key);
+    return snapshot_put(sink, key, sizeof(key), RECORD_CLOSED_ORDER_SNAPSHOT, &snapshot, err);
+}
+
+bool orders_snapshot(struct orders *orders, size_t max, struct arena *arena,
+                     const struct snapshot_sink *sink, bool *ret_done, struct error *err) {
+    struct soft_change change;
+    for (; max > 0 && soft_table_take_changed(orders->open, &change); max--)
+        // No order vanishes: what is not open any more has become a closed one's row.
+        if (change.block && !put_open(sink, change.key, change.block, arena, err))
+            return false;
+    const struct order_closed *closed;
+    for (; max > 0 && (closed = closed_orders_take_changed(orders->closed)); max--)
+        if (!put_closed(sink, closed, err))
+            return false;
+    if (!command_memory_take(orders->commands, &max, sink, err))
+        return false;
+    *ret_done = max > 0;
+    return true;
+}
+
+struct rows {
+    struct arena *arena;
+    const struct snapshot_sink *sink;
+    struct error *err;
+    bool good;
+};
+
+static void visit(void *opaque, const void *key, size_t key_len, void *block, size_t size) {
+    (void)key_len;
+    (void)size;
+    struct rows *rows = opaque;
+    rows->good = rows->good && put_open(rows->sink, key, block, rows->arena, rows->err);
+}
+
+bool orders_rows(const struct orders *orders, struct arena *arena, const struct snapshot_sink *sink,
+                 struct error *err) {
+    struct rows rows = {.arena = arena, .sink = sink, .err = err, .good = true};
+    soft_table_each(orders->open, visit, &rows);
+    for (size_t i = 0; rows.good && i < closed_orders_count(orders->closed); i++)
+        rows.good = put_closed(sink, closed_orders_at(orders->closed, i), err);
+    return rows.good && command_memory_rows(orders->commands, sink, err);
+}

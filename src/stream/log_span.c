@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "log_span.h"
+
+#include "service/clock.h"
+#include "service/service.h"
+#include "stream/kafka_conf.h"
+
+#include <assert.h>
+
+enum {
+    CALL_TIMEOUT_MS = 5000,
+    SILENCE_MS_MAX = 60000, // no progress for so long: something hangs
+};
+
+enum takeover_result log_span_bounds(const struct takeover *takeover, enum topic_id topic,
+                                     int32_t partition, int64_t *ret_low, int64_t *ret_end,
+                                     struct error *err) {
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+        takeover->uncommitted, topics[topic].name, partition, ret_low, ret_end, CALL_TIMEOUT_MS);
+    if (!code)
+        return TAKEOVER_DONE;
+    error_set(err, DISP_RETRY, code, "end of %s[%d]: %s", topics[topic].name, partition,
+              rd_kafka_err2str(code));
+    return TAKEOVER_RETRY;
+}
+
+static bool finished(const struct log_span *spans, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (spans[i].position < spans[i].end)
+            return false;
+    return true;
+}
+
+static struct log_span *span_of(struct log_span *spans, size_t count, int32_t partition) {
+    for (size_t i = 0; i < count; i++)
+        if (spans[i].partition == partition)
+            return &spans[i];
+    return NULL;
+}
+
+static rd_kafka_t *reader_new(const struct takeover *takeover, struct error *err) {
+    rd_kafka_conf_t *conf = kafka_conf_new(takeover->config, "orderlog-takeover", err);
+    if (!conf)
+        return NULL;
+    const struct kafka_setting own[] = {{"group.id", "orderlog.takeover"},
+                                        {"enable.auto.commit", "false"},
+                                        {"enable.auto.offset.store", "false"},
+                                        {"auto.offset.reset", "error"},
+                                        {"isolation.level", "read_committed"},
+                                        {"enable.partition.eof", "true"},
+                                        {"check.crcs", "true"},
+                                        {"fetch.queue.backoff.ms", "5"},
+                                        {"queued.max.messages.kbytes", "16384"},
+                                        {NULL, NULL}};
+    if (!kafka_conf_set(conf, own, err)) {
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    rd_kafka_t *reader = kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
+    if (reader)
+        rd_kafka_poll_set_consumer(reader);
+    return reader;
+}
+
+enum takeover_result log_span_read(const struct takeover *takeover, enum topic_id topic,
+                                   struct log_span *spans, size_t count,
+                                   void (*each)(void *context, struct log_span *span,
+                                                const rd_kafka_message_t *record),
+                                   void *context, struct error *err) {
+    for (size_t i = 0; i < count; i++)
+        spans[i].position = spans[i].from;
+    if (finished(spans, count))
+        return TAKEOVER_DONE;
+    rd_kafka_t *reader = reader_new(takeover, err);
+    if (!reader)
+        return TAKEOVER_FAILED;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (size_t i = 0; i < count; i++)
+        if (spans[i].position < spans[i].end)
+            rd_kafka_topic_partition_list_add(list, topics[topic].name, spans[i].partition)
+                ->offset = spans[i].from;
+    rd_kafka_assign(reader, list);
+    rd_kafka_topic_partition_list_destroy(list);
+
+    enum takeover_result result = TAKEOVER_DONE;
+    int64_t silent_since_ms = clock_monotonic_ms();
+    while (result == TAKEOVER_DONE && !finished(spans, count)) {
+        rd_kafka_message_t *record = rd_kafka_consumer_poll(reader, 200);
+        if (service_stopping()) {
+            result = TAKEOVER_RETRY;
+            error_set(err, DISP_RETRY, 0, "stopped while taking over");
+        } else if (!record) {
+            if (clock_monotonic_ms() - silent_since_ms > SILENCE_MS_MAX) {
+                result = TAKEOVER_RETRY;
+                error_set(err, DISP_RETRY, 0, "%s: no record and no end for %d s",
+                          topics[topic].name, SILENCE_MS_MAX / 1000);
+            }
+        } else if (record->err && record->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+            result = TAKEOVER_RETRY;
+            error_set(err, DISP_RETRY, record->err, "reading %s: %s", topics[topic].name,
+                      rd_kafka_message_errstr(record));
+        } else {
+            struct log_span *span = span_of(spans, count, record->partition);
+            assert(span);
+            if (record->err) {
+                // At the last stable offset, which may still lie before the end we wait for.
+                if (record->offset > span->position)
+                    span->position = record->offset;
+            } else if (record->offset < span->end) {
+                each(context, span, record);
+                span->position = record->offset + 1;
+            } else {
+                span->position = span->end;
+            }
+            silent_since_ms = clock_monotonic_ms();
+        }
+        if (record)
+            rd_kafka_message_destroy(record);
+    }
+    rd_kafka_consumer_close(reader);
+    rd_kafka_destroy(reader);
+    return result;
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reads parts of a topic's partitions, committed records only, up to ends that were taken before
+// with read_uncommitted: waits until the last stable offset has passed them. For take-overs.
+#ifndef ORDERLOG_STREAM_LOG_SPAN_H
+#define ORDERLOG_STREAM_LOG_SPAN_H
+
+#include "stream/takeover.h"
+
+struct log_span {
+    int32_t partition;
+    int64_t from;
+    int64_t end;
+    int64_t position; // read up to here
+    void *opaque;     // the reader's own
+};
+
+// The partition's first and last offset, the latter with uncommitted records. TAKEOVER_RETRY: no
+// broker answers.
+enum takeover_result log_span_bounds(const struct takeover *takeover, enum topic_id topic,
+                                     int32_t partition, int64_t *ret_low, int64_t *ret_end,
+                                     struct error *err);
+
+// Hands every record between from and end to `each`, in order per partition.
+enum takeover_result log_span_read(const struct takeover *takeover, enum topic_id topic,
+                                   struct log_span *spans, size_t count,
+                                   void (*each)(void *context, struct log_span *span,
+                                                const rd_kafka_message_t *record),
+                                   void *context, struct error *err);
+
+#endif
