@@ -212,9 +212,10 @@ static void order_command(uint32_t number, enum record_id type) {
 }
 
 static void order_place_it(uint32_t number) {
-    struct order_line lines[] = {{.sku = view("B"), .quantity = 1, .unit_price_minor = 5},
-                                 {.sku = view("A"), .quantity = 2, .unit_price_minor = 7},
-                                 {.sku = view("B"), .quantity = 3, .unit_price_minor = 5}};
+    static struct order_line lines[3]; // what is decided points to them
+    lines[0] = (struct order_line){.sku = view("B"), .quantity = 1, .unit_price_minor = 5};
+    lines[1] = (struct order_line){.sku = view("A"), .quantity = 2, .unit_price_minor = 7};
+    lines[2] = (struct order_line){.sku = view("B"), .quantity = 3, .unit_price_minor = 5};
     struct place_order place = {.command_id = id_of(number, 1 + draw(8) / 7),
                                 .key_id = id_of(number, 0),
                                 .shop_id = view("main"),
