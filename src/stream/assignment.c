@@ -4,6 +4,7 @@
 #include "assignment.h"
 
 #include "service/clock.h"
+#include "service/failpoint.h"
 #include "service/log.h"
 #include "stream/takeover.h"
 #include "transaction.h"
@@ -60,6 +61,7 @@ static void assigned(struct txn_loop *loop, rd_kafka_topic_partition_list_t *lis
     if (loop->paused)
         (void)rd_kafka_resume_partitions(loop->consumer, list); // a pause may outlive an assignment
     loop->paused = false;
+    FAILPOINT(takeover_assigned);
 }
 
 // Work of a generation that ends must not be committed in the next: abort, and forget the tokens.

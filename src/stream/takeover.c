@@ -3,6 +3,7 @@
 
 #include "event/message.h"
 #include "service/clock.h"
+#include "service/failpoint.h"
 #include "service/log.h"
 #include "service/service.h"
 #include "stream/kafka_conf.h"
@@ -87,6 +88,7 @@ static void fold_record(const struct takeover *takeover, struct fold *fold,
         return;
     }
     fold->folded++;
+    FAILPOINT(takeover_folding);
     // Nothing of a fold is ever undone: do not keep what it was.
     if (fold->folded % FOLD_COMMIT_EVERY == 0 && takeover->role->commit)
         takeover->role->commit(takeover->role->context, fold->partition->state);
@@ -215,6 +217,7 @@ enum takeover_result takeover_run(const struct takeover *takeover, struct partit
     enum takeover_result result = takeover_committed(takeover, partitions, count, &list, err);
     if (result != TAKEOVER_DONE)
         return result;
+    FAILPOINT(takeover_offsets);
 
     struct fold *folds = calloc(count ? count : 1, sizeof(*folds));
     assert(folds);
@@ -260,8 +263,10 @@ enum takeover_result takeover_run(const struct takeover *takeover, struct partit
                                              .known = partition->committed.events};
     }
     rd_kafka_topic_partition_list_destroy(list);
+    FAILPOINT(takeover_end);
     if (result == TAKEOVER_DONE)
         result = fold_all(takeover, folds, folds_count, err);
+    FAILPOINT(takeover_folded);
     for (size_t i = 0; result == TAKEOVER_DONE && i < folds_count; i++)
         result = check(takeover, &folds[i], err);
     for (size_t i = 0; result == TAKEOVER_DONE && i < folds_count; i++) {
@@ -277,5 +282,6 @@ enum takeover_result takeover_run(const struct takeover *takeover, struct partit
             F_UINT("transaction", partition->committed.seq), F_UINT("folded", folds[i].folded));
     }
     free(folds);
+    FAILPOINT(takeover_checked);
     return result;
 }

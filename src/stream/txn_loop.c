@@ -6,6 +6,7 @@
 
 #include "assignment.h"
 #include "service/clock.h"
+#include "service/failpoint.h"
 #include "service/log.h"
 #include "service/metrics.h"
 #include "service/service.h"
@@ -113,6 +114,7 @@ static bool handle_record(struct txn_loop *loop, const rd_kafka_message_t *raw, 
     struct partition *partition = &loop->partitions[raw->partition];
     if (!partition->assigned || raw->offset < partition->next_offset)
         return true; // fetched before a rewind or a revocation
+    FAILPOINT(loop_polled);
     if (!transaction_begin(loop, partition, err))
         return false;
     metrics_add(METRIC_RECORDS_IN, 0, 1);
@@ -200,6 +202,7 @@ static bool take_completions(struct txn_loop *loop, struct error *err) {
             loop->role->complete(loop->role->context, completion, tick_us(loop), loop->output, err);
         if (good)
             window_answer(&partition->window, ordinal);
+        FAILPOINT(loop_call_taken);
         loop->messages++;
     }
     return good;
@@ -238,6 +241,7 @@ static bool fire_deadlines(struct txn_loop *loop, struct error *err) {
             !loop->role->fire(loop->role->context, partition->state, p, partition->end_seen_us,
                               FIRE_MAX, loop->output, err))
             return false;
+        FAILPOINT(loop_deadline_fired);
     }
     return true;
 }
@@ -344,6 +348,7 @@ static bool take_input(struct txn_loop *loop, struct error *err) {
             alive = client_event(loop, raw);
         else
             good = handle_record(loop, raw, err);
+        FAILPOINT(loop_handled);
         rd_kafka_message_destroy(raw);
         if (!alive)
             return error_set(err, DISP_NONE, 0, "ending");
@@ -446,6 +451,7 @@ static bool open_producers(struct txn_loop *loop, const int32_t partitions[TOPIC
         };
         if (!producer_open(&loop->producers[i], &settings, err))
             return false;
+        FAILPOINT(takeover_first_producer);
     }
     return true;
 }
