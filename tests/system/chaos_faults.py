@@ -235,6 +235,11 @@ def java_hash(text):
     return min(value, (1 << 32) - value)
 
 
+def choose(rng, choices):
+    """Draws nothing where there is nothing to choose: a seed means the same with and without."""
+    return choices[0] if len(choices) == 1 else rng.choice(choices)
+
+
 def draw(rng, name, world):
     """Arguments of a fault."""
     seconds = round(rng.uniform(1, 4), 1)
@@ -252,9 +257,9 @@ def draw(rng, name, world):
         "clock": lambda: {"role": rng.choice(ROLES), "offset_s": rng.choice((-20, -5, 5, 20)),
                           "seconds": long_seconds},
         "garbage": dict,
-        "broker_kill": lambda: {"broker": rng.choice(world.brokers),
+        "broker_kill": lambda: {"broker": choose(rng, world.brokers),
                                 "seconds": round(rng.uniform(0, 3), 1)},
-        "broker_stop": lambda: {"broker": rng.choice(world.brokers),
+        "broker_stop": lambda: {"broker": choose(rng, world.brokers),
                                 "seconds": rng.choice((seconds, long_seconds))},
         "leader_kill": lambda: {"topic": rng.choice(LED), "partition": rng.randrange(PARTITIONS),
                                 "seconds": round(rng.uniform(0, 3), 1)},
