@@ -84,8 +84,11 @@ class Sweep(threading.Thread):
             self.role.start()
             self.role.extra = {}
             process = self.role.process
-        wait_until(f"{self.role.name} never dies at {armed}; it came by {self.announced(since)}:\n"
-                   f"{self.role.tail()}", lambda: process.poll() is not None, HIT_S)
+        try:
+            wait_until("it dies", lambda: process.poll() is not None, HIT_S)
+        except Failed:
+            raise Failed(f"{self.role.name} never dies at {armed}; it came by "
+                         f"{self.announced(since)}:\n{self.role.tail()}") from None
         points = self.announced(since)
         died = process.returncode == -signal.SIGKILL and name in points
         if not died and (process.returncode == -signal.SIGKILL or
@@ -94,7 +97,7 @@ class Sweep(threading.Thread):
                          f"{armed}; it came by {points}:\n{self.role.tail()}")
         for point in points if died else ():
             self.hits[point] += 1
-        wait_until(f"{self.role.name} is not ready after dying at {armed}:\n{self.role.tail()}",
+        wait_until(f"{self.role.name} is not ready after dying at {armed}",
                    lambda: self.role.process is not process and self.role.is_ready(), READY_S)
         return died
 
