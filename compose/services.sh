@@ -29,6 +29,7 @@ free_port() {
 
 # write_settings DIR PROFILE KAFKA_PORT CONTROLLER_PORT POSTGRES_PORT REGISTRY_PORT
 # Profile `test` starts fast and forgets on power loss; `full` is what one would run.
+# A further broker of the same cluster has a folder of its own: see join_brokers.
 write_settings() {
     local dir=$1
     mkdir -p "$dir/log"
@@ -40,8 +41,24 @@ write_settings() {
 }
 
 load_settings() {
+    KAFKA_NODE=1 KAFKA_VOTERS=
     # shellcheck source=/dev/null
     . "$1/settings"
+}
+
+# join_brokers DIR...: brokers that have settings, but have not been prepared, become one cluster.
+join_brokers() {
+    local dir node=0 voters=
+    for dir in "$@"; do
+        load_settings "$dir"
+        node=$((node + 1))
+        voters+="${voters:+,}$node@127.0.0.1:$KAFKA_CONTROLLER_PORT"
+    done
+    node=0
+    for dir in "$@"; do
+        node=$((node + 1))
+        printf '%s=%q\n' KAFKA_NODE "$node" KAFKA_VOTERS "$voters" >>"$dir/settings"
+    done
 }
 
 # ---- Java --------------------------------------------------------------------------------------
@@ -60,13 +77,15 @@ class_archive() {
 # ---- Kafka -------------------------------------------------------------------------------------
 
 prepare_kafka() {
-    local dir=$1
+    local dir=$1 commas replicas=1
     load_settings "$dir"
+    commas=${KAFKA_VOTERS//[^,]/}
+    ((${#commas} < 2)) || replicas=3
     # The short broker session lets a killed broker register again at once.
     cat >"$dir/kafka.properties" <<PROPERTIES
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$KAFKA_CONTROLLER_PORT
+node.id=$KAFKA_NODE
+controller.quorum.voters=${KAFKA_VOTERS:-1@127.0.0.1:$KAFKA_CONTROLLER_PORT}
 listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT,CONTROLLER://127.0.0.1:$KAFKA_CONTROLLER_PORT
 advertised.listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT
 inter.broker.listener.name=PLAINTEXT
@@ -74,11 +93,11 @@ controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs=$dir/kafka
 auto.create.topics.enable=false
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor=$replicas
 offsets.topic.num.partitions=4
 offsets.retention.minutes=525600
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor=$replicas
+transaction.state.log.min.isr=$(((replicas + 1) / 2))
 transaction.state.log.num.partitions=4
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 broker.heartbeat.interval.ms=500
@@ -95,7 +114,8 @@ PROPERTIES
     if [[ ! -d $formatted ]]; then
         local temporary
         temporary=$(mktemp -d "$KAFKA_HOME/format.XXXXXX")
-        sed "s|^log.dirs=.*|log.dirs=$temporary|" "$dir/kafka.properties" >"$temporary.properties"
+        sed "s|^log.dirs=.*|log.dirs=$temporary|; s|^node.id=.*|node.id=1|; s|^\(controller.quorum.voters\)=.*|\1=1@127.0.0.1:1|" \
+            "$dir/kafka.properties" >"$temporary.properties"
         "$(java_kafka)" -XX:TieredStopAtLevel=1 -cp "$KAFKA_HOME/libs/*" kafka.tools.StorageTool \
             format -t 4L6g3nShT-eMCtK--X86sw -c "$temporary.properties" >"$dir/log/kafka-format.log" 2>&1 ||
             die "Kafka's storage could not be formatted: see $dir/log/kafka-format.log"
@@ -104,6 +124,13 @@ PROPERTIES
     fi
     mkdir -p "$dir/kafka"
     cp -r "$formatted/." "$dir/kafka/"
+    if [[ $KAFKA_NODE != 1 ]]; then
+        # 22 characters of base64url are the 16 bytes of an id; the last one holds only two bits.
+        local id
+        id=$(head -c 64 /dev/urandom | base64 -w 0 | tr -d '+/=')
+        sed -i "s|^node.id=.*|node.id=$KAFKA_NODE|; s|^directory.id=.*|directory.id=${id:0:21}A|" \
+            "$dir/kafka/meta.properties"
+    fi
 }
 
 exec_kafka() {
@@ -121,8 +148,8 @@ exec_kafka() {
         kafka.Kafka "$dir/kafka.properties"
 }
 
-# Ready when a Metadata request (v1, no topics) is answered with at least one broker.
-ready_kafka() {
+# How many brokers a Metadata request (v1, no topics) is answered with.
+brokers_known() {
     load_settings "$1"
     local answer
     answer=$(
@@ -131,7 +158,12 @@ ready_kafka() {
         printf '\0\0\0\016\0\003\0\001\0\0\0\001\377\377\0\0\0\0' >&3
         timeout 2 head -c 12 <&3 | od -An -tu1 | tr -s ' \n' ' '
     ) || return 1
-    [[ $answer =~ ([0-9]+)\ $ && ${BASH_REMATCH[1]} -ge 1 ]]
+    [[ $answer =~ ([0-9]+)\ $ ]] && printf '%s\n' "${BASH_REMATCH[1]}"
+}
+
+ready_kafka() {
+    local known
+    known=$(brokers_known "$1") && ((known >= 1))
 }
 
 # ---- PostgreSQL --------------------------------------------------------------------------------
@@ -149,8 +181,9 @@ prepare_postgres() {
     bin=$(postgres_bin)
     load_settings "$dir"
     if [[ ! -f $dir/postgres/ready ]]; then
-        rm -rf "$dir/postgres"
-        mkdir -m 700 -p "$dir/postgres"
+        mkdir -p "$dir/postgres" # it may be a file system of its own
+        find "$dir/postgres" -mindepth 1 -delete
+        chmod 700 "$dir/postgres"
         if [[ $(id -u) == 0 ]]; then
             chown postgres:postgres "$dir/postgres"
             (as_postgres test -x "$dir/postgres") ||
@@ -260,7 +293,13 @@ print_service_env() {
     load_settings "$dir"
     for name in "$@"; do
         case $name in
-        kafka) printf '%s=%q\n' ORDERLOG_KAFKA_BOOTSTRAP "127.0.0.1:$KAFKA_PORT" ;;
+        kafka)
+            local broker servers=127.0.0.1:$KAFKA_PORT
+            for broker in "$dir"/broker*/settings; do
+                [[ -f $broker ]] && servers+=$(. "$broker" && echo ",127.0.0.1:$KAFKA_PORT")
+            done
+            printf '%s=%q\n' ORDERLOG_KAFKA_BOOTSTRAP "$servers"
+            ;;
         postgres)
             printf '%s=%q\n' ORDERLOG_POSTGRES \
                 "host=127.0.0.1 port=$POSTGRES_PORT user=orderlog password=$(<"$dir/postgres.password") dbname=orderlog"

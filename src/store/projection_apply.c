@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "projection_set.h"
+#include "service/failpoint.h"
 static const char sql_advance[] =
     "SELECT projection_advance($1::text, $2::text[], $3::int4[], $4::int4[], $5::int8[], "
     "$6::int8[])";
@@ -188,6 +189,8 @@ static bool receive_all(struct db *db, const struct sent *sent, int *failed, str
         }
         if (!db_is_connected(db))
             return false;
+        if (i + 2 == sent->count)
+            FAILPOINT(project_before_answer);
         PQclear(PQgetResult(db_conn(db))); // the NULL that ends a command's results
     }
     DB_RESULT sync = PQgetResult(db_conn(db));
@@ -199,11 +202,13 @@ static bool receive_all(struct db *db, const struct sent *sent, int *failed, str
 static bool exchange(const struct projection_set *set, struct db *db,
                      const struct projection_batch *batch, int *failed, struct error *err) {
     struct sent sent = {.count = 0};
+    FAILPOINT(project_before_begin);
     if (PQenterPipelineMode(db_conn(db)) != 1 || !send_all(set, db_conn(db), &sent, batch)) {
         db_failed(db, NULL, err);
         db_disconnect(db); // half a pipeline cannot be taken back
         return false;
     }
+    FAILPOINT(project_sent);
     bool ok = receive_all(db, &sent, failed, err);
     if (!db_is_connected(db))
         return false;

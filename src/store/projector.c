@@ -21,6 +21,7 @@
 #include "projector_input.h"
 #include "service/backoff.h"
 #include "service/clock.h"
+#include "service/failpoint.h"
 #include "service/log.h"
 #include "service/metrics.h"
 #include "service/service.h"
@@ -109,6 +110,7 @@ static bool load_positions(struct projector *projector, struct error *err) {
     for (size_t i = 0; ok && i < input->partitions_count * projections; i++)
         input->partitions[i / projections].next[positions[i].projection] = positions[i].next_offset;
     free(positions);
+    FAILPOINT(project_loaded);
     return ok;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/failpoint.h"
 #include "service/log.h"
 #include "service/metrics.h"
 
@@ -167,7 +168,9 @@ static bool commit_group(struct projector_batch *batch, struct projector_input *
     transaction.moves_count = make_moves(batch, input, group, count, mask);
     if (!projection_set_apply(batch->set, batch->db, &transaction, ret_failed, err))
         return false;
+    FAILPOINT(project_committed);
     moved(batch, input, transaction.moves_count);
+    FAILPOINT(project_kept);
     metrics_add(METRIC_PROJECTED_RECORDS, 0, (int64_t)transaction.records_count);
     metrics_add(METRIC_DEAD_LETTERS, 0, (int64_t)transaction.skips_count);
     for (size_t i = 0; i < transaction.skips_count; i++)

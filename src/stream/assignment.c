@@ -4,6 +4,7 @@
 #include "assignment.h"
 
 #include "service/clock.h"
+#include "service/failpoint.h"
 #include "service/log.h"
 #include "stream/parked_takeover.h"
 #include "stream/takeover.h"
@@ -71,6 +72,7 @@ static void assigned(struct txn_loop *loop, rd_kafka_topic_partition_list_t *lis
     rd_kafka_assign(loop->consumer, list);
     (void)rd_kafka_resume_partitions(loop->consumer, list); // a pause may outlive an assignment
     loop->paused = false;
+    FAILPOINT(takeover_assigned);
 }
 
 // Work of a generation that ends must not be committed in the next: abort, and forget the tokens.

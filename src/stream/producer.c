@@ -5,6 +5,7 @@
 #include "stream/producer.h"
 
 #include "service/clock.h"
+#include "service/failpoint.h"
 #include "service/log.h"
 #include "service/metrics.h"
 #include "stream/kafka_conf.h"
@@ -228,6 +229,15 @@ enum commit_outcome producer_commit(struct producer *producer,
     int timeout_ms = (int)settings->config->transaction_timeout_ms;
     for (int step = 0; step < 2; step++) {
         const char *name = step ? "commit_transaction" : "send_offsets_to_transaction";
+        if (step == 0) {
+            FAILPOINT(loop_before_offsets);
+        } else {
+            FAILPOINT(loop_before_commit);
+            if (FAILPOINT_FAILS(fail_commit)) {
+                error_set(err, DISP_ABORT, 0, "%s: a failpoint", name);
+                return COMMIT_ABORT;
+            }
+        }
         for (int try = 1;; try++) {
             watchdog_enter(settings->watchdog, name, settings->config->watchdog_ms);
             rd_kafka_error_t *failed =
@@ -246,6 +256,11 @@ enum commit_outcome producer_commit(struct producer *producer,
             if (!again)
                 return outcome;
         }
+    }
+    FAILPOINT(loop_committed);
+    if (FAILPOINT_FAILS(fail_commit_answer)) {
+        error_set(err, DISP_ABORT, 0, "commit_transaction: a failpoint has lost the answer");
+        return COMMIT_UNKNOWN;
     }
     arena_reset(&producer->payload);
     return COMMIT_DONE;

@@ -5,6 +5,7 @@
 #include "log_span.h"
 #include "restore.h"
 #include "service/clock.h"
+#include "service/failpoint.h"
 #include "service/log.h"
 #include "service/metrics.h"
 
@@ -80,6 +81,7 @@ static void fold_record(void *context, struct log_span *span, const rd_kafka_mes
         return;
     }
     fold->folded++;
+    FAILPOINT(takeover_folding);
     // Nothing of a fold is ever undone: do not keep what it was.
     if (fold->folded % FOLD_COMMIT_EVERY == 0 && takeover->role->commit)
         takeover->role->commit(takeover->role->context, state);
@@ -169,6 +171,7 @@ enum takeover_result takeover_run(const struct takeover *takeover, struct partit
     enum takeover_result result = takeover_committed(takeover, partitions, count, &list, err);
     if (result != TAKEOVER_DONE)
         return result;
+    FAILPOINT(takeover_offsets);
 
     struct fold *folds = calloc(count ? count : 1, sizeof(*folds));
     assert(folds);
@@ -205,8 +208,10 @@ enum takeover_result takeover_run(const struct takeover *takeover, struct partit
                                 &fold->restore.events_low, &fold->restore.events_end, err);
     }
     rd_kafka_topic_partition_list_destroy(list);
+    FAILPOINT(takeover_end);
     if (result == TAKEOVER_DONE)
         result = fold_all(takeover, folds, folds_count, err);
+    FAILPOINT(takeover_folded);
     for (size_t i = 0; result == TAKEOVER_DONE && i < folds_count; i++)
         result = check(takeover, &folds[i], err);
     for (size_t i = 0; result == TAKEOVER_DONE && i < folds_count; i++) {
@@ -229,5 +234,6 @@ enum takeover_result takeover_run(const struct takeover *takeover, struct partit
     if (result == TAKEOVER_DONE)
         metrics_observe_us(METRIC_TAKEOVER, 0, clock_monotonic_us() - begun_us);
     free(folds);
+    FAILPOINT(takeover_checked);
     return result;
 }

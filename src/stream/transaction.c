@@ -5,6 +5,7 @@
 #include "transaction.h"
 
 #include "service/clock.h"
+#include "service/failpoint.h"
 #include "service/log.h"
 #include "service/metrics.h"
 #include "stream/takeover.h"
@@ -71,6 +72,7 @@ static void commit_succeeded(struct txn_loop *loop) {
     loop->current ^= 1;
     loop->gather_until_us = clock_monotonic_us() + loop->config->commit_linger_ms * 1000;
     metrics_add(METRIC_TRANSACTIONS, 0, 1);
+    FAILPOINT(loop_kept);
 }
 
 // A worker that slept (SIGSTOP, a paused machine) may have lost its slot to a successor, and making
@@ -100,6 +102,7 @@ bool transaction_abort(struct txn_loop *loop, const struct error *why, bool rewi
     LOG(WARN, "transaction aborted, its input is read again", F_ERR(why));
     metrics_add(METRIC_TRANSACTIONS, 1, 1);
     undo(loop);
+    FAILPOINT(abort_undone);
     if (!slot_is_ours(loop))
         return false;
     struct error err;
@@ -107,10 +110,12 @@ bool transaction_abort(struct txn_loop *loop, const struct error *why, bool rewi
         txn_loop_fail(loop, err.what == DISP_FATAL ? EXIT_FENCED : EXIT_UNAVAILABLE, &err);
         return false;
     }
+    FAILPOINT(abort_aborted);
     if (rewind && !rewind_input(loop, &err)) {
         txn_loop_fail(loop, EXIT_INTERNAL, &err);
         return false;
     }
+    FAILPOINT(abort_rewound);
     return true;
 }
 
@@ -128,6 +133,7 @@ static enum outcome_found find_outcome(struct txn_loop *loop, struct error *err)
         if (loop->partitions[p].touched)
             touched = &loop->partitions[p];
     assert(touched);
+    FAILPOINT(unknown_reopened);
     int64_t deadline_ms = clock_monotonic_ms() + TXN_LOOP_TAKEOVER_MS_MAX;
     rd_kafka_topic_partition_list_t *list = NULL;
     int tries = 0;
@@ -140,6 +146,7 @@ static enum outcome_found find_outcome(struct txn_loop *loop, struct error *err)
     bool parsed =
         offset_metadata_parse(list->elems[0].metadata, list->elems[0].metadata_size, &now);
     rd_kafka_topic_partition_list_destroy(list);
+    FAILPOINT(unknown_resolved);
     if (parsed && now.by == touched->staged.by && now.seq == touched->staged.seq)
         return FOUND_COMMITTED;
     if (parsed && now.by == touched->committed.by && now.seq == touched->committed.seq)
@@ -207,6 +214,7 @@ bool transaction_begin(struct txn_loop *loop, struct partition *partition, struc
             return false;
         output_begin(loop->output, producer);
         loop->open = true;
+        FAILPOINT(loop_begun);
     }
     partition->touched = true;
     return true;
@@ -215,6 +223,7 @@ bool transaction_begin(struct txn_loop *loop, struct partition *partition, struc
 static enum commit_outcome commit(struct txn_loop *loop, struct error *err) {
     if (!output_flush(loop->output, err))
         return COMMIT_ABORT;
+    FAILPOINT(loop_flushed);
     rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(8);
     for (int32_t p = 0; p < loop->partitions_count; p++) {
         struct partition *partition = &loop->partitions[p];

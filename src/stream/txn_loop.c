@@ -8,6 +8,7 @@
 #include "park.h"
 #include "passes.h"
 #include "service/clock.h"
+#include "service/failpoint.h"
 #include "service/log.h"
 #include "service/metrics.h"
 #include "service/service.h"
@@ -69,6 +70,7 @@ static bool handle_record(struct txn_loop *loop, const rd_kafka_message_t *raw, 
         return true; // fetched before a rewind or a revocation
     if (park_stops(loop, partition, raw))
         return true;
+    FAILPOINT(loop_polled);
     if (!transaction_begin(loop, partition, err))
         return false;
     metrics_add(METRIC_RECORDS_IN, 0, 1);
@@ -159,6 +161,7 @@ static bool take_completions(struct txn_loop *loop, struct error *err) {
             good = park_answered(loop, partition, &completion->token, &done, err);
         if (good && done)
             window_answer(&partition->window, ordinal);
+        FAILPOINT(loop_call_taken);
         loop->messages++;
     }
     return good;
@@ -211,6 +214,7 @@ static bool fire_deadlines(struct txn_loop *loop, struct error *err) {
         // Only deadlines before the end was seen are judged; later ones wait for the next look.
         if (!transaction_begin(loop, partition, err) || !fire(loop, partition, err))
             return false;
+        FAILPOINT(loop_deadline_fired);
     }
     return true;
 }
@@ -326,6 +330,7 @@ static bool take_input(struct txn_loop *loop, struct error *err) {
             alive = client_event(loop, raw);
         else
             good = handle_record(loop, raw, err);
+        FAILPOINT(loop_handled);
         rd_kafka_message_destroy(raw);
         if (!alive)
             return error_set(err, DISP_NONE, 0, "ending");
@@ -430,6 +435,7 @@ static bool open_producers(struct txn_loop *loop, const int32_t partitions[TOPIC
         };
         if (!producer_open(&loop->producers[i], &settings, err))
             return false;
+        FAILPOINT(takeover_first_producer);
     }
     return true;
 }

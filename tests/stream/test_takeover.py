@@ -104,6 +104,24 @@ class Takeover(WorldTest):
         log.await_quiet()
         log.check(self)
 
+    def test_5_what_becomes_of_an_open_transaction_is_waited_for(self):
+        """The offsets in it may still be committed: who took the older ones would decide twice."""
+        world, log = self.world, self.log
+        world.await_empty_group("order")
+        sleeper = world.start("order", fault="commit=stop@1", transaction_timeout_ms=60000)
+        orders = [world.place(f"{self.id()}-{i}") for i in range(6)]
+        world.flush()
+        sleeper.await_stopped()
+        heir = world.start("order", slot=1)
+        wait_until(lambda: "take-over waits" in heir.log() or heir.taken(), "the heir asks", 30,
+                   heir.log)
+        sleeper.resume()  # its offsets are in the transaction: nothing keeps it from committing
+        log.await_completed(orders)
+        log.await_quiet()
+        log.check(self)
+        self.assertIn("take-over waits", heir.log())
+        self.assertTrue(heir.alive(), heir.log())
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -3,15 +3,17 @@
 different lanes overlap, those of one lane do not. Everything random is drawn beforehand from the
 seed, so that a schedule can be printed and replayed."""
 
+import errno
 import random
 import signal
 import subprocess
 import threading
-from collections import namedtuple
+import time
+from collections import Counter, namedtuple
 
 from reader import Registry
 from under_fire import append_bad_records
-from world import Failed, wait_until
+from world import PARTITIONS, Failed, wait_until
 
 from chaos_world import FAKETIME, PROCESSORS
 
@@ -20,6 +22,9 @@ SESSION_S = 3  # of the roles' groups; transactions time out after 5
 
 ROLES = (*PROCESSORS, "project", "gateway", "query")
 STORMY = ("order", "inventory", "payment", "shipping", "project")
+LED = ("orders.inbox", "orders.events", "inventory.inbox", "payments.events", "shipping.inbox",
+       "__consumer_offsets")
+COORDINATED = 4  # partitions of __transaction_state in services.sh
 LOCKED = ("orders", "projection_offsets", "inventory", "order_timeline")
 
 
@@ -28,6 +33,8 @@ class Faults:
         self.world = world
         self.bad = bad  # {topic: {(partition, offset)}}
         self.healing = threading.Event()
+        self.misdeeds = {}  # by server: what the proxy has done to it
+        self.ended_by_it = Counter()  # servers that a full disk has ended
 
     def hold(self, seconds):
         """While the fault lasts; cut short when all is to be healed."""
@@ -116,20 +123,72 @@ class Faults:
 
     # ---- servers ----
 
-    def broker_kill(self, seconds):
-        self.world.signal_server("kafka", signal.SIGKILL)
+    def broker_kill(self, broker, seconds):
+        self.world.signal_server(broker, signal.SIGKILL)
         self.hold(seconds)
-        self.world.start_server("kafka")
+        self.world.start_server(broker)
+        self.replicas_back()
 
-    def broker_stop(self, seconds):
-        self.world.signal_server("kafka", signal.SIGSTOP)
+    def broker_stop(self, broker, seconds):
+        self.world.signal_server(broker, signal.SIGSTOP)
         self.hold(seconds)
-        self.world.signal_server("kafka", signal.SIGCONT)
+        self.world.signal_server(broker, signal.SIGCONT)
+        self.replicas_back()
+
+    def replicas_back(self):
+        if len(self.world.brokers) > 1:
+            self.world.await_in_sync()
+
+    def leader_kill(self, topic, partition, seconds):
+        self.broker_kill(self.world.leader_of(topic, partition), seconds)
+
+    def coordinator_kill(self, transactional_id, seconds):
+        """The broker that decides about this producer's transactions."""
+        self.leader_kill("__transaction_state", java_hash(transactional_id) % COORDINATED, seconds)
+
+    def broker_down(self, broker, seconds):
+        self.broker_kill(broker, seconds)
+
+    def rolling_restart(self):
+        for broker in self.world.brokers:
+            self.world.signal_server(broker, signal.SIGTERM)
+            self.world.start_server(broker)
+            self.replicas_back()
 
     def postgres_stop(self, seconds):
         self.world.signal_server("postgres", signal.SIGQUIT)
         self.hold(seconds)
         self.world.start_server("postgres")
+
+    def disk_full(self, server, seconds):
+        """Not a byte is left, whatever the server gives back meanwhile. It may end by that."""
+        log = self.world.services / "log" / f"{server}.log"
+        before = log.stat().st_size
+        filler = self.world.services / server / "filler"
+        told = []
+
+        def noticed():
+            fill(filler)
+            with open(log, "rb") as text:
+                text.seek(before)
+                told.append(b"No space left on device" in text.read())
+            return told[-1]
+
+        try:
+            wait_until(f"{server} does not notice that its disk is full", noticed, 60, 0.2)
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline and not self.healing.wait(0.2):
+                fill(filler)
+        finally:
+            filler.unlink()
+        self.ended_by_it[server] += not self.world.server_runs(server)
+
+        def back():
+            if not self.world.server_runs(server):
+                self.world.start_server(server)
+            return self.world.server_is_ready(server)
+
+        wait_until(f"{server} does not come back when there is room", back, 90, 0.5)
 
     def lock_held(self, table, seconds):
         holder = subprocess.Popen(["psql", "-X", "-q", self.world.postgres], text=True,
@@ -146,19 +205,48 @@ class Faults:
 
     # ---- the network ----
 
+    def outside(self, server, seconds, mode):
+        self.network(server, seconds, mode)
+
     def network(self, server, seconds, mode):
         self.world.set_proxy(server, **mode)
         self.hold(seconds)
-        self.world.set_proxy(server)
+        self.misdeeds[server] = self.world.set_proxy(server)
 
 
-def draw(rng, name):
+def fill(path):
+    """Takes all room there is."""
+    piece = bytes(1 << 20)
+    with open(path, "ab", buffering=0) as file:
+        while piece:
+            try:
+                file.write(piece)
+            except OSError as failure:
+                if failure.errno != errno.ENOSPC:
+                    raise
+                piece = piece[:len(piece) // 4]
+
+
+def java_hash(text):
+    """|String.hashCode()|, by which Kafka finds a coordinator."""
+    value = 0
+    for char in text:
+        value = (31 * value + ord(char)) & 0xFFFFFFFF
+    return min(value, (1 << 32) - value)
+
+
+def choose(rng, choices):
+    """Draws nothing where there is nothing to choose: a seed means the same with and without."""
+    return choices[0] if len(choices) == 1 else rng.choice(choices)
+
+
+def draw(rng, name, world):
     """Arguments of a fault."""
     seconds = round(rng.uniform(1, 4), 1)
     long_seconds = round(rng.uniform(6, 10), 1)
     processor = rng.choice(PROCESSORS)
     return {
-        "kill": lambda: {"role": rng.choice(ROLES)},
+        "kill": lambda: {"role": rng.choice((*ROLES, *world.outside_ports))},
         "kill_all_processors": dict,
         "stop": lambda: {"role": rng.choice(ROLES), "seconds": rng.choice((seconds, long_seconds))},
         "zombie": lambda: {"role": rng.choice(STORMY), "seconds": seconds},
@@ -169,8 +257,18 @@ def draw(rng, name):
         "clock": lambda: {"role": rng.choice(ROLES), "offset_s": rng.choice((-20, -5, 5, 20)),
                           "seconds": long_seconds},
         "garbage": dict,
-        "broker_kill": lambda: {"seconds": round(rng.uniform(0, 3), 1)},
-        "broker_stop": lambda: {"seconds": rng.choice((seconds, long_seconds))},
+        "broker_kill": lambda: {"broker": choose(rng, world.brokers),
+                                "seconds": round(rng.uniform(0, 3), 1)},
+        "broker_stop": lambda: {"broker": choose(rng, world.brokers),
+                                "seconds": rng.choice((seconds, long_seconds))},
+        "leader_kill": lambda: {"topic": rng.choice(LED), "partition": rng.randrange(PARTITIONS),
+                                "seconds": round(rng.uniform(0, 3), 1)},
+        "coordinator_kill": lambda: {"transactional_id": f"orderlog.{processor}.0.{rng.choice('ab')}",
+                                     "seconds": round(rng.uniform(0, 3), 1)},
+        "broker_down": lambda: {"broker": rng.choice(world.brokers), "seconds": 60},
+        "rolling_restart": dict,
+        "disk_full": lambda: {"server": rng.choice(("kafka", "postgres")), "seconds": long_seconds},
+        "outside": lambda: draw_outside(rng, long_seconds),
         "postgres_stop": lambda: {"seconds": round(rng.uniform(0, 3), 1)},
         "lock_held": lambda: {"table": rng.choice(LOCKED), "seconds": long_seconds},
         "network": lambda: draw_network(rng, seconds, long_seconds),
@@ -187,19 +285,36 @@ def draw_network(rng, seconds, long_seconds):
             "mode": rng.choice(modes)}
 
 
+def draw_outside(rng, seconds):
+    """Late, lost, never, twice, or another's: what a provider can do with its answers."""
+    return {"server": rng.choice(("provider", "provider", "carrier")), "seconds": seconds,
+            "mode": rng.choice([
+                {"mode": "delay", "ms": rng.choice((300, 1500))}, {"mode": "reset"},
+                {"mode": "half-open"}, {"mode": "drop-replies"}, {"mode": "twice"},
+                {"mode": "twice"}, {"mode": "swap"}, {"mode": "swap"}])}
+
+
 LANES = {
     "process": ["kill", "kill", "kill", "stop", "stop", "zombie", "lost", "twice", "storm",
                 "kill_all_processors", "kill", "garbage"] + (["clock"] if FAKETIME else []),
     "server": ["broker_kill", "broker_stop", "postgres_stop", "lock_held"],
 }
+CLUSTER = ["leader_kill", "leader_kill", "coordinator_kill", "coordinator_kill", "broker_down",
+           "rolling_restart"]
 
 
-def schedule(seed, seconds, proxied, only=()):
+def schedule(seed, seconds, world, only=()):
     """Every kind once before any comes again; the pauses between them are drawn too."""
     faults = []
     lanes = dict(LANES)
-    if proxied:
+    if world.proxied:
         lanes["server"] = lanes["server"] + ["network"] * 6
+    if len(world.brokers) > 1:
+        lanes["server"] = lanes["server"] + CLUSTER
+    if world.small_disks:
+        lanes["server"] = lanes["server"] + ["disk_full"] * 2
+    if world.outside:
+        lanes["outside"] = ["outside"]
     for lane, names in lanes.items():
         rng = random.Random(f"{seed} {lane}")
         names = [n for n in names if not only or n in only]
@@ -207,7 +322,7 @@ def schedule(seed, seconds, proxied, only=()):
         while names and at_s < seconds:
             left = left or rng.sample(names, len(names))
             name = left.pop()
-            arguments = draw(rng, name)
+            arguments = draw(rng, name, world)
             faults.append(Fault(round(at_s, 1), lane, name, arguments))
             mode_s = arguments.get("seconds", 0) + arguments.get("times", 0) * 1.5 * arguments.get(
                 "pause_s", 0)

@@ -5,11 +5,15 @@ does, servers that can be killed and started again, and optionally a proxy betwe
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
 from collections import Counter
 from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from world import ROOT, Failed, Role, World, free_port, wait_until
 
@@ -18,6 +22,7 @@ FAKETIME = next((path for path in (
     Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"),
     Path("/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1"),
     Path("/usr/lib/faketime/libfaketimeMT.so.1")) if path.exists()), None)
+DISK_BYTES = 1 << 30  # of a small disk
 PROCESSORS = ("order", "inventory", "payment", "shipping")
 
 # What a role may end itself with while its servers are being broken; all else is a defect. A fatal
@@ -55,9 +60,12 @@ class ChaosRole(Role):
         with self.lock, open(self.log, "ab") as log:
             self.wanted = True
             self.process = subprocess.Popen(
-                [self.world.program, *self.arguments, "--metrics.port", str(self.metrics_port)],
+                [self.world.program, *self.arguments, *self.metrics()],
                 env={**self.world.env, **self.extra}, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log)
+
+    def metrics(self):
+        return "--metrics.port", str(self.metrics_port)
 
     def send(self, number):
         with self.lock:
@@ -80,27 +88,87 @@ class ChaosRole(Role):
         """The supervisor sees to it."""
 
 
+class Outsider(ChaosRole):
+    """A payment provider or a carrier: no role of ours, so there are no metrics to ask."""
+
+    def __init__(self, world, name, arguments, port):
+        super().__init__(world, name, [*arguments, "--port", str(port)])
+        self.port = port
+
+    def metrics(self):
+        return ()
+
+    def is_ready(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class NotAllowed(Exception):
+    """This machine does not let us do what was asked for."""
+
+
 class ChaosWorld(World):
-    def __init__(self, program, folder, proxied=False):
+    def __init__(self, program, folder, proxied=False, brokers=1, outside=False, small_disks=False):
         super().__init__(program, folder)
         self.proxied = proxied
+        self.outside = outside  # provider and carrier are processes behind the proxy
+        self.outside_ports = {}
+        self.small_disks = small_disks
+        self.mounted = []
+        self.brokers = [f"kafka{n}" for n in range(1, brokers + 1)] if brokers > 1 else ["kafka"]
         self.proxy = None
         self.exits = Counter()
         self.defects = []
         self.ending = threading.Event()
         self.supervisor = threading.Thread(target=self._supervise, daemon=True)
 
+    def _start_servers(self, services, clean):
+        self.services = services
+        if self.small_disks:
+            self._mount_small_disks()
+        super()._start_servers(services, {**clean, "SERVICES_BROKERS": str(len(self.brokers))})
+
     def _configure(self, services, clean):
         super()._configure(services, clean)
-        self.services = services
+        if len(self.brokers) > 1:
+            self.env["ORDERLOG_TOPICS_REPLICATION"] = "3"
         # Short time-outs, so that every fault also outlives them.
         self.env.update(ORDERLOG_SESSION_TIMEOUT_MS="3000", ORDERLOG_TRANSACTION_TIMEOUT_MS="5000",
                         ORDERLOG_ORDER_RESERVATION_TTL_MS="60000",
                         ORDERLOG_ORDER_PAYMENT_LOOKUPS_MAX="30")
-        if self.proxied:
-            self._put_proxy_between()
+        behind = [*(self._servers_behind() if self.proxied else ()),
+                  *(self._outside_behind() if self.outside else ())]
+        if behind:
+            self._start_proxy(behind)
 
-    def _put_proxy_between(self):
+    def _mount_small_disks(self):
+        for name in ("kafka", "postgres"):
+            folder = self.services / name
+            folder.mkdir()
+            done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=755",
+                                   f"orderlog-{name}", folder], capture_output=True, text=True)
+            if done.returncode != 0:
+                raise NotAllowed(f"file systems cannot be mounted here: {done.stderr.strip()}")
+            self.mounted.append(folder)
+
+    def _outside_behind(self):
+        """Small time-outs, so that every call is tried more than once."""
+        self.env.update(ORDERLOG_PAYMENT_PROVIDER_TIMEOUT_MS="400", ORDERLOG_CARRIER_TIMEOUT_MS="600")
+        names = []
+        for name, variable in (("provider", "ORDERLOG_PAYMENT_PROVIDER_URL"),
+                               ("carrier", "ORDERLOG_CARRIER_URL")):
+            front, self.outside_ports[name] = free_port(), free_port()
+            self.env[variable] = f"http://127.0.0.1:{front}"
+            names.append(f"{name}:{front}:{self.outside_ports[name]}")
+        return names
+
+    def _start_proxy(self, names):
+        self.proxy = subprocess.Popen(
+            [os.sys.executable, str(Path(__file__).with_name("proxy.py")), *names],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.proxy.stdout.readline()  # it listens
+
+    def _servers_behind(self):
         """Roles come to the broker through a listener of their own, which is advertised as the
         proxy; the checker and the broker itself go straight."""
         behind, front, database = free_port(), free_port(), free_port()
@@ -119,13 +187,9 @@ class ChaosWorld(World):
         self.signal_server("kafka", signal.SIGKILL)
         self.start_server("kafka")
         port = dict(word.split("=", 1) for word in self.postgres.split())["port"]
-        self.proxy = subprocess.Popen(
-            [os.sys.executable, str(Path(__file__).with_name("proxy.py")),
-             f"kafka:{front}:{behind}", f"postgres:{database}:{port}"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.proxy.stdout.readline()  # it listens
         self.env["ORDERLOG_KAFKA_BOOTSTRAP"] = f"127.0.0.1:{front}"
         self.env["ORDERLOG_POSTGRES"] = self.postgres.replace(f"port={port}", f"port={database}")
+        return f"kafka:{front}:{behind}", f"postgres:{database}:{port}"
 
     def set_proxy(self, server, **mode):
         self.proxy.stdin.write(json.dumps({"server": server, **mode}) + "\n")
@@ -134,6 +198,13 @@ class ChaosWorld(World):
 
     def _start_roles(self):
         self.execute(AUDIT)
+        for name, port in self.outside_ports.items():
+            ledger = self.env["ORDERLOG_PAYMENT_LEDGER" if name == "provider" else
+                              "ORDERLOG_CARRIER_LEDGER"]
+            self.roles[name] = Outsider(self, name, [
+                "simulate", name, "--ledger", ledger, "--lose-percent", "5", "--break-percent", "5",
+                "--silence-ms", "3000"], port)
+            self.roles[name].start()
         for name, arguments in {
             **{role: ["process", role] for role in PROCESSORS},
             "project": ["project"],
@@ -160,6 +231,8 @@ class ChaosWorld(World):
             self.proxy.kill()
             self.proxy.wait()
         super().__exit__(*arguments)
+        for folder in self.mounted:
+            subprocess.run(["umount", folder])
 
     # ---- roles ----
 
@@ -191,26 +264,62 @@ class ChaosWorld(World):
 
     # ---- servers ----
 
+    def place_of(self, name):
+        """What services.sh calls a server, and its folder: brokers of a cluster have their own."""
+        if not name.startswith("kafka"):
+            return name, self.services
+        number = name.removeprefix("kafka")
+        return "kafka", self.services / f"broker{number}" if number > "1" else self.services
+
     def server_pid(self, name):
-        return int((self.services / f"{name}.pid").read_text().split()[0])
+        service, folder = self.place_of(name)
+        return int((folder / f"{service}.pid").read_text().split()[0])
 
     def signal_server(self, name, number):
         """Ends it, or stops it, or lets it go on."""
         pid = self.server_pid(name)
         os.kill(pid, number)
-        if number in (signal.SIGKILL, signal.SIGQUIT):
-            wait_until(f"{name} does not end", lambda: not is_running(pid), 30)
+        if number in (signal.SIGKILL, signal.SIGQUIT, signal.SIGTERM):
+            wait_until(f"{name} does not end", lambda: not is_running(pid), 60)
+
+    def server_is_ready(self, name):
+        service, folder = self.place_of(name)
+        ready = ["bash", "-c", f'. "{SERVICES}"; ready_{service} "{folder}"']
+        return subprocess.run(ready, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL).returncode == 0
+
+    def server_runs(self, name):
+        return is_running(self.server_pid(name))
 
     def start_server(self, name):
-        with open(self.services / "log" / f"{name}.log", "ab") as log:
-            process = subprocess.Popen(["setsid", str(SERVICES), "exec", name, str(self.services)],
+        service, folder = self.place_of(name)
+        with open(folder / "log" / f"{service}.log", "ab") as log:
+            process = subprocess.Popen(["setsid", str(SERVICES), "exec", service, str(folder)],
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        (self.services / f"{name}.pid").write_text(f"{process.pid} {start_time(process.pid)}\n")
-        ready = ["bash", "-c", f'. "{SERVICES}"; ready_{name} "{self.services}"']
-        wait_until(f"{name} is not ready",
-                   lambda: subprocess.run(ready, stdin=subprocess.DEVNULL,
-                                          stdout=subprocess.DEVNULL,
-                                          stderr=subprocess.DEVNULL).returncode == 0, 60)
+        (folder / f"{service}.pid").write_text(f"{process.pid} {start_time(process.pid)}\n")
+        wait_until(f"{name} is not ready", lambda: self.server_is_ready(name), 60)
+
+    # ---- the cluster ----
+
+    def leader_of(self, topic, partition):
+        """The broker that leads it."""
+        node = self.topics()[topic].partitions[partition].leader
+        return f"kafka{node}" if node > 0 else None
+
+    def await_in_sync(self):
+        """Until every replica of every partition follows: only then may the next one be lost."""
+        def lagging():
+            return [t.topic for t in self.topics().values() for p in t.partitions.values()
+                    if len(p.isrs) < len(p.replicas)]
+
+        wait_until("replicas do not catch up", lambda: not lagging(), 90, 0.5)
+
+    def topics(self):
+        try:
+            return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0}).list_topics(
+                timeout=10).topics
+        except KafkaException as failure:
+            raise Failed(f"no broker tells of its topics: {failure}") from None
 
     def execute(self, sql):
         done = subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", self.postgres],

@@ -11,6 +11,9 @@ what has happened since: {"server": "kafka", "mode": …}
   reset         connections are reset, again and again, as they come
   half-open     nothing passes, connections stay; afterwards they are reset
   drop-replies  what the server says is lost; afterwards those connections are reset
+  twice         every piece a client says is said twice, and so answered twice
+  swap          of two answers that come one after the other each goes to the other's client;
+                afterwards those connections are reset
   hold          Kafka requests with key "api" (24 AddPartitionsToTxn, 26 EndTxn, 28 TxnOffsetCommit)
                 wait, and what follows them; afterwards they are released, even when their client has
                 gone meanwhile: the late arrival of a request that was given up long ago
@@ -22,6 +25,7 @@ import sys
 from collections import Counter
 
 PIECE = 1 << 16
+SPOILING = ("half-open", "drop-replies", "swap")
 
 
 class Server:
@@ -32,14 +36,16 @@ class Server:
         self.mode = {"mode": "pass"}
         self.changed = asyncio.Event()
         self.links = set()
+        self.waiting = None  # (link, piece) that waits for another to be swapped with
         self.counts = Counter()
 
     def set_mode(self, mode):
         before, self.mode = self.mode["mode"], mode
         self.changed.set()
         self.changed = asyncio.Event()
+        self.waiting = None
         for link in list(self.links):
-            if mode["mode"] == "reset" or (before in ("half-open", "drop-replies") and link.spoiled):
+            if mode["mode"] == "reset" or (before in SPOILING and link.spoiled):
                 link.reset()
 
     async def until(self, done):
@@ -104,6 +110,9 @@ class Link:
         try:
             while piece := await self.read(reader):
                 await self.wait_turn(piece)
+                if self.server.mode["mode"] == "twice":
+                    self.server.counts["doubled"] += 1
+                    piece += piece
                 self.upstream.write(piece)
                 await self.upstream.drain()
             self.upstream.write_eof()
@@ -121,6 +130,16 @@ class Link:
                     self.spoiled = True
                     self.server.counts["dropped"] += 1
                     continue
+                if self.server.mode["mode"] == "swap":
+                    self.spoiled = True
+                    other, self.server.waiting = self.server.waiting, (self, piece)
+                    if not other or other[0] is self:
+                        continue
+                    self.server.waiting = None
+                    self.server.counts["swapped"] += 1
+                    if not other[0].client.transport.is_closing():
+                        other[0].client.write(piece)
+                    piece = other[1]
                 await self.wait_turn(None)
                 if not self.client.transport.is_closing():
                     self.client.write(piece)

@@ -115,13 +115,27 @@ def offset_commit(key, value):
 
 
 def committed_offsets(bootstrap, seconds=120):
-    """{(group, topic, partition): [(offset, metadata), …]} in the order of their commits."""
+    """{(group, topic, partition): [(offset, metadata), …]} in the order of their commits.
+
+    A coordinator that dies after it has written the offsets of a transaction, but before it has
+    said so, is replaced by one that is sent them again: the same words twice, and no transaction's end
+    between them. That is one commit. With an end between them they are two, and stay two."""
     history = {}
+    run = {}  # by partition: where its current run of records without a marker began, and ends
+    place = {}  # of the last commit of each
 
     def take(message):
+        began, ended = run.get(message.partition, (message.offset, message.offset))
+        if message.offset != ended:
+            began = message.offset  # a marker, or what was aborted, lies between
+        run[message.partition] = began, message.offset + 1
         found = offset_commit(message.key, message.value)
-        if found and found[0][0].startswith("orderlog."):
-            history.setdefault(found[0], []).append(found[1:])
+        if not found or not found[0][0].startswith("orderlog."):
+            return
+        commits = history.setdefault(found[0], [])
+        if not commits or commits[-1] != found[1:] or place[found[0]] < began:
+            commits.append(found[1:])
+        place[found[0]] = message.offset
 
     read_all(bootstrap, "read_committed", ["__consumer_offsets"], take, seconds)
     return history
