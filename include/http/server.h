@@ -77,7 +77,7 @@ const char *http_request_param(const struct http_request *request, const char *n
 const char *http_request_query(struct http_request *request, const char *name);
 
 // False with ret_name set when the query has a parameter that is not in the NULL-terminated list,
-// one twice, or one that cannot be decoded.
+// one twice, or one that cannot be decoded (then it and the rest are given as they were sent).
 bool http_request_query_only(struct http_request *request, const char *const *names,
                              const char **ret_name);
 

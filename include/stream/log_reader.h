@@ -43,10 +43,6 @@ int32_t log_reader_partitions(const struct log_reader *reader);
 // end. Either may be NULL. Arrays of log_reader_partitions() are copied.
 void log_reader_bound(struct log_reader *reader, const int64_t *from, const int64_t *until);
 
-// Also before the first read: a partition ends at until only, waiting for the last stable offset
-// where it lies before.
-void log_reader_await(struct log_reader *reader);
-
 // LOG_READER_END comes once all partitions have been read up to their last stable offset (or
 // until); reading on then waits for new records, and gives LOG_READER_IDLE after timeout_ms without
 // any.

@@ -8,10 +8,9 @@
 #include "stream/takeover.h"
 
 // To be called after takeover_run() and before any input is taken. Partitions that have kept their
-// set are left alone. topic_partitions: how many the topic has. Blocks; called in the loop's
-// thread. May be called again after a failure.
+// set are left alone. Blocks; called in the loop's thread. May be called again after a failure.
 enum takeover_result parked_takeover_run(const struct takeover *takeover,
                                          struct partition **partitions, size_t count,
-                                         int32_t topic_partitions, struct error *err);
+                                         struct error *err);
 
 #endif

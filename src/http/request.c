@@ -279,8 +279,8 @@ static void parse_query(struct http_request *request) {
     request->query_parsed = true;
     for (const char *at = request->query; at && *at;) {
         size_t length = strcspn(at, "&");
-        if (length > 0 && !add_query(request, at, length))
-            request->query_bad = true;
+        if (length > 0 && !add_query(request, at, length) && !request->query_bad)
+            request->query_bad = at;
         at += length;
         at += *at == '&';
     }
@@ -311,8 +311,10 @@ bool http_request_query_only(struct http_request *request, const char *const *na
             return false;
         }
     }
-    *ret_name = "";
-    return !request->query_bad;
+    if (!request->query_bad)
+        return true;
+    *ret_name = request->query_bad;
+    return false;
 }
 
 const char *http_request_header(const struct http_request *request, const char *name) {

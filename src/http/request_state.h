@@ -68,7 +68,7 @@ struct http_request {
     char *uri; // owned; path, terminated where the query began
     char *query;
     bool query_parsed;
-    bool query_bad;
+    const char *query_bad; // the first parameter that cannot be decoded, as sent; in query
     uint32_t query_count;
     struct {
         char *name; // owned

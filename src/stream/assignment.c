@@ -13,13 +13,12 @@
 #include <assert.h>
 #include <stdlib.h>
 
-static enum takeover_result restore(const struct txn_loop *loop, const struct takeover *takeover,
-                                    struct partition **partitions, size_t count,
-                                    struct error *err) {
+static enum takeover_result restore(const struct takeover *takeover, struct partition **partitions,
+                                    size_t count, struct error *err) {
     enum takeover_result result = takeover_run(takeover, partitions, count, err);
     if (result != TAKEOVER_DONE)
         return result;
-    return parked_takeover_run(takeover, partitions, count, loop->partitions_count, err);
+    return parked_takeover_run(takeover, partitions, count, err);
 }
 
 static bool take_over(struct txn_loop *loop, const rd_kafka_topic_partition_list_t *list) {
@@ -36,8 +35,7 @@ static bool take_over(struct txn_loop *loop, const rd_kafka_topic_partition_list
     enum takeover_result result;
     int tries = 0;
     int64_t deadline_ms = clock_monotonic_ms() + TXN_LOOP_TAKEOVER_MS_MAX;
-    while ((result = restore(loop, &takeover, partitions, (size_t)list->cnt, &err)) ==
-               TAKEOVER_RETRY &&
+    while ((result = restore(&takeover, partitions, (size_t)list->cnt, &err)) == TAKEOVER_RETRY &&
            clock_monotonic_ms() < deadline_ms && !service_stopping()) {
         LOG(INFO, "take-over waits", F_ERR(&err));
         txn_loop_back_off(loop, tries++);

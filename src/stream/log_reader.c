@@ -26,7 +26,6 @@ struct log_reader {
     bool *done;         // owned, per partition
     int32_t open_count; // partitions not done
     bool assigned;
-    bool awaits_until;
     bool end_told;
     int silence_ms;
     rd_kafka_message_t *batch[BATCH_RECORDS]; // owned from batch_at on
@@ -127,11 +126,6 @@ void log_reader_bound(struct log_reader *reader, const int64_t *from, const int6
     }
 }
 
-void log_reader_await(struct log_reader *reader) {
-    assert(!reader->assigned);
-    reader->awaits_until = true;
-}
-
 static bool assign(struct log_reader *reader, struct error *err) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(reader->partitions);
     for (int32_t p = 0; p < reader->partitions; p++) {
@@ -163,8 +157,7 @@ static void set_done(struct log_reader *reader, int32_t partition) {
 static bool is_wanted(struct log_reader *reader, const rd_kafka_message_t *message,
                       struct error *reterr) {
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        if (!reader->awaits_until || message->offset >= reader->until[message->partition])
-            set_done(reader, message->partition);
+        set_done(reader, message->partition);
         return false;
     }
     if (message->err) {

@@ -4,15 +4,12 @@
 #include "stream/parked_takeover.h"
 
 #include "event/message.h"
+#include "log_span.h"
 #include "service/log.h"
-#include "service/service.h"
-#include "stream/log_reader.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
-
-enum { CALL_TIMEOUT_MS = 5000, POLL_MS = 200 };
 
 static enum topic_id letters_topic(const struct takeover *takeover) {
     return domains[takeover->role->domain].deadletters;
@@ -42,55 +39,28 @@ static bool fold_letter(struct parked *parked, const struct message *message) {
     return true;
 }
 
+struct folding {
+    const struct takeover *takeover;
+    struct arena arena;
+};
+
 // What is no letter of ours cannot have been written by a worker: it is named and skipped.
-static void fold_record(const struct takeover *takeover, struct parked *const *sets,
-                        const struct log_record *record, struct arena *arena) {
+static void fold_record(void *context, struct log_span *span, const rd_kafka_message_t *record) {
+    struct folding *folding = context;
+    const struct takeover *takeover = folding->takeover;
     struct message message;
     struct error err;
-    arena_reset(arena);
-    bool ours =
-        message_decode(takeover->ids, record->value, record->value_len, arena, &message, &err);
-    if (ours && !fold_letter(sets[record->partition], &message))
+    arena_reset(&folding->arena);
+    bool ours = message_decode(takeover->ids, record->payload, record->len, &folding->arena,
+                               &message, &err);
+    if (ours && !fold_letter(span->opaque, &message))
         ours = error_set(&err, DISP_POISON, 0, "%s is no dead letter",
                          record_types[message.type]->name);
     if (!ours)
         LOG(ERROR, "foreign record among our dead letters, skipped",
             F_STR("topic", topics[letters_topic(takeover)].name),
             F_INT("partition", record->partition), F_INT("offset", record->offset), F_ERR(&err));
-    parked_commit(sets[record->partition]);
-}
-
-static enum takeover_result fold_all(const struct takeover *takeover, struct parked *const *sets,
-                                     const int64_t *from, const int64_t *until, struct error *err) {
-    struct log_reader *reader =
-        log_reader_open(takeover->config, letters_topic(takeover), LOG_READER_ALL, err);
-    if (!reader)
-        return err->what == DISP_RETRY ? TAKEOVER_RETRY : TAKEOVER_FAILED;
-    log_reader_bound(reader, from, until);
-    log_reader_await(reader);
-    struct arena arena;
-    arena_init(&arena, 0);
-    enum log_reader_result result = LOG_READER_RECORD;
-    while (result == LOG_READER_RECORD && !service_stopping()) {
-        struct log_record record;
-        result = log_reader_next(reader, POLL_MS, &record, err);
-        if (result == LOG_READER_RECORD)
-            fold_record(takeover, sets, &record, &arena);
-    }
-    arena_done(&arena);
-    log_reader_close(reader);
-    if (result == LOG_READER_RECORD)
-        error_set(err, DISP_RETRY, 0, "stopped while taking over");
-    return result == LOG_READER_END ? TAKEOVER_DONE : TAKEOVER_RETRY;
-}
-
-static bool find_end(const struct takeover *takeover, int32_t partition, int64_t *ret_low,
-                     int64_t *ret_end, struct error *err) {
-    const char *topic = topics[letters_topic(takeover)].name;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        takeover->uncommitted, topic, partition, ret_low, ret_end, CALL_TIMEOUT_MS);
-    return !code || error_set(err, DISP_RETRY, code, "end of %s[%d]: %s", topic, partition,
-                              rd_kafka_err2str(code));
+    parked_commit(span->opaque);
 }
 
 // Executors answer out of order: their letters may lie after the committed offset.
@@ -124,40 +94,37 @@ static void hand_over(const struct takeover *takeover, struct partition *partiti
 
 enum takeover_result parked_takeover_run(const struct takeover *takeover,
                                          struct partition **partitions, size_t count,
-                                         int32_t topic_partitions, struct error *err) {
-    // By partition; those that we do not want have nothing to read.
-    int64_t *from = calloc((size_t)topic_partitions, sizeof(*from));
-    int64_t *until = calloc((size_t)topic_partitions, sizeof(*until));
-    struct parked **sets = calloc((size_t)topic_partitions, sizeof(*sets));
-    assert(from && until && sets);
+                                         struct error *err) {
+    struct log_span *spans = calloc(count + 1, sizeof(*spans));
+    assert(spans);
     enum takeover_result result = TAKEOVER_DONE;
-    bool any = false;
-    for (size_t i = 0; result == TAKEOVER_DONE && i < count; i++) {
-        int32_t p = partitions[i]->id;
-        if (partitions[i]->parked)
-            continue;
-        sets[p] = parked_new((size_t)takeover->config->parked_letters_max,
-                             (size_t)takeover->config->parked_bytes_max);
-        if (!find_end(takeover, p, &from[p], &until[p], err))
-            result = TAKEOVER_RETRY;
-        any = any || until[p] > from[p];
-    }
-    if (result == TAKEOVER_DONE && any)
-        result = fold_all(takeover, sets, from, until, err);
-    for (size_t i = 0; result == TAKEOVER_DONE && i < count; i++)
-        if (sets[partitions[i]->id])
-            result = check(takeover, partitions[i], sets[partitions[i]->id], err);
     for (size_t i = 0; i < count; i++) {
-        int32_t p = partitions[i]->id;
-        if (!sets[p])
+        struct log_span *span = &spans[i];
+        span->partition = partitions[i]->id;
+        if (result != TAKEOVER_DONE || partitions[i]->parked)
+            continue; // nothing to read
+        span->opaque = parked_new((size_t)takeover->config->parked_letters_max,
+                                  (size_t)takeover->config->parked_bytes_max);
+        result = log_span_bounds(takeover, letters_topic(takeover), span->partition, &span->from,
+                                 &span->end, err);
+    }
+    struct folding folding = {.takeover = takeover};
+    arena_init(&folding.arena, 0);
+    if (result == TAKEOVER_DONE)
+        result = log_span_read(takeover, letters_topic(takeover), spans, count, fold_record,
+                               &folding, err);
+    arena_done(&folding.arena);
+    for (size_t i = 0; result == TAKEOVER_DONE && i < count; i++)
+        if (spans[i].opaque)
+            result = check(takeover, partitions[i], spans[i].opaque, err);
+    for (size_t i = 0; i < count; i++) {
+        if (!spans[i].opaque)
             continue;
         if (result == TAKEOVER_DONE)
-            hand_over(takeover, partitions[i], sets[p]);
+            hand_over(takeover, partitions[i], spans[i].opaque);
         else
-            parked_free(sets[p]);
+            parked_free(spans[i].opaque);
     }
-    free(from);
-    free(until);
-    free(sets);
+    free(spans);
     return result;
 }

@@ -141,6 +141,41 @@ def table(title, counts):
         print(f"  {count:7} {name if isinstance(name, str) else ' '.join(n for n in name if n)}")
 
 
+def finish(world, load, options, bad, folder, title, done):
+    """When all is healed and the load has ended: everything must come to rest, and be right."""
+    load.check()
+    settle(world)
+    judge(world, options, bad, folder)
+    table(title, done)
+    table("processes ended", world.exits)
+    table("asked and told", load.history.counts)
+    table("orders by status", {r["status"]: r["n"] for r in world.sql(
+        "SELECT status, count(*) AS n FROM orders GROUP BY status")})
+    if world.defects:
+        raise Failed("\n".join(world.defects))
+
+
+def in_folder(name, kept, attempt):
+    """attempt(folder) with a new folder, which is left where it fails; the exit status."""
+    folder = Path(kept or tempfile.mkdtemp(prefix=f"orderlog-{name}."))
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)  # PostgreSQL has a user of its own
+    try:
+        attempt(folder)
+    except NotAllowed as reason:
+        say(f"SKIPPED: {reason}")
+        return SKIPPED
+    except Failed as failure:
+        say(f"FAILED: {failure}")
+        if not kept:
+            print(f"logs and history are left in {folder}")
+        return 1
+    if not kept:
+        shutil.rmtree(folder)
+    say("survived")
+    return 0
+
+
 def run(world, options, folder):
     bad = {}
     load = Load(world, folder / "history.jsonl", options.seed, options.rate)
@@ -156,16 +191,7 @@ def run(world, options, folder):
         world.await_ready()
     finally:
         load.stop()
-    load.check()
-    settle(world)
-    judge(world, options, bad, folder)
-    table("faults survived", done)
-    table("processes ended", world.exits)
-    table("asked and told", load.history.counts)
-    table("orders by status", {r["status"]: r["n"] for r in world.sql(
-        "SELECT status, count(*) AS n FROM orders GROUP BY status")})
-    if world.defects:
-        raise Failed("\n".join(world.defects))
+    finish(world, load, options, bad, folder, "faults survived", done)
 
 
 def main():
@@ -197,11 +223,7 @@ def main():
              (f" --only {' '.join(options.only)}" if options.only else ""))
     say(f"replay with: {again}")
 
-    folder = Path(options.keep or tempfile.mkdtemp(prefix="orderlog-chaos."))
-    folder.mkdir(exist_ok=True)
-    folder.chmod(0o755)  # PostgreSQL has a user of its own
-    status = 0
-    try:
+    def attempt(folder):
         with ChaosWorld(Path(options.program).resolve(), folder, options.proxy,
                         options.brokers, options.outside, options.small_disks) as world:
             try:
@@ -210,17 +232,10 @@ def main():
                 for role in list(world.roles.values()):
                     print(f"--- {role.name}\n{role.tail()}")
                 raise
-    except NotAllowed as reason:
-        say(f"SKIPPED: {reason}")
-        return SKIPPED
-    except Failed as failure:
-        say(f"FAILED: {failure}\nreplay with: {again}")
-        if not options.keep:
-            print(f"logs and history are left in {folder}")
-        return 1
-    if not options.keep:
-        shutil.rmtree(folder)
-    say("survived")
+
+    status = in_folder("chaos", options.keep, attempt)
+    if status == 1:
+        say(f"replay with: {again}")
     return status
 
 

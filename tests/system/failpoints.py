@@ -6,16 +6,14 @@ that nobody comes by fails the run; in the end everything must hold, as after ch
 import argparse
 import random
 import re
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections import Counter
 from pathlib import Path
 
 from chaos_load import Load
-from chaos_run import judge, say, settle, table
+from chaos_run import finish, in_folder, say
 from chaos_world import EXPECTED_EXITS, PROCESSORS, ChaosWorld
 from world import ROOT, Failed, wait_until
 
@@ -150,19 +148,10 @@ def run(world, options, folder):
         world.await_ready()
     finally:
         load.stop()
-    load.check()
     missed = set(names) - set(hits)
     if missed:
         raise Failed(f"nobody comes by these failpoints: {', '.join(sorted(missed))}")
-    settle(world)
-    judge(world, options, {}, folder)
-    table("failpoints hit", hits)
-    table("processes ended", world.exits)
-    table("asked and told", load.history.counts)
-    table("orders by status", {r["status"]: r["n"] for r in world.sql(
-        "SELECT status, count(*) AS n FROM orders GROUP BY status")})
-    if world.defects:
-        raise Failed("\n".join(world.defects))
+    finish(world, load, options, {}, folder, "failpoints hit", hits)
 
 
 def main():
@@ -180,21 +169,11 @@ def main():
         say(f"FAILED: {options.without} has failpoints")
         return 1
 
-    folder = Path(options.keep or tempfile.mkdtemp(prefix="orderlog-failpoints."))
-    folder.mkdir(exist_ok=True)
-    folder.chmod(0o755)  # PostgreSQL has a user of its own
-    try:
+    def attempt(folder):
         with ChaosWorld(Path(options.program).resolve(), folder) as world:
             run(world, options, folder)
-    except Failed as failure:
-        say(f"FAILED (seed {options.seed}): {failure}")
-        if not options.keep:
-            print(f"logs and history are left in {folder}")
-        return 1
-    if not options.keep:
-        shutil.rmtree(folder)
-    say("survived")
-    return 0
+
+    return in_folder("failpoints", options.keep, attempt)
 
 
 if __name__ == "__main__":
