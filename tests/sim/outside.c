@@ -25,8 +25,18 @@ static bool is_track(const struct call *call) {
                                            call->action == SHIPMENT_ACTION_TRACK_DELIVERED);
 }
 
+// Partitions that move again and again at one moment leave calls behind faster than they arrive.
+static void lose_forgotten(struct world *world) {
+    for (uint32_t i = 0; i < world->calls_count; i++)
+        if (world->calls[i].forgotten)
+            world->calls[i].effect_us = INT64_MAX;
+    outside_sweep(world);
+}
+
 void outside_call(struct world *world, enum role role, uint8_t partition, uint32_t offset,
                   const struct record *request) {
+    if (world->calls_count == CALLS_MAX)
+        lose_forgotten(world);
     if (world->calls_count == CALLS_MAX)
         world_fail(world, request->order, NOBODY, "more than %d calls under way", CALLS_MAX);
     struct call *call = &world->calls[world->calls_count++];

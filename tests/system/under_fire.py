@@ -24,7 +24,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from kafka import KafkaProducer
 
 import checks
-from reader import Registry, read_topic
+from reader import ANSWER_S, Registry, read_topic
 from world import PARTITIONS, ROOT, Caller, Failed, World, quote, wait_until
 
 ORDERS = 2000
@@ -185,7 +185,9 @@ def kill_every_role(world, replay, expected, shopper, registry):
 
 def stock_deserialiser_reads(world, bad):
     """The stock AvroDeserializer with the registry, no code of ours: every record of every topic."""
-    deserialise = AvroDeserializer(SchemaRegistryClient({"url": world.registry}))
+    # Without a timeout the client waits for ever where an answer is lost; it asks again by itself.
+    deserialise = AvroDeserializer(SchemaRegistryClient({"url": world.registry,
+                                                         "timeout": ANSWER_S}))
     wrong = []
     for topic in TOPICS:
         consumer = StockConsumer({"bootstrap.servers": world.bootstrap, "group.id": "analyst",

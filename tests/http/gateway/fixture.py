@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import fastavro
@@ -127,17 +128,26 @@ class Servers:
             consumer.close()
         return [self.decode(record) for record in records]
 
+    def _ask_registry(self, path):
+        """Asks again where an answer is lost: under load the registry now and then gives none."""
+        for attempt in range(3):
+            try:
+                with urllib.request.urlopen(f"{self.registry}/{path}", timeout=20) as reply:
+                    return json.load(reply)
+            except urllib.error.HTTPError:
+                raise
+            except OSError:
+                if attempt == 2:
+                    raise
+
     def schema(self, schema_id):
         if schema_id not in self._schemas:
-            with urllib.request.urlopen(f"{self.registry}/schemas/ids/{schema_id}") as reply:
-                text = json.load(reply)["schema"]
+            text = self._ask_registry(f"schemas/ids/{schema_id}")["schema"]
             self._schemas[schema_id] = fastavro.parse_schema(json.loads(text))
         return self._schemas[schema_id]
 
     def schema_id(self, topic, record):
-        url = f"{self.registry}/subjects/{topic}-orderlog.{record}/versions/latest"
-        with urllib.request.urlopen(url) as reply:
-            return json.load(reply)["id"]
+        return self._ask_registry(f"subjects/{topic}-orderlog.{record}/versions/latest")["id"]
 
     def decode(self, record):
         magic, schema_id = struct.unpack(">bI", record.value[:5])
