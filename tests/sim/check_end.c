@@ -52,7 +52,8 @@ static void check_case(struct world *world, int order) {
         world_fail(world, order, NOBODY, "I8: a case against a carrier that told the truth");
     if (book->cases & bit(CASE_REASON_CAPTURE_FAILED) && !account->capture_declined)
         world_fail(world, order, NOBODY, "I8: a failed capture that the provider knows nothing of");
-    if (book->cases & bit(CASE_REASON_PAYMENT_UNRESOLVED) && had_patience(world))
+    if (book->cases & bit(CASE_REASON_PAYMENT_UNRESOLVED) && had_patience(world) &&
+        !account->disturbed)
         world_fail(world, order, NOBODY, "I8: an unresolved payment, and nothing went wrong");
 }
 

@@ -281,6 +281,7 @@ void outside_forget(struct world *world, enum role role, uint8_t partition) {
             call->state = CALL_DONE;
         }
         call->forgotten = true;
+        world->accounts[call->order].disturbed++; // it is made anew, and takes its time again
     }
     world->calls_due_us = 0;
     outside_sweep(world);

@@ -154,7 +154,7 @@ struct account {
     int64_t authorised_minor, captured_minor;
     bool booked, booking_failed, cancelled, dispatched, delivered;
     uint32_t calls;     // how many were made, to draw each one's luck
-    uint32_t disturbed; // calls that were lost or late
+    uint32_t disturbed; // calls that were lost, late, or whose worker lost the partition
     bool rogue;         // the carrier said something untrue
 };
 
