@@ -207,7 +207,8 @@ bool verify_model_timeline(struct verify_model *model, struct verify *verify, st
         "event_id, detail->>'reason', detail->>'detail', detail->>'note', detail->>'sku', "
         "detail->>'requested', detail->>'available', detail->>'amount_minor', detail->>'attempt', "
         "detail->>'tracking' FROM order_timeline "
-        "WHERE (order_id, log_offset) > ($1, $2) ORDER BY order_id, log_offset LIMIT 10000";
+        "WHERE order_id >= $1 AND (order_id, log_offset) > ($1, $2) "
+        "ORDER BY order_id, log_offset LIMIT 10000";
     struct id last = {{0}};
     int64_t last_offset = -1;
     struct sum sum = {.rows = 0};
