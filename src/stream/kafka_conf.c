@@ -36,7 +36,14 @@ bool kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_setting *settings,
 
 rd_kafka_conf_t *kafka_conf_new(const struct config *config, const char *client_id,
                                 struct error *err) {
+    // A client connects twice at start, to a bootstrap server and to that broker by its id, and
+    // rests half of this in between. It is where resting begins: it doubles while a broker is away.
+    const struct kafka_setting first[] = {{"reconnect.backoff.ms", "20"}, {NULL, NULL}};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    if (!kafka_conf_set(conf, first, err)) {
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
     char reason[256];
     for (size_t i = 0; i < config->kafka.count; i++) {
         const struct config_setting *setting = &config->kafka.items[i];

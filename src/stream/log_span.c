@@ -50,6 +50,9 @@ static rd_kafka_t *reader_new(const struct takeover *takeover, struct error *err
                                         {"enable.partition.eof", "true"},
                                         {"check.crcs", "true"},
                                         {"fetch.queue.backoff.ms", "5"},
+                                        // The end, past trailing markers, is told by a fetch that
+                                        // finds nothing: by default it waits for half a second.
+                                        {"fetch.wait.max.ms", "20"},
                                         {"queued.max.messages.kbytes", "16384"},
                                         {NULL, NULL}};
     if (!kafka_conf_set(conf, own, err)) {

@@ -422,22 +422,20 @@ static rd_kafka_t *consumer_new(struct txn_loop *loop, const char *isolation, bo
 static bool open_producers(struct txn_loop *loop, const int32_t partitions[TOPIC_COUNT],
                            struct error *err) {
     const struct domain_topics *domain = &domains[loop->role->domain];
-    for (int i = 0; i < 2; i++) {
-        char id[128];
-        (void)snprintf(id, sizeof(id), "orderlog.%s.%lld.%c", domain->name,
+    char ids[PRODUCERS][128];
+    struct producer_settings settings[PRODUCERS];
+    for (int i = 0; i < PRODUCERS; i++) {
+        (void)snprintf(ids[i], sizeof(ids[i]), "orderlog.%s.%lld.%c", domain->name,
                        (long long)loop->config->slot, 'a' + i);
-        const struct producer_settings settings = {
+        settings[i] = (struct producer_settings){
             .config = loop->config,
-            .transactional_id = id,
+            .transactional_id = ids[i],
             .events = domain->events,
             .events_partitions = partitions[domain->events],
             .watchdog = loop->watchdog,
         };
-        if (!producer_open(&loop->producers[i], &settings, err))
-            return false;
-        FAILPOINT(takeover_first_producer);
     }
-    return true;
+    return producers_open(loop->producers, settings, PRODUCERS, err);
 }
 
 static bool subscribe(struct txn_loop *loop, struct error *err) {
@@ -453,7 +451,7 @@ static void loop_free(struct txn_loop *loop) {
     for (int32_t p = 0; p < loop->partitions_count; p++)
         partition_done(&loop->partitions[p], loop->role);
     free(loop->partitions);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < PRODUCERS; i++)
         producer_close(&loop->producers[i]);
     if (loop->consumer)
         rd_kafka_destroy(loop->consumer);
@@ -488,10 +486,10 @@ static bool loop_open(struct txn_loop *loop, struct error *err) {
     for (int32_t p = 0; p < loop->partitions_count; p++)
         partition_init(&loop->partitions[p], p, loop->role->poll != NULL);
     loop->output = output_new(loop->role->domain, loop->ids, partitions);
-    // First the producers: whoever held this slot before is fenced, its open transaction ended.
-    return open_producers(loop, partitions, err) &&
-           (loop->consumer = consumer_new(loop, "read_committed", true, err)) &&
-           subscribe(loop, err);
+    // The consumer finds its brokers meanwhile, but joins its group only after the producers have
+    // fenced whoever held this slot before, and ended its open transaction.
+    return (loop->consumer = consumer_new(loop, "read_committed", true, err)) &&
+           open_producers(loop, partitions, err) && subscribe(loop, err);
 }
 
 struct txn_loop *txn_loop_start(const struct config *config, const struct role *role,

@@ -17,6 +17,7 @@
 #include <pthread.h>
 
 enum {
+    PRODUCERS = 2,
     TXN_LOOP_BACKOFF_BASE_MS = 50,
     TXN_LOOP_BACKOFF_MAX_MS = 500, // less than a stall
     TXN_LOOP_CALL_TIMEOUT_MS = 10000,
@@ -32,9 +33,9 @@ struct txn_loop {
     pthread_t thread;
 
     rd_kafka_t *consumer;
-    rd_kafka_t *uncommitted; // asks for ends, reads nothing
-    struct producer producers[2];
-    unsigned current; // producer of the open or next transaction
+    rd_kafka_t *uncommitted;              // asks for ends, reads nothing
+    struct producer producers[PRODUCERS]; // used in turn
+    unsigned current;                     // producer of the open or next transaction
     struct output *output;
     struct arena arena; // one batch
 
