@@ -96,3 +96,21 @@ bool kafka_partitions(rd_kafka_t *client, const char *topic, int timeout_ms, int
     rd_kafka_metadata_destroy(metadata);
     return found;
 }
+
+bool kafka_bounds(rd_kafka_t *client, const char *topic, int32_t partition, int timeout_ms,
+                  int64_t *ret_low, int64_t *ret_end, struct error *err) {
+    rd_kafka_resp_err_t code =
+        rd_kafka_query_watermark_offsets(client, topic, partition, ret_low, ret_end, timeout_ms);
+    if (!code)
+        return true;
+    error_set(err, DISP_RETRY, code, "end of %s[%d]: %s", topic, partition, rd_kafka_err2str(code));
+    if (code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__TRANSPORT ||
+        code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        return false;
+    // A partition that had no leader when the client last looked is unknown to it, and it asks
+    // nobody again until its next regular look, minutes later: it has to look now.
+    int32_t partitions;
+    struct error why;
+    (void)kafka_partitions(client, topic, timeout_ms, &partitions, &why);
+    return false;
+}

@@ -35,6 +35,8 @@ enum {
     GROUP_MESSAGES_MAX = OUTPUT_GROUP_MESSAGES_MAX,
 };
 
+static const char READY_CHECK[] = "partitions";
+
 // ---- one record --------------------------------------------------------------------------------
 
 static bool handle_message(struct txn_loop *loop, struct partition *partition,
@@ -174,10 +176,9 @@ static bool caught_up(struct txn_loop *loop, struct partition *partition, int64_
     if (partition->end_seen_us <= deadline_us &&
         now_us - partition->end_seen_us > END_QUERY_PAUSE_US) {
         int64_t low, high;
-        rd_kafka_resp_err_t code =
-            rd_kafka_query_watermark_offsets(loop->uncommitted, txn_loop_input_name(loop),
-                                             partition->id, &low, &high, WATERMARK_TIMEOUT_MS);
-        if (code)
+        struct error err;
+        if (!kafka_bounds(loop->uncommitted, txn_loop_input_name(loop), partition->id,
+                          WATERMARK_TIMEOUT_MS, &low, &high, &err))
             return false;
         partition->end_seen = high;
         partition->end_seen_us = now_us;
@@ -365,6 +366,13 @@ static void txn_loop_turn(struct txn_loop *loop) {
 
 // ---- start and stop ----------------------------------------------------------------------------
 
+static bool is_working(void *state, char reason[SERVICE_REASON_MAX]) {
+    const char *unready = atomic_load(&((struct txn_loop *)state)->unready);
+    if (unready)
+        (void)snprintf(reason, SERVICE_REASON_MAX, "%s", unready);
+    return !unready;
+}
+
 static void *run(void *opaque) {
     struct txn_loop *loop = opaque;
     while (!service_stopping() && !loop->done)
@@ -502,6 +510,7 @@ struct txn_loop *txn_loop_start(const struct config *config, const struct role *
     loop->dice = backoff_dice();
     loop->watchdog = watchdog_register("transaction-loop");
     loop->turn_started_ms = clock_monotonic_ms();
+    atomic_store(&loop->unready, "not yet let into its group");
     loop->by = (uint32_t)(clock_now_us() ^ (int64_t)getpid() << 20) | 1;
     arena_init(&loop->arena, 1U << 30);
     metrics_name_series(METRIC_TRANSACTIONS, 0, "committed");
@@ -509,8 +518,10 @@ struct txn_loop *txn_loop_start(const struct config *config, const struct role *
     metrics_name_series(METRIC_TRANSACTIONS, 2, "unknown");
     metrics_name_series(METRIC_TAKEOVER_RECORDS, 0, "snapshots");
     metrics_name_series(METRIC_TAKEOVER_RECORDS, 1, "events");
-    if (loop_open(loop, err) && pthread_create(&loop->thread, NULL, run, loop) == 0)
+    if (loop_open(loop, err) && pthread_create(&loop->thread, NULL, run, loop) == 0) {
+        service_check_add(READY_CHECK, is_working, loop);
         return loop;
+    }
     loop_free(loop);
     return NULL;
 }
@@ -518,6 +529,7 @@ struct txn_loop *txn_loop_start(const struct config *config, const struct role *
 void txn_loop_stop(struct txn_loop *loop) {
     if (!loop)
         return;
+    service_check_remove(READY_CHECK);
     (void)pthread_join(loop->thread, NULL);
     loop_free(loop);
 }

@@ -15,6 +15,7 @@
 #include "stream/txn_loop.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum {
     PRODUCERS = 2,
@@ -43,6 +44,8 @@ struct txn_loop {
     int32_t partitions_count;
     uint32_t by;        // names this process in offset metadata
     int32_t generation; // of the group, when our partitions were assigned
+
+    _Atomic(const char *) unready; // why /readyz says no; NULL: the partitions are at work
 
     bool open; // a transaction is
     bool paused;
