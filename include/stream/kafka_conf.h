@@ -32,4 +32,9 @@ rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct
 bool kafka_partitions(rd_kafka_t *client, const char *topic, int timeout_ms, int32_t *ret,
                       struct error *err);
 
+// Where a partition begins and ends, asked of the broker; a client with read_committed is told the
+// last stable offset as its end. False: DISP_RETRY. Waits for at most twice the time-out.
+bool kafka_bounds(rd_kafka_t *client, const char *topic, int32_t partition, int timeout_ms,
+                  int64_t *ret_low, int64_t *ret_end, struct error *err);
+
 #endif

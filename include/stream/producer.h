@@ -37,10 +37,11 @@ struct producer {
     bool suspect; // a connection broke: reopened before the next transaction
 };
 
-// Creates the client and calls init_transactions: from then on every predecessor with the same id
-// is fenced and its open transaction aborted. False: DISP_RETRY when brokers do not answer in time.
-bool producer_open(struct producer *producer, const struct producer_settings *settings,
-                   struct error *err);
+// Creates the clients and calls init_transactions, of all at the same time: when it returns every
+// predecessor with one of these ids is fenced and its open transaction aborted. False, and none is
+// open: DISP_RETRY when brokers do not answer in time.
+bool producers_open(struct producer *producers, const struct producer_settings *settings,
+                    size_t count, struct error *err);
 
 // Destroys the client, dropping whatever was in flight, and opens it anew.
 bool producer_reopen(struct producer *producer, struct error *err);

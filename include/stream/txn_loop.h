@@ -9,7 +9,8 @@
 // Runs in a thread of its own as a part of a service. What it cannot cure by itself ends the
 // process through service_fail(): fenced by a successor in the same slot (EXIT_FENCED), offsets
 // that do not belong to the events (EXIT_OFFSETS_DISAGREE), everything else fatal (EXIT_INTERNAL).
-// A restart is always safe.
+// A restart is always safe. /readyz says yes from when all partitions that the group has given it
+// are taken over (none is enough) until it is told to hand them back.
 #ifndef ORDERLOG_STREAM_TXN_LOOP_H
 #define ORDERLOG_STREAM_TXN_LOOP_H
 

@@ -97,7 +97,8 @@ static bool ask(struct backlog *backlog, rd_kafka_topic_partition_list_t *commit
     for (int32_t p = 0; p < backlog->partitions; p++) {
         int64_t low = 0;
         int64_t end = 0;
-        if (rd_kafka_query_watermark_offsets(backlog->client, topic, p, &low, &end, ASK_TIMEOUT_MS))
+        struct error err;
+        if (!kafka_bounds(backlog->client, topic, p, ASK_TIMEOUT_MS, &low, &end, &err))
             return false;
         int64_t offset = committed->elems[p].offset < 0 ? 0 : committed->elems[p].offset;
         // The markers of the last transactions written to the inbox lie beyond what is committed,

@@ -54,6 +54,7 @@ static bool take_over(struct txn_loop *loop, const rd_kafka_topic_partition_list
 }
 
 static void assigned(struct txn_loop *loop, rd_kafka_topic_partition_list_t *list) {
+    atomic_store(&loop->unready, "partitions are being taken over");
     if (loop->done || !take_over(loop, list)) {
         rd_kafka_assign(loop->consumer, NULL);
         return;
@@ -70,12 +71,14 @@ static void assigned(struct txn_loop *loop, rd_kafka_topic_partition_list_t *lis
     rd_kafka_assign(loop->consumer, list);
     (void)rd_kafka_resume_partitions(loop->consumer, list); // a pause may outlive an assignment
     loop->paused = false;
+    atomic_store(&loop->unready, NULL);
     FAILPOINT(takeover_assigned);
 }
 
 // Work of a generation that ends must not be committed in the next: abort, and forget the tokens.
 // Restored state is kept: if the partition comes back with our own last commit, it is still right.
 static void revoked(struct txn_loop *loop, bool lost) {
+    atomic_store(&loop->unready, "the group is being rebalanced");
     if (loop->open) {
         struct error why;
         error_set(&why, DISP_ABORT, 0, "partitions are being revoked");

@@ -36,7 +36,14 @@ bool kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_setting *settings,
 
 rd_kafka_conf_t *kafka_conf_new(const struct config *config, const char *client_id,
                                 struct error *err) {
+    // A client connects twice at start, to a bootstrap server and to that broker by its id, and
+    // rests half of this in between. It is where resting begins: it doubles while a broker is away.
+    const struct kafka_setting first[] = {{"reconnect.backoff.ms", "20"}, {NULL, NULL}};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    if (!kafka_conf_set(conf, first, err)) {
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
     char reason[256];
     for (size_t i = 0; i < config->kafka.count; i++) {
         const struct config_setting *setting = &config->kafka.items[i];
@@ -88,4 +95,22 @@ bool kafka_partitions(rd_kafka_t *client, const char *topic, int timeout_ms, int
         error_set(err, DISP_FATAL, 0, "topic %s does not exist: run `orderlog setup`", topic);
     rd_kafka_metadata_destroy(metadata);
     return found;
+}
+
+bool kafka_bounds(rd_kafka_t *client, const char *topic, int32_t partition, int timeout_ms,
+                  int64_t *ret_low, int64_t *ret_end, struct error *err) {
+    rd_kafka_resp_err_t code =
+        rd_kafka_query_watermark_offsets(client, topic, partition, ret_low, ret_end, timeout_ms);
+    if (!code)
+        return true;
+    error_set(err, DISP_RETRY, code, "end of %s[%d]: %s", topic, partition, rd_kafka_err2str(code));
+    if (code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__TRANSPORT ||
+        code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        return false;
+    // A partition that had no leader when the client last looked is unknown to it, and it asks
+    // nobody again until its next regular look, minutes later: it has to look now.
+    int32_t partitions;
+    struct error why;
+    (void)kafka_partitions(client, topic, timeout_ms, &partitions, &why);
+    return false;
 }

@@ -15,13 +15,10 @@ enum {
 enum takeover_result log_span_bounds(const struct takeover *takeover, enum topic_id topic,
                                      int32_t partition, int64_t *ret_low, int64_t *ret_end,
                                      struct error *err) {
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        takeover->uncommitted, topics[topic].name, partition, ret_low, ret_end, CALL_TIMEOUT_MS);
-    if (!code)
-        return TAKEOVER_DONE;
-    error_set(err, DISP_RETRY, code, "end of %s[%d]: %s", topics[topic].name, partition,
-              rd_kafka_err2str(code));
-    return TAKEOVER_RETRY;
+    return kafka_bounds(takeover->uncommitted, topics[topic].name, partition, CALL_TIMEOUT_MS,
+                        ret_low, ret_end, err)
+               ? TAKEOVER_DONE
+               : TAKEOVER_RETRY;
 }
 
 static bool finished(const struct log_span *spans, size_t count) {
@@ -50,6 +47,9 @@ static rd_kafka_t *reader_new(const struct takeover *takeover, struct error *err
                                         {"enable.partition.eof", "true"},
                                         {"check.crcs", "true"},
                                         {"fetch.queue.backoff.ms", "5"},
+                                        // The end, past trailing markers, is told by a fetch that
+                                        // finds nothing: by default it waits for half a second.
+                                        {"fetch.wait.max.ms", "20"},
                                         {"queued.max.messages.kbytes", "16384"},
                                         {NULL, NULL}};
     if (!kafka_conf_set(conf, own, err)) {

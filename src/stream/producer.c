@@ -18,6 +18,8 @@
 enum {
     PAYLOAD_BYTES_MAX = 256 << 20,
     INIT_TIMEOUT_MS = 30000,
+    INIT_STEP_MS_MIN = 10,
+    INIT_STEP_MS_MAX = 500,
     CALL_RETRIES_MAX = 5,
     QUEUE_FULL_WAIT_MS = 10000,
 };
@@ -76,20 +78,50 @@ static bool open_client(struct producer *producer, struct error *err) {
     for (size_t i = 0; i < TOPIC_COUNT; i++)
         producer->topics[i] = rd_kafka_topic_new(producer->client, topics[i].name, NULL);
 
-    int64_t deadline_ms = clock_monotonic_ms() + INIT_TIMEOUT_MS;
-    for (;;) {
-        rd_kafka_error_t *failed = rd_kafka_init_transactions(producer->client, 5000);
-        producer->suspect = failed != NULL; // of use only once this has succeeded
-        if (!failed)
-            return true;
-        bool again = rd_kafka_error_is_retriable(failed) && clock_monotonic_ms() < deadline_ms;
-        error_set(err, rd_kafka_error_is_fatal(failed) ? DISP_FATAL : DISP_RETRY,
-                  rd_kafka_error_code(failed), "init_transactions of %s: %s",
-                  producer->transactional_id, rd_kafka_error_string(failed));
-        rd_kafka_error_destroy(failed);
-        if (!again)
+    return true;
+}
+
+enum init_result { INIT_DONE, INIT_PENDING, INIT_FAILED };
+
+static enum init_result init_step(struct producer *producer, int wait_ms, struct error *err) {
+    const struct producer_settings *settings = &producer->settings;
+    watchdog_enter(settings->watchdog, "init_transactions", settings->config->watchdog_ms);
+    rd_kafka_error_t *failed = rd_kafka_init_transactions(producer->client, wait_ms);
+    watchdog_leave(settings->watchdog);
+    producer->suspect = failed != NULL; // of use only once this has succeeded
+    if (!failed)
+        return INIT_DONE;
+    enum init_result result = rd_kafka_error_is_retriable(failed) ? INIT_PENDING : INIT_FAILED;
+    error_set(err, rd_kafka_error_is_fatal(failed) ? DISP_FATAL : DISP_RETRY,
+              rd_kafka_error_code(failed), "init_transactions of %s: %s",
+              producer->transactional_id, rd_kafka_error_string(failed));
+    rd_kafka_error_destroy(failed);
+    return result;
+}
+
+// init_transactions goes on by itself when its call times out, and each call makes the client ask
+// again at once. By itself it rests for half a second whenever it finds no connection yet, or the
+// coordinator still busy with the transaction of a predecessor: so it is called often at first, and
+// all producers get on meanwhile.
+static bool init_all(struct producer *producers, size_t count, struct error *err) {
+    int64_t begun_ms = clock_monotonic_ms();
+    size_t pending = count;
+    for (size_t i = 0; pending > 0; i = (i + 1) % count) {
+        if (!producers[i].suspect)
+            continue;
+        int64_t passed_ms = clock_monotonic_ms() - begun_ms;
+        int64_t wait_ms = passed_ms / 8;
+        if (wait_ms < INIT_STEP_MS_MIN)
+            wait_ms = INIT_STEP_MS_MIN;
+        if (wait_ms > INIT_STEP_MS_MAX)
+            wait_ms = INIT_STEP_MS_MAX;
+        enum init_result result = init_step(&producers[i], (int)wait_ms, err);
+        if (result == INIT_FAILED || (result == INIT_PENDING && passed_ms > INIT_TIMEOUT_MS))
             return false;
+        if (result == INIT_DONE && --pending > 0)
+            FAILPOINT(takeover_first_producer);
     }
+    return true;
 }
 
 static void close_client(struct producer *producer) {
@@ -107,21 +139,25 @@ static void close_client(struct producer *producer) {
     producer->client = NULL;
 }
 
-bool producer_open(struct producer *producer, const struct producer_settings *settings,
-                   struct error *err) {
-    *producer = (struct producer){.settings = *settings};
-    (void)snprintf(producer->transactional_id, sizeof(producer->transactional_id), "%s",
-                   settings->transactional_id);
-    arena_init(&producer->payload, PAYLOAD_BYTES_MAX);
-    producer->events_next =
-        calloc((size_t)settings->events_partitions, sizeof(*producer->events_next));
-    assert(producer->events_next);
-    watchdog_enter(settings->watchdog, "init_transactions", settings->config->watchdog_ms);
-    bool opened = open_client(producer, err);
-    watchdog_leave(settings->watchdog);
-    if (!opened)
-        producer_close(producer);
-    return opened;
+bool producers_open(struct producer *producers, const struct producer_settings *settings,
+                    size_t count, struct error *err) {
+    bool opened = true;
+    for (size_t i = 0; i < count; i++) {
+        struct producer *producer = &producers[i];
+        *producer = (struct producer){.settings = settings[i], .suspect = true};
+        (void)snprintf(producer->transactional_id, sizeof(producer->transactional_id), "%s",
+                       settings[i].transactional_id);
+        arena_init(&producer->payload, PAYLOAD_BYTES_MAX);
+        producer->events_next =
+            calloc((size_t)settings[i].events_partitions, sizeof(*producer->events_next));
+        assert(producer->events_next);
+        opened = opened && open_client(producer, err);
+    }
+    if (opened && init_all(producers, count, err))
+        return true;
+    for (size_t i = 0; i < count; i++)
+        producer_close(&producers[i]);
+    return false;
 }
 
 bool producer_reopen(struct producer *producer, struct error *err) {
@@ -135,7 +171,7 @@ bool producer_reopen(struct producer *producer, struct error *err) {
            (size_t)producer->settings.events_partitions * sizeof(*producer->events_next));
     bool opened = open_client(producer, err);
     watchdog_leave(producer->settings.watchdog);
-    return opened;
+    return opened && init_all(producer, 1, err);
 }
 
 void producer_close(struct producer *producer) {

@@ -77,9 +77,9 @@ static void ask_ends(struct table_reader *reader) {
     for (int32_t p = 0; p < reader->partitions; p++) {
         int64_t low = 0;
         int64_t high = 0;
-        if (atomic_load(&reader->stop) ||
-            rd_kafka_query_watermark_offsets(reader->client, topics[reader->topic].name, p, &low,
-                                             &high, ASK_TIMEOUT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        struct error err;
+        if (atomic_load(&reader->stop) || !kafka_bounds(reader->client, topics[reader->topic].name,
+                                                        p, ASK_TIMEOUT_MS, &low, &high, &err)) {
             reader->waiting_for_ends = false;
             return;
         }

@@ -35,6 +35,8 @@ enum {
     GROUP_MESSAGES_MAX = OUTPUT_GROUP_MESSAGES_MAX,
 };
 
+static const char READY_CHECK[] = "partitions";
+
 // ---- one record --------------------------------------------------------------------------------
 
 static bool handle_message(struct txn_loop *loop, struct partition *partition,
@@ -174,10 +176,9 @@ static bool caught_up(struct txn_loop *loop, struct partition *partition, int64_
     if (partition->end_seen_us <= deadline_us &&
         now_us - partition->end_seen_us > END_QUERY_PAUSE_US) {
         int64_t low, high;
-        rd_kafka_resp_err_t code =
-            rd_kafka_query_watermark_offsets(loop->uncommitted, txn_loop_input_name(loop),
-                                             partition->id, &low, &high, WATERMARK_TIMEOUT_MS);
-        if (code)
+        struct error err;
+        if (!kafka_bounds(loop->uncommitted, txn_loop_input_name(loop), partition->id,
+                          WATERMARK_TIMEOUT_MS, &low, &high, &err))
             return false;
         partition->end_seen = high;
         partition->end_seen_us = now_us;
@@ -365,6 +366,13 @@ static void txn_loop_turn(struct txn_loop *loop) {
 
 // ---- start and stop ----------------------------------------------------------------------------
 
+static bool is_working(void *state, char reason[SERVICE_REASON_MAX]) {
+    const char *unready = atomic_load(&((struct txn_loop *)state)->unready);
+    if (unready)
+        (void)snprintf(reason, SERVICE_REASON_MAX, "%s", unready);
+    return !unready;
+}
+
 static void *run(void *opaque) {
     struct txn_loop *loop = opaque;
     while (!service_stopping() && !loop->done)
@@ -422,22 +430,20 @@ static rd_kafka_t *consumer_new(struct txn_loop *loop, const char *isolation, bo
 static bool open_producers(struct txn_loop *loop, const int32_t partitions[TOPIC_COUNT],
                            struct error *err) {
     const struct domain_topics *domain = &domains[loop->role->domain];
-    for (int i = 0; i < 2; i++) {
-        char id[128];
-        (void)snprintf(id, sizeof(id), "orderlog.%s.%lld.%c", domain->name,
+    char ids[PRODUCERS][128];
+    struct producer_settings settings[PRODUCERS];
+    for (int i = 0; i < PRODUCERS; i++) {
+        (void)snprintf(ids[i], sizeof(ids[i]), "orderlog.%s.%lld.%c", domain->name,
                        (long long)loop->config->slot, 'a' + i);
-        const struct producer_settings settings = {
+        settings[i] = (struct producer_settings){
             .config = loop->config,
-            .transactional_id = id,
+            .transactional_id = ids[i],
             .events = domain->events,
             .events_partitions = partitions[domain->events],
             .watchdog = loop->watchdog,
         };
-        if (!producer_open(&loop->producers[i], &settings, err))
-            return false;
-        FAILPOINT(takeover_first_producer);
     }
-    return true;
+    return producers_open(loop->producers, settings, PRODUCERS, err);
 }
 
 static bool subscribe(struct txn_loop *loop, struct error *err) {
@@ -453,7 +459,7 @@ static void loop_free(struct txn_loop *loop) {
     for (int32_t p = 0; p < loop->partitions_count; p++)
         partition_done(&loop->partitions[p], loop->role);
     free(loop->partitions);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < PRODUCERS; i++)
         producer_close(&loop->producers[i]);
     if (loop->consumer)
         rd_kafka_destroy(loop->consumer);
@@ -488,10 +494,10 @@ static bool loop_open(struct txn_loop *loop, struct error *err) {
     for (int32_t p = 0; p < loop->partitions_count; p++)
         partition_init(&loop->partitions[p], p, loop->role->poll != NULL);
     loop->output = output_new(loop->role->domain, loop->ids, partitions);
-    // First the producers: whoever held this slot before is fenced, its open transaction ended.
-    return open_producers(loop, partitions, err) &&
-           (loop->consumer = consumer_new(loop, "read_committed", true, err)) &&
-           subscribe(loop, err);
+    // The consumer finds its brokers meanwhile, but joins its group only after the producers have
+    // fenced whoever held this slot before, and ended its open transaction.
+    return (loop->consumer = consumer_new(loop, "read_committed", true, err)) &&
+           open_producers(loop, partitions, err) && subscribe(loop, err);
 }
 
 struct txn_loop *txn_loop_start(const struct config *config, const struct role *role,
@@ -504,6 +510,7 @@ struct txn_loop *txn_loop_start(const struct config *config, const struct role *
     loop->dice = backoff_dice();
     loop->watchdog = watchdog_register("transaction-loop");
     loop->turn_started_ms = clock_monotonic_ms();
+    atomic_store(&loop->unready, "not yet let into its group");
     loop->by = (uint32_t)(clock_now_us() ^ (int64_t)getpid() << 20) | 1;
     arena_init(&loop->arena, 1U << 30);
     metrics_name_series(METRIC_TRANSACTIONS, 0, "committed");
@@ -511,8 +518,10 @@ struct txn_loop *txn_loop_start(const struct config *config, const struct role *
     metrics_name_series(METRIC_TRANSACTIONS, 2, "unknown");
     metrics_name_series(METRIC_TAKEOVER_RECORDS, 0, "snapshots");
     metrics_name_series(METRIC_TAKEOVER_RECORDS, 1, "events");
-    if (loop_open(loop, err) && pthread_create(&loop->thread, NULL, run, loop) == 0)
+    if (loop_open(loop, err) && pthread_create(&loop->thread, NULL, run, loop) == 0) {
+        service_check_add(READY_CHECK, is_working, loop);
         return loop;
+    }
     loop_free(loop);
     return NULL;
 }
@@ -520,6 +529,7 @@ struct txn_loop *txn_loop_start(const struct config *config, const struct role *
 void txn_loop_stop(struct txn_loop *loop) {
     if (!loop)
         return;
+    service_check_remove(READY_CHECK);
     (void)pthread_join(loop->thread, NULL);
     loop_free(loop);
 }

@@ -15,8 +15,10 @@
 #include "stream/txn_loop.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum {
+    PRODUCERS = 2,
     TXN_LOOP_BACKOFF_BASE_MS = 50,
     TXN_LOOP_BACKOFF_MAX_MS = 500, // less than a stall
     TXN_LOOP_CALL_TIMEOUT_MS = 10000,
@@ -32,9 +34,9 @@ struct txn_loop {
     pthread_t thread;
 
     rd_kafka_t *consumer;
-    rd_kafka_t *uncommitted; // asks for ends, reads nothing
-    struct producer producers[2];
-    unsigned current; // producer of the open or next transaction
+    rd_kafka_t *uncommitted;              // asks for ends, reads nothing
+    struct producer producers[PRODUCERS]; // used in turn
+    unsigned current;                     // producer of the open or next transaction
     struct output *output;
     struct arena arena; // one batch
 
@@ -42,6 +44,8 @@ struct txn_loop {
     int32_t partitions_count;
     uint32_t by;        // names this process in offset metadata
     int32_t generation; // of the group, when our partitions were assigned
+
+    _Atomic(const char *) unready; // why /readyz says no; NULL: the partitions are at work
 
     bool open; // a transaction is
     bool paused;

@@ -108,12 +108,28 @@ void __wrap_rd_kafka_error_destroy(rd_kafka_error_t *error) {
 
 // ---- the calls ---------------------------------------------------------------------------------
 
+// The call is made again until it is done: only the first of each client counts.
+static rd_kafka_t **init_of(const rd_kafka_t *rk) {
+    static rd_kafka_t *begun[4];
+    for (size_t i = 0; i < sizeof(begun) / sizeof(begun[0]); i++)
+        if (begun[i] == rk)
+            return &begun[i];
+    return NULL;
+}
+
 rd_kafka_error_t *__real_rd_kafka_init_transactions(rd_kafka_t *rk, int timeout_ms);
 rd_kafka_error_t *__wrap_rd_kafka_init_transactions(rd_kafka_t *rk, int timeout_ms);
 rd_kafka_error_t *__wrap_rd_kafka_init_transactions(rd_kafka_t *rk, int timeout_ms) {
-    if (strcmp(action_at(INIT), "fail") == 0)
+    rd_kafka_t **begun = init_of(rk);
+    if (!begun && strcmp(action_at(INIT), "fail") == 0)
         return make_error(RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, "final");
-    return __real_rd_kafka_init_transactions(rk, timeout_ms);
+    rd_kafka_error_t *error = __real_rd_kafka_init_transactions(rk, timeout_ms);
+    bool goes_on = error && __real_rd_kafka_error_is_retriable(error);
+    if (!begun)
+        begun = init_of(NULL);
+    if (begun)
+        *begun = goes_on ? rk : NULL;
+    return error;
 }
 
 // lost: sleeps, and wakes as a client that the group has thrown out: without a generation.

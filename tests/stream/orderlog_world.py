@@ -11,12 +11,14 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import unittest
+import urllib.error
 import urllib.request
 import uuid
 
@@ -103,6 +105,12 @@ def hashed_id(*parts):
     return uuid.UUID(bytes=bytes(value))
 
 
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 # ---- one process of the program ------------------------------------------------------------------
 
 class Worker:
@@ -115,6 +123,7 @@ class Worker:
         if fault:
             environment["ORDERLOG_FAULT"] = fault
         self.world, self.role, self.slot, self.fault = world, role, slot, fault
+        self.metrics_port = options.get("metrics_port")
         self.log_path = os.path.join(world.folder, f"{len(world.workers):03}-{role}-{slot}.log")
         self.begun = time.monotonic()
         with open(self.log_path, "wb") as log:
@@ -156,6 +165,16 @@ class Worker:
         if not self.alive():
             raise AssertionError(f"{self.role} ended: {self.log()}")
         return self
+
+    def why_not_ready(self):
+        """What /readyz of a worker with a metrics_port answers; empty: it is ready."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/readyz", timeout=5):
+                return ""
+        except urllib.error.HTTPError as refused:
+            return refused.read().decode()
+        except OSError as gone:
+            return str(gone)
 
     def taken(self):
         return self.log().count("partition taken over")

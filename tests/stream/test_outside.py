@@ -5,20 +5,17 @@ and takes effect at most once."""
 import collections
 import os
 import random
-import socket
 import subprocess
 import time
 import unittest
 import uuid
 
-from orderlog_world import PROGRAM, WorldTest, wait_until
+from orderlog_world import PROGRAM, WorldTest, free_port, wait_until
 
 
 class Simulator:
     def __init__(self, world, what, *more):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.world, self.what, self.more = world, what, more
         self.ledger = os.path.join(world.folder, f"{what}.ledger")
         self.log_path = os.path.join(world.folder, f"simulated-{what}.log")

@@ -3,7 +3,7 @@
 import time
 import unittest
 
-from orderlog_world import WorldTest, wait_until
+from orderlog_world import WorldTest, free_port, wait_until
 
 LIMIT_OTHER_SLOT_S = 20
 LIMIT_SAME_SLOT_S = 2
@@ -67,12 +67,15 @@ class Takeover(WorldTest):
     def test_3_workers_without_partitions_wait_for_their_turn(self):
         world, log = self.world, self.log
         world.await_empty_group("order")
-        workers = [world.start("order", slot=slot) for slot in range(3)]
+        workers = [world.start("order", slot=slot, metrics_port=free_port()) for slot in range(3)]
         wait_until(lambda: sum(worker.taken() for worker in workers) >= 2
                    and world.admin.describe_groups(["orderlog.order"])["orderlog.order"]
                    ["group_state"] == "Stable"
                    and len(world.admin.describe_groups(["orderlog.order"])["orderlog.order"]
                            ["members"]) == 3, "three members", 40)
+        wait_until(lambda: not any(worker.why_not_ready() for worker in workers),
+                   "who has nothing to do is ready for it", 30,
+                   lambda: [worker.why_not_ready() for worker in workers])
         orders = [world.place(f"{self.id()}-{i}") for i in range(6)]
         world.flush()
         log.await_completed(orders)
@@ -112,11 +115,13 @@ class Takeover(WorldTest):
         orders = [world.place(f"{self.id()}-{i}") for i in range(6)]
         world.flush()
         sleeper.await_stopped()
-        heir = world.start("order", slot=1)
+        heir = world.start("order", slot=1, metrics_port=free_port())
         wait_until(lambda: "take-over waits" in heir.log() or heir.taken(), "the heir asks", 30,
                    heir.log)
+        self.assertIn("partitions are being taken over", heir.why_not_ready())
         sleeper.resume()  # its offsets are in the transaction: nothing keeps it from committing
         log.await_completed(orders)
+        wait_until(lambda: not heir.why_not_ready(), "the heir is ready", 30, heir.why_not_ready)
         log.await_quiet()
         log.check(self)
         self.assertIn("take-over waits", heir.log())

@@ -13,7 +13,7 @@ from collections import Counter, namedtuple
 
 from reader import Registry
 from under_fire import append_bad_records
-from world import PARTITIONS, Failed, wait_until
+from world import PARTITIONS, Failed, free_port, wait_until
 
 from chaos_world import FAKETIME, PROCESSORS
 
@@ -77,7 +77,8 @@ class Faults:
         """The same slot started twice: within its patience one of them is gone."""
         target = self.world.roles[role]
         with target.lock:
-            first = target.process
+            first, port = target.process, target.metrics_port
+            target.metrics_port = free_port()  # or the second would only find its port taken
             target.start()
             other = target.process
             try:
@@ -85,7 +86,7 @@ class Faults:
                            lambda: first.poll() is not None or other.poll() is not None, 60)
                 if other.poll() is not None and first.poll() is None:
                     self.world.note_exit(target, other.returncode)
-                    target.process = first
+                    target.process, target.metrics_port = first, port
                 elif first.returncode is not None:
                     self.world.note_exit(target, first.returncode)
             except Failed as failure:
