@@ -10,9 +10,9 @@ import argparse
 import io
 import random
 import struct
-import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -213,12 +213,36 @@ class MutatedWorld(World):
         self.env["ORDERLOG_SNAPSHOT_INTERVAL_MS"] = "1000"  # records in the state topics, soon
 
 
-def start_replay(world):
-    path = world.folder / "orders.csv"
-    path.write_text(world.tool("generate", "--orders", ORDERS, "--seed", "7"))
-    return subprocess.Popen([world.program, "replay", str(path), "--rate", str(RATE)],
-                            env=world.env, text=True, stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+class Load(threading.Thread):
+    """Files of orders, one after the other, until it is enough."""
+
+    def __init__(self, world):
+        super().__init__(daemon=True)
+        self.world = world
+        self.enough = threading.Event()
+        self.failure = None
+
+    def replay(self, number):
+        path = self.world.folder / f"orders-{number}.csv"
+        path.write_text(self.world.tool("generate", "--orders", ORDERS, "--seed", number))
+        self.world.tool("replay", path, "--rate", RATE)
+
+    def run(self):
+        number = 1
+        try:
+            while number == 1 or not self.enough.is_set():
+                self.replay(number)
+                number += 1
+        except Exception as failure:  # handed to the main thread, which ends the test
+            self.failure = failure
+
+    def finish(self):
+        self.enough.set()
+        self.join(240)
+        if self.failure:
+            raise self.failure
+        if self.is_alive():
+            raise Failed("the orders of a file did not get through")
 
 
 def live_topics(world):
@@ -240,7 +264,8 @@ def run(world, seed, count, growth_mb):
     # Garbage first: otherwise there were no dead letters to mutate.
     places = {topic: {place: 1 for place in bad}
               for topic, bad in append_bad_records(world, registry).items()}
-    replay = start_replay(world)
+    load = Load(world)
+    load.start()
     try:
         wait_until("no orders come", lambda: orders_in_database(world) > ORDERS // 3, 60)
         mutator = Mutator(seed, registry, live_topics(world))
@@ -250,11 +275,9 @@ def run(world, seed, count, growth_mb):
             places[topic].update(found)
         say(f"{count} mutated records into each of {len(TOPICS)} topics in "
             f"{time.monotonic() - started:.0f} s; {dict(mutator.readable)}")
-        output, _ = replay.communicate(timeout=240)
     finally:
-        replay.kill()
-    if replay.returncode != 0:
-        raise Failed(f"the replay ended with {replay.returncode}:\n{output}")
+        load.enough.set()
+    load.finish()
     all_ready(world)
     say("orderlog verify")
     print(world.tool("verify", "--wait", 120))
