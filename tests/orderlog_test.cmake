@@ -3,19 +3,20 @@
 #
 #   orderlog_test(NAME name (SOURCES file... [LIBS target...] | COMMAND command...)
 #                 LABEL unit|sim|stream|store|http|system
-#                 [NEEDS kafka postgres registry] [TIMEOUT seconds] [LONG])
+#                 [NEEDS kafka postgres registry] [TIMEOUT seconds] [LONG] [THREADS])
 #
 # SOURCES builds a cmocka program of that name; COMMAND runs something else, such as a script.
 # NEEDS names the real servers it talks to, found through ORDERLOG_KAFKA_BOOTSTRAP,
 # ORDERLOG_POSTGRES and ORDERLOG_REGISTRY: tests/run starts them once for all tests, and a test run
 # alone with ctest starts its own. LONG keeps it for `tests/run long`, and sets ORDERLOG_TEST_LONG=1.
+# THREADS: of the unit tests, ThreadSanitizer runs these.
 #
 #   orderlog_tests(LABEL label [NEEDS kafka postgres registry])
 #
 # registers every test_*.c of the current folder that is not registered already, linked with the
-# libraries, ours and others', whose headers it includes.
+# libraries, ours and others', whose headers it includes; THREADS if that is pthread.h.
 function(orderlog_test)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "LONG" "NAME;LABEL;TIMEOUT"
+  cmake_parse_arguments(PARSE_ARGV 0 arg "LONG;THREADS" "NAME;LABEL;TIMEOUT"
     "SOURCES;LIBS;COMMAND;NEEDS")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "orderlog_test: unknown arguments: ${arg_UNPARSED_ARGUMENTS}")
@@ -47,6 +48,9 @@ function(orderlog_test)
   set(labels ${arg_LABEL})
   if(arg_LONG)
     set(labels long)
+  endif()
+  if(arg_THREADS)
+    list(APPEND labels threads)
   endif()
   foreach(need ${arg_NEEDS})
     list(APPEND labels needs-${need})
@@ -82,7 +86,11 @@ function(orderlog_tests)
       endif()
     endforeach()
     list(REMOVE_DUPLICATES libs)
+    set(threads "")
+    if("#include <pthread.h>" IN_LIST includes)
+      set(threads THREADS)
+    endif()
     orderlog_test(NAME ${name} SOURCES ${source} LIBS ${libs} LABEL ${arg_LABEL}
-      NEEDS ${arg_NEEDS})
+      NEEDS ${arg_NEEDS} ${threads})
   endforeach()
 endfunction()

@@ -337,8 +337,6 @@ static void end_thread(struct simulator *simulator) {
     (void)pthread_cond_signal(&simulator->more);
     (void)pthread_mutex_unlock(&simulator->lock);
     (void)pthread_join(simulator->thread, NULL);
-    (void)pthread_cond_destroy(&simulator->more);
-    (void)pthread_mutex_destroy(&simulator->lock);
 }
 
 bool simulator_start(const struct simulator_kind *kind, const struct simulator_options *options,
@@ -377,13 +375,16 @@ bool simulator_start(const struct simulator_kind *kind, const struct simulator_o
     return true;
 }
 
-// After the thread has ended nothing is suspended, and nothing will be.
+// After the thread has ended nothing is suspended, and nothing will be; but until the server has
+// ended too, requests come and are told so, under the lock.
 void simulator_stop(struct simulator *simulator) {
     end_thread(simulator);
     if (simulator->server) {
         (void)http_server_drain(simulator->server, DRAIN_TIMEOUT_MS);
         http_server_free(simulator->server);
     }
+    (void)pthread_cond_destroy(&simulator->more);
+    (void)pthread_mutex_destroy(&simulator->lock);
     (void)ledger_free(simulator->ledger);
     free(simulator);
 }

@@ -3,8 +3,8 @@
 // Any body for any command: refused with a problem, or encoded into a message that decodes again.
 // The first byte chooses the command.
 #include "event/message.h"
+#include "fuzz/support/fuzz_ids.h"
 #include "http/command.h"
-#include "service/clock.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -19,26 +19,6 @@ static bool find_price(void *state, const char *shop, size_t shop_len, const cha
     (void)shop_len;
     *ret = (struct catalogue_price){(int64_t)sku_len * 100, 1, "EUR"};
     return sku_len > 0 && sku[0] != 'x';
-}
-
-static struct schema_ids *make_ids(void) {
-    static const struct {
-        enum topic_id topic;
-        enum record_id record;
-    } used[] = {
-        {TOPIC_ORDERS_INBOX, RECORD_PLACE_ORDER},     {TOPIC_ORDERS_INBOX, RECORD_CANCEL_ORDER},
-        {TOPIC_ORDERS_INBOX, RECORD_DISPATCH_ORDER},  {TOPIC_ORDERS_INBOX, RECORD_DELIVER_ORDER},
-        {TOPIC_INVENTORY_INBOX, RECORD_SET_PRODUCT},  {TOPIC_INVENTORY_INBOX, RECORD_RECEIVE_STOCK},
-        {TOPIC_INVENTORY_INBOX, RECORD_ADJUST_STOCK},
-    };
-    struct error err = {0};
-    struct schema_ids *ids = schema_ids_new(NULL, &clock_system);
-    assert(ids);
-    for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++) {
-        bool added = schema_ids_add(ids, used[i].topic, used[i].record, (int32_t)i + 1, &err);
-        assert(added);
-    }
-    return ids;
 }
 
 static bool build(uint8_t choice, const struct command_context *context, const json_t *root,
@@ -66,12 +46,10 @@ static void check_decodes(const struct schema_ids *ids, const struct command *co
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static struct schema_ids *ids;
+    const struct schema_ids *ids = fuzz_ids();
     static const struct http_caller caller = {.shop_id = "main",
                                               .scopes = SCOPE_WRITE | SCOPE_IMPORT};
     static const struct command_prices prices = {.find = find_price, .fresh = true};
-    if (!ids)
-        ids = make_ids();
     if (size == 0)
         return 0;
     char key[COMMAND_KEY_MAX + 1] = "key";

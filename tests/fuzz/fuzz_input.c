@@ -1,35 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // An inbox record of any bytes: a command, a group, or garbage. The first byte picks the topic.
+#include "fuzz/support/fuzz_ids.h"
 #include "stream/input.h"
 
 #include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct schema_ids *ids_new(void) {
-    static struct schema_topic all[TOPIC_COUNT];
-    struct schema_ids *ids = schema_ids_new(NULL, &clock_system);
-    assert(ids);
-    topics_for_schemas(all);
-    for (size_t record = 0; record < RECORD_COUNT; record++)
-        for (size_t topic = 0; topic < TOPIC_COUNT; topic++)
-            if (topic_allows(&topics[topic], record_dirs[record])) {
-                struct error err;
-                bool added =
-                    schema_ids_add(ids, topic, (enum record_id)record, (int32_t)record + 1, &err);
-                assert(added);
-            }
-    return ids;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static struct schema_ids *ids;
     static struct arena arena;
-    if (!ids) {
-        ids = ids_new();
+    const struct schema_ids *ids = fuzz_ids();
+    if (!arena.bytes_max)
         arena_init(&arena, 64 << 20);
-    }
     if (size < 1)
         return 0;
     arena_reset(&arena);

@@ -74,8 +74,10 @@ static const char *action_at(int which) {
 
 // ---- errors of our making ----------------------------------------------------------------------
 
-static const rd_kafka_error_t *made; // lives until the caller has looked at it
-static bool made_requires_abort, made_is_retriable;
+// Lives until the caller, which is of the same thread, has looked at it; librdkafka's own threads
+// destroy errors too.
+static _Thread_local const rd_kafka_error_t *made;
+static _Thread_local bool made_requires_abort, made_is_retriable;
 
 static rd_kafka_error_t *make_error(rd_kafka_resp_err_t code, const char *how) {
     made_requires_abort = strcmp(how, "abort") == 0;

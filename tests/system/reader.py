@@ -63,8 +63,7 @@ class Registry:
         stream = io.BytesIO(value[5:])
         try:
             body = fastavro.schemaless_reader(stream, schema)
-        except (EOFError, IndexError, ValueError, TypeError, KeyError, StopIteration,
-                UnicodeDecodeError):
+        except Exception:  # fastavro has no one error for bytes that it cannot read
             return None
         if stream.read(1):
             return None

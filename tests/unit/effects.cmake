@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The clients of provider and carrier meet the real simulator, as a child process.
 foreach(name provider carrier)
-  orderlog_test(NAME test_${name}_http LABEL unit SOURCES test_${name}_http.c simulated.c
+  orderlog_test(NAME test_${name}_http LABEL unit THREADS SOURCES test_${name}_http.c simulated.c
     LIBS orderlog_process orderlog_event orderlog_service)
   add_dependencies(test_${name}_http orderlog)
   set_tests_properties(test_${name}_http PROPERTIES
