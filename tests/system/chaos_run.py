@@ -154,12 +154,14 @@ def judge(world, options, bad, folder):
     print(verified.stdout + verified.stderr)
     if verified.returncode != 0:
         world.defects.append(f"orderlog verify ended with {verified.returncode}")
+    if not result_path.exists():
+        raise Failed("\n".join(["the checker did not come to an end", *world.defects]))
     return json.loads(result_path.read_text())
 
 
-def table(title, counts):
+def table(title, counts, sort=sorted):
     print(f"{title}:")
-    for name, count in sorted(counts.items()):
+    for name, count in sort(counts.items()):
         print(f"  {count:7} {name if isinstance(name, str) else ' '.join(n for n in name if n)}")
 
 
@@ -174,7 +176,7 @@ def finish(world, load, options, bad, folder, title, done):
     table("requests, and what they were told", load.history.counts)
     table("orders by status", result["statuses"])
     table("orders", {**result["orders"], "completed": result["statuses"].get("COMPLETED", 0)})
-    table("violations", result["violations"])
+    table("violations", result["violations"], list)
     print(f"{sum(result['violations'].values()):9} in all")
     if world.defects:
         raise Failed("\n".join(world.defects))
