@@ -15,6 +15,8 @@ static bool is_terminal(const struct verify_order *order) {
 static bool may_judge(const struct verify *verify, const struct verify_order *order) {
     if (order->status == ORDER_STATUS_NEEDS_ATTENTION)
         return false; // people are at it: nothing is settled
+    if (order->payment_status == PAYMENT_STATUS_VOID_REQUESTED)
+        return false; // asked again until the provider says that it has let go: not at its end yet
     return verify->is_quiet || (is_terminal(order) && order->numbers[ORDER_UPDATED_AT] <
                                                           verify->now_us - settled_after_us);
 }

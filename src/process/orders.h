@@ -22,6 +22,7 @@ struct orders {
     struct timers put_off;       // of parked orders
     const struct parked *parked; // borrowed; NULL: none can be
     uint64_t freed_seen;         // parked_freed() when put_off was last looked through
+    bool open_taken;             // this pass of snapshots has all rows of open orders
     bool refolds;                // restored from snapshots: events that they have seen come again
     int64_t orders_shown, timers_shown; // this partition's part of the gauges
 };

@@ -70,8 +70,8 @@ size_t orders_changed(const struct orders *orders) {
 }
 
 void orders_snapshot_begin(struct orders *orders) {
+    orders->open_taken = false;
     soft_table_begin_pass(orders->open);
-    closed_orders_begin_pass(orders->closed);
     command_memory_begin_pass(orders->commands);
 }
 
@@ -102,6 +102,12 @@ bool orders_snapshot(struct orders *orders, size_t max, struct arena *arena,
         // No order vanishes: what is not open any more has become a closed one's row.
         if (change.block && !put_open(sink, change.key, change.block, arena, err))
             return false;
+    if (max > 0 && !orders->open_taken) {
+        // An order that has closed since the pass began, before its open row was taken, has but this
+        // row: what is closed by now belongs to the pass.
+        orders->open_taken = true;
+        closed_orders_begin_pass(orders->closed);
+    }
     const struct order_closed *closed;
     for (; max > 0 && (closed = closed_orders_take_changed(orders->closed)); max--)
         if (!put_closed(sink, closed, err))

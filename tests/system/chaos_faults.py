@@ -13,7 +13,7 @@ from collections import Counter, namedtuple
 
 from reader import Registry
 from under_fire import append_bad_records
-from world import PARTITIONS, Failed, free_port, wait_until
+from world import Failed, free_port, wait_until
 
 from chaos_world import FAKETIME, PROCESSORS
 
@@ -262,7 +262,7 @@ def draw(rng, name, world):
                                 "seconds": round(rng.uniform(0, 3), 1)},
         "broker_stop": lambda: {"broker": choose(rng, world.brokers),
                                 "seconds": rng.choice((seconds, long_seconds))},
-        "leader_kill": lambda: {"topic": rng.choice(LED), "partition": rng.randrange(PARTITIONS),
+        "leader_kill": lambda: {"topic": rng.choice(LED), "partition": rng.randrange(world.partitions),
                                 "seconds": round(rng.uniform(0, 3), 1)},
         "coordinator_kill": lambda: {"transactional_id": f"orderlog.{processor}.0.{rng.choice('ab')}",
                                      "seconds": round(rng.uniform(0, 3), 1)},

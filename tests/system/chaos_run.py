@@ -9,6 +9,7 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,12 +23,29 @@ from chaos_load import Load
 from chaos_world import ChaosWorld, NotAllowed
 from world import ROOT, Failed, wait_until
 
+BUSY_RATE = 200  # orders per second
+JUDGE_S = 900  # for the checker, and for orderlog verify
+AFTERWARDS_S = 2 * JUDGE_S + 900  # to start, to heal, to come to rest, and to be judged
 QUIET_S = 240  # after this, what is not quiet has failed
 SKIPPED = 77  # exit status: as other test tools say it
 
 
+last_said = ""
+
+
 def say(text):
+    global last_said
+    last_said = text
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def end_by(seconds):
+    """However the run hangs: it fails by then, with what it was about, and not by a test tool's time-out."""
+    def too_late(*_):
+        raise Failed(f"not at its end after {seconds} s; the last that was said: {last_said}")
+
+    signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(seconds)
 
 
 class Lane(threading.Thread):
@@ -111,7 +129,6 @@ def settle(world):
         wait_until("orders are still open", quiet, QUIET_S, 0.5)
     except Failed:
         say(f"{last[0][0]} orders are still open")  # the checker tells which
-    world.tool("verify", "--wait", QUIET_S, timeout=QUIET_S + 120)
     say(f"quiet after {time.monotonic() - began:.0f} s")
 
 
@@ -123,21 +140,28 @@ def judge(world, options, bad, folder):
                "--postgres", world.postgres, "--history", str(folder / "history.jsonl"), "--bad", str(bad_path),
                "--payment-ledger", world.env["ORDERLOG_PAYMENT_LEDGER"],
                "--carrier-ledger", world.env["ORDERLOG_CARRIER_LEDGER"]]
+    result_path = folder / "result.json"
+    command += ["--result", str(result_path)]
     if options.prove:
         command.append("--prove")
-    status = subprocess.run(command, timeout=900).returncode
-    verified = subprocess.run([world.program, "verify", "--wait", "60"], env=world.env,
-                              text=True, capture_output=True, timeout=900)
+    try:
+        if subprocess.run(command, timeout=JUDGE_S).returncode != 0:
+            world.defects.append("the checker found broken promises")
+        verified = subprocess.run([world.program, "verify", "--wait", "60"], env=world.env,
+                                  text=True, capture_output=True, timeout=JUDGE_S)
+    except subprocess.TimeoutExpired as late:
+        raise Failed(f"{late.cmd[1]} did not end in {JUDGE_S} s") from None
     print(verified.stdout + verified.stderr)
-    if status != 0:
-        world.defects.append("the checker found broken promises")
     if verified.returncode != 0:
         world.defects.append(f"orderlog verify ended with {verified.returncode}")
+    if not result_path.exists():
+        raise Failed("\n".join(["the checker did not come to an end", *world.defects]))
+    return json.loads(result_path.read_text())
 
 
-def table(title, counts):
+def table(title, counts, sort=sorted):
     print(f"{title}:")
-    for name, count in sorted(counts.items()):
+    for name, count in sort(counts.items()):
         print(f"  {count:7} {name if isinstance(name, str) else ' '.join(n for n in name if n)}")
 
 
@@ -145,12 +169,15 @@ def finish(world, load, options, bad, folder, title, done):
     """When all is healed and the load has ended: everything must come to rest, and be right."""
     load.check()
     settle(world)
-    judge(world, options, bad, folder)
+    result = judge(world, options, bad, folder)
     table(title, done)
+    print(f"{sum(done.values()):9} in all")
     table("processes ended", world.exits)
-    table("asked and told", load.history.counts)
-    table("orders by status", {r["status"]: r["n"] for r in world.sql(
-        "SELECT status, count(*) AS n FROM orders GROUP BY status")})
+    table("requests, and what they were told", load.history.counts)
+    table("orders by status", result["statuses"])
+    table("orders", {**result["orders"], "completed": result["statuses"].get("COMPLETED", 0)})
+    table("violations", result["violations"], list)
+    print(f"{sum(result['violations'].values()):9} in all")
     if world.defects:
         raise Failed("\n".join(world.defects))
 
@@ -187,6 +214,10 @@ def run(world, options, folder):
     load.start()
     try:
         done = attack(world, load, plan, options.minutes * 60, bad)
+        seconds = options.minutes * 60
+        placed, acknowledged = load.totals()
+        say(f"in {seconds:.0f} s {placed} orders were placed ({placed / seconds:.0f}/s), "
+            f"{acknowledged} acknowledged ({acknowledged / seconds:.0f}/s)")
         say("healing")
         world.await_ready()
     finally:
@@ -212,6 +243,7 @@ def main():
     parser.add_argument("--prove", action="store_true",
                         help="also damage what the checker has read, to see that it notices")
     parser.add_argument("--keep", help="use this new folder and keep it")
+    parser.add_argument("--end-by", type=int, help="seconds after which the run has failed")
     options = parser.parse_args()
     if options.proxy and options.brokers > 1:
         parser.error("the proxy stands before one broker")
@@ -225,13 +257,17 @@ def main():
 
     def attempt(folder):
         with ChaosWorld(Path(options.program).resolve(), folder, options.proxy,
-                        options.brokers, options.outside, options.small_disks) as world:
+                        options.brokers, options.outside, options.small_disks,
+                        options.rate > BUSY_RATE) as world:
+            end_by(options.end_by or int(options.minutes * 60) + AFTERWARDS_S)
             try:
                 run(world, options, folder)
             except Exception:
                 for role in list(world.roles.values()):
                     print(f"--- {role.name}\n{role.tail()}")
                 raise
+            finally:
+                signal.alarm(0)
 
     status = in_folder("chaos", options.keep, attempt)
     if status == 1:

@@ -108,8 +108,11 @@ class NotAllowed(Exception):
 
 
 class ChaosWorld(World):
-    def __init__(self, program, folder, proxied=False, brokers=1, outside=False, small_disks=False):
+    def __init__(self, program, folder, proxied=False, brokers=1, outside=False, small_disks=False,
+                 busy=False):
         super().__init__(program, folder)
+        self.busy = busy  # few partitions make large transactions
+        self.partitions = 2 if busy else self.partitions
         self.proxied = proxied
         self.outside = outside  # provider and carrier are processes behind the proxy
         self.outside_ports = {}
@@ -136,6 +139,8 @@ class ChaosWorld(World):
         self.env.update(ORDERLOG_SESSION_TIMEOUT_MS="3000", ORDERLOG_TRANSACTION_TIMEOUT_MS="5000",
                         ORDERLOG_ORDER_RESERVATION_TTL_MS="60000",
                         ORDERLOG_ORDER_PAYMENT_LOOKUPS_MAX="30")
+        if self.busy:
+            self.env["ORDERLOG_PROJECTOR_THREADS"] = "2"
         behind = [*(self._servers_behind() if self.proxied else ()),
                   *(self._outside_behind() if self.outside else ())]
         if behind:

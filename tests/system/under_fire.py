@@ -148,7 +148,7 @@ def append_bad_records(world, registry):
     bad = {}
     for topic in TOPICS:
         bad[topic] = set()
-        for partition in range(PARTITIONS):
+        for partition in range(world.partitions):
             for value in values:
                 key = b"bad" if topic in TABLES or partition % 2 else None
                 sent = producer.send(topic, key=key, value=value, partition=partition)

@@ -106,6 +106,7 @@ class World:
 
     def __init__(self, program, folder):
         self.program = str(program)
+        self.partitions = PARTITIONS
         self.folder = Path(folder)
         self.roles = {}
         self.env = {}
@@ -149,9 +150,9 @@ class World:
         self.query_port = free_port()
         self.env = dict(
             clean, **servers,
-            ORDERLOG_TOPICS_PARTITIONS_ORDERS=str(PARTITIONS),
-            ORDERLOG_TOPICS_PARTITIONS_INVENTORY=str(PARTITIONS),
-            ORDERLOG_TOPICS_PARTITIONS_OTHER=str(PARTITIONS),
+            ORDERLOG_TOPICS_PARTITIONS_ORDERS=str(self.partitions),
+            ORDERLOG_TOPICS_PARTITIONS_INVENTORY=str(self.partitions),
+            ORDERLOG_TOPICS_PARTITIONS_OTHER=str(self.partitions),
             ORDERLOG_GATEWAY_URL=f"http://127.0.0.1:{self.gateway_port}",
             ORDERLOG_QUERY_URL=f"http://127.0.0.1:{self.query_port}",
             ORDERLOG_PAYMENT_LEDGER=str(self.folder / "payment.ledger"),

@@ -20,7 +20,7 @@
 #include "process/shelf.h"
 #include "service/strmap.h"
 
-enum { ORDERS = 40, SKUS = 3, STEPS = 2500 };
+enum { ORDERS = 40, INPUTS_PER_ORDER = 12, SKUS = 3, STEPS = 4000 };
 
 struct kept {
     enum record_id type; // RECORD_COUNT: a tombstone
@@ -257,13 +257,20 @@ static void order_answer(uint32_t number) {
     }
 }
 
+static uint32_t inputs;
+
+// Orders come and go, so that some open and close while one pass runs.
 static void any_order_input(void) {
-    uint32_t number = draw(ORDERS);
-    switch (draw(8)) {
+    inputs++;
+    uint32_t number = inputs / INPUTS_PER_ORDER + draw(ORDERS);
+    switch (draw(9)) {
     case 0:
         order_place_it(number);
         break;
     case 1:
+        order_command(number, RECORD_CANCEL_ORDER);
+        break;
+    case 2:
         order_command(number, draw(2)   ? RECORD_DISPATCH_ORDER
                               : draw(2) ? RECORD_DELIVER_ORDER
                                         : RECORD_CANCEL_ORDER);
@@ -339,17 +346,19 @@ static void turn(void (*any_input)(void)) {
 
 // One more transaction's part of a pass; true when the pass has ended with it.
 static bool pass_on(bool *running, size_t *from) {
+    static uint32_t rows_max;
     if (!*running && draw(5))
         return false;
     if (!*running) {
         role->snapshot_begin(role->context, live);
         *from = events.committed;
         *running = true;
+        rows_max = draw(3) ? 15 : 3; // short passes, and long ones
     }
     const struct snapshot_sink sink = {.put = put_row, .opaque = &rows};
     struct error err;
     bool done = false;
-    assert_true(role->snapshot(role->context, live, 1 + draw(15), &sink, &done, &err));
+    assert_true(role->snapshot(role->context, live, 1 + draw(rows_max), &sink, &done, &err));
     return done;
 }
 
@@ -403,6 +412,7 @@ static void begin(struct role *(*make)(const struct config *, struct error *)) {
     arena_init(&arena, 0);
     arena_init(&decisions, 0);
     position = SIZE_MAX;
+    inputs = 0;
     now_us = INT64_C(1700000000000000);
     role = make(&config, &err);
     live = role->partition_new(role->context, 0);

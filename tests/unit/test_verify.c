@@ -107,11 +107,15 @@ static void complete(struct world *world) {
     fold(world, verify_fold_order, RECORD_ORDER_COMPLETED, &completed);
 }
 
-static void cancel(struct world *world) {
+static void cancel_with(struct world *world, enum payment_status payment) {
     struct order_cancelled cancelled = {.reason = CANCEL_REASON_CUSTOMER};
-    fill_order_head(world, &cancelled, ORDER_STATUS_CANCELLED, RESERVATION_STATUS_RELEASED,
-                    PAYMENT_STATUS_VOIDED, SHIPMENT_STATUS_CANCELLED);
+    fill_order_head(world, &cancelled, ORDER_STATUS_CANCELLED, RESERVATION_STATUS_RELEASED, payment,
+                    SHIPMENT_STATUS_CANCELLED);
     fold(world, verify_fold_order, RECORD_ORDER_CANCELLED, &cancelled);
+}
+
+static void cancel(struct world *world) {
+    cancel_with(world, PAYMENT_STATUS_VOIDED);
 }
 
 static void fill_stock_head(struct world *world, void *body) {
@@ -335,6 +339,15 @@ static void money_held_for_a_cancelled_order_is_found(void **state) {
     assert_found(world, CHECK_PAYMENTS);
 }
 
+static void an_order_whose_money_is_being_let_go_is_not_at_its_end(void **state) {
+    struct world *world = *state;
+    place(world);
+    cancel_with(world, PAYMENT_STATUS_VOID_REQUESTED);
+    pay(world, RECORD_PAYMENT_AUTHORIZED, 300);
+    assert_found(world, CHECK_COUNT);
+    assert_int_equal(world->verify.in_flight, 1);
+}
+
 static void a_parcel_of_a_cancelled_order_is_found(void **state) {
     struct world *world = *state;
     place(world);
@@ -380,6 +393,7 @@ int main(void) {
         CASE(money_captured_for_a_cancelled_order_is_found),
         CASE(another_amount_than_the_total_is_found),
         CASE(money_held_for_a_cancelled_order_is_found),
+        CASE(an_order_whose_money_is_being_let_go_is_not_at_its_end),
         CASE(a_parcel_of_a_cancelled_order_is_found),
         CASE(stock_for_an_order_that_nobody_placed_is_found),
         CASE(orders_under_way_are_not_judged_while_the_system_works),

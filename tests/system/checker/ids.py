@@ -4,7 +4,6 @@
 import ctypes
 import ctypes.util
 import hashlib
-import uuid
 
 
 class Hash128(ctypes.Structure):
@@ -20,12 +19,13 @@ def as_uuid(value):
     value = bytearray(value)
     value[6] = value[6] & 0x0F | 0x80
     value[8] = value[8] & 0x3F | 0x80
-    return str(uuid.UUID(bytes=bytes(value)))
+    digits = value.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def derived(cause, index):
     """The id of what a cause makes as its index-th."""
-    data = uuid.UUID(cause).bytes + (index & (1 << 64) - 1).to_bytes(8, "little")
+    data = bytes.fromhex(cause.replace("-", "")) + (index & (1 << 64) - 1).to_bytes(8, "little")
     found = xxhash.XXH3_128bits(data, len(data))
     return as_uuid(found.high.to_bytes(8, "big") + found.low.to_bytes(8, "big"))
 

@@ -26,6 +26,8 @@ METADATA = re.compile(r"v1 at=(\d+) seq=(\d+) events=(\d+) new=(\d+) by=([0-9a-f
 class Command:
     """All that the clients know of one key."""
 
+    __slots__ = ("kind", "key", "aggregate", "key_id", "asked", "answers", "command_ids")
+
     def __init__(self, entry):
         self.kind = entry["kind"]
         self.key = entry["key"]
@@ -43,8 +45,8 @@ def read_history(path):
         for line in lines:
             entry = json.loads(line)
             if entry["what"] == "invoke":
-                command = Command(entry)
-                command = commands.setdefault(command.key_id, command)
+                name = entry["kind"], entry["aggregate"], entry["key"]
+                command = commands.get(name) or commands.setdefault(name, Command(entry))
                 command.asked += 1
                 pending[entry["id"]] = command
                 continue
@@ -54,7 +56,7 @@ def read_history(path):
                 command.command_ids.add(entry["command_id"])
     for command in pending.values():
         command.answers["unknown"] += 1
-    return commands
+    return {command.key_id: command for command in commands.values()}
 
 
 def outcomes_by_key(fold):
@@ -213,17 +215,22 @@ def orders_ask_for_what_they_need(fold):
     return wrong
 
 
-def causes_are_committed(fold, aborted):
+def about_no_order(log):
+    return {topic: [r for r in records if r.type and not r.body.get("order_id")]
+            for topic, records in log.items()}
+
+
+def causes_are_committed(log, aborted):
     """I5: nothing stands on a record that was aborted and never came again."""
     known, lost = set(), set()
-    for records, into in ((fold.log, known), (aborted, lost)):
+    for records, into in ((log, known), (aborted, lost)):
         for topic in records:
             for r in records[topic]:
                 if r.type:
                     into.update(r.body[f] for f in ("event_id", "message_id", "command_id")
                                 if f in r.body)
     wrong = []
-    for topic, records in fold.log.items():
+    for topic, records in log.items():
         for r in records:
             if not r.type or "causation_id" not in r.body or r.body["causation_id"] in known:
                 continue
