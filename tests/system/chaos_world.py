@@ -54,13 +54,14 @@ class ChaosRole(Role):
         self.lock = threading.RLock()
         self.wanted = False
         self.extra = {}  # environment for the next start
+        self.under = ()  # a program that starts it, and its arguments: it keeps the process id
         self.restart_at = 0
 
     def start(self):
         with self.lock, open(self.log, "ab") as log:
             self.wanted = True
             self.process = subprocess.Popen(
-                [self.world.program, *self.arguments, *self.metrics()],
+                [*self.under, self.world.program, *self.arguments, *self.metrics()],
                 env={**self.world.env, **self.extra}, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log)
 
