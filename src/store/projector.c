@@ -114,13 +114,30 @@ static bool load_positions(struct projector *projector, struct error *err) {
     return ok;
 }
 
+// What the input cannot go on after: the process ends, and whoever watches it starts it again.
+static void give_up(const struct error *err) {
+    switch (err->code) {
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+        service_fail(EXIT_OFFSETS_DISAGREE, err);
+        break;
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+        service_fail(EXIT_FENCED, err);
+        break;
+    default:
+        service_fail(EXIT_INTERNAL, err);
+    }
+}
+
 // Polling goes on meanwhile: it keeps the membership alive and brings new assignments.
 static void try_to_resume(struct projector *projector) {
     struct projector_input *input = &projector->input;
     struct error err;
     size_t none;
-    if (!projector_input_poll(input, BACKOFF_FIRST_MS, &none, &err) ||
-        clock_monotonic_ms() < projector->resume_at_ms || input->partitions_count == 0)
+    if (!projector_input_poll(input, BACKOFF_FIRST_MS, &none, &err)) {
+        give_up(&err);
+        return;
+    }
+    if (clock_monotonic_ms() < projector->resume_at_ms || input->partitions_count == 0)
         return;
     if (!load_positions(projector, &err) ||
         !projector_input_resume(input, projection_set_count(projector->set), &err)) {
@@ -147,8 +164,7 @@ static void read_and_apply(struct projector *projector) {
     size_t count;
     let_gather(projector);
     if (!projector_input_poll(&projector->input, POLL_MS, &count, &err)) {
-        act_on(projector, &err);
-        service_fail(EXIT_OFFSETS_DISAGREE, &err);
+        give_up(&err);
         return;
     }
     if (count == 0)

@@ -227,6 +227,12 @@ static bool take_message(struct projector_input *input, rd_kafka_message_t *mess
                   "rows in projection_offsets, and start again",
                   input->topic, message->partition, rd_kafka_message_errstr(message));
         break;
+    case RD_KAFKA_RESP_ERR__FATAL: {
+        char reason[256];
+        rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(input->consumer, reason, sizeof(reason));
+        error_set(err, DISP_FATAL, fatal, "%s", reason);
+        break;
+    }
     default:
         LOG(WARN, "Kafka consumer reports an error, it goes on trying",
             F_STR("topic", input->topic), F_STR("detail", rd_kafka_message_errstr(message)));
