@@ -13,7 +13,12 @@
 
 #include "service/log.h"
 
-enum { FOREIGN_MAX = 1024, LOOKUPS_PER_SECOND = 20, RETRY_AFTER_MS = 10 * 1000 };
+enum {
+    FOREIGN_MAX = 1024,
+    LOOKUPS_PER_SECOND = 20,
+    RETRY_AFTER_MS = 10 * 1000,
+    KEPT_BYTES_MAX = 64 << 10, // of a schema that cannot be read: a registry answers with megabytes
+};
 
 struct entry {
     bool is_used;
@@ -192,8 +197,13 @@ static bool keep(struct foreign *foreign, int32_t id, char *text_take, foreign_a
                error_set(err, DISP_POISON, 0, "schema id %d is one too many versions", id);
     }
     struct entry *entry = entry_take(foreign, id);
-    entry->text = text_take;
     entry->err = why;
+    if (strlen(text_take) <= KEPT_BYTES_MAX) {
+        entry->text = text_take;
+    } else {
+        free(text_take);
+        entry->retry_after_ms = foreign->clock->monotonic_ms(foreign->clock) + RETRY_AFTER_MS;
+    }
     if (err)
         *err = why;
     return false;

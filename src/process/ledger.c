@@ -149,6 +149,11 @@ static bool catch_up(struct ledger *ledger, struct error *err) {
         if (!chunk_take(ledger, (size_t)len, &used, err))
             return false;
         ledger->read_to += (off_t)used;
+        if (used == 0 && len == READ_BYTES)
+            return error_set(err, DISP_FATAL, 0,
+                             "ledger %s: no line ends within %d bytes of byte %lld; restore or "
+                             "remove the file",
+                             ledger->path, READ_BYTES, (long long)ledger->read_to);
         if (used == 0) {
             if (ftruncate(ledger->fd, ledger->read_to) != 0)
                 return failed(err, "cannot cut a torn line off", ledger->path);

@@ -168,6 +168,27 @@ static void a_damaged_ledger_is_refused_with_the_line(void **state) {
     assert_non_null(strstr(err.msg, path));
 }
 
+static void a_line_without_end_is_refused_and_nothing_behind_it_cut(void **state) {
+    (void)state;
+    struct ledger *ledger = open_ledger(path);
+    put(ledger, 1);
+    ledger = ledger_free(ledger);
+    enum { LONG = (1 << 20) + 1 };
+    char *line = malloc(LONG + 2);
+    memset(line, 'x', LONG);
+    memcpy(line + LONG, "\n", 2);
+    write_raw(line);
+    free(line);
+    struct stat before, after;
+    assert_int_equal(stat(path, &before), 0);
+    struct error err;
+    assert_null(ledger_open(path, &words, &err));
+    assert_non_null(strstr(err.msg, "no line ends"));
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(after.st_size, before.st_size);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void a_ledger_that_cannot_be_made_is_an_error(void **state) {
     (void)state;
     struct error err;
@@ -308,6 +329,7 @@ int main(void) {
         TOLD(an_abandoned_turn_never_happened),
         TOLD(a_torn_last_line_is_cut_off),
         TOLD(a_damaged_ledger_is_refused_with_the_line),
+        TOLD(a_line_without_end_is_refused_and_nothing_behind_it_cut),
         TOLD(a_ledger_that_cannot_be_made_is_an_error),
         TOLD(processes_appending_at_once_lose_and_tear_nothing),
         TOLD(what_was_committed_before_a_kill_is_there),
