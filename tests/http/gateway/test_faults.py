@@ -137,7 +137,7 @@ class Faults(unittest.TestCase):
         self.assertEqual(gateway.place(order()).status, 202)
         wait_until("all of them are over", lambda: len(self.written_keys()) % 50 == 1)
         gateway.process.terminate()
-        self.assertEqual(gateway.process.wait(20), 0)
+        self.assertEqual(gateway.process.wait(20), 0, gateway.log_path.read_text()[-4000:])
 
     def test_sigterm_answers_what_was_asked_and_ends_with_0(self):
         gateway = self.gateway("--gateway.backlog.ms.max=1h", "--gateway.request.timeout.ms=4s")
@@ -159,7 +159,7 @@ class Faults(unittest.TestCase):
         self.assertEqual(len(answers), 8)
         acknowledged = sum(reply.status == 202 for reply in answers)
         self.assertGreater(acknowledged, 0)
-        self.assertEqual(gateway.process.wait(20), 0)
+        self.assertEqual(gateway.process.wait(20), 0, gateway.log_path.read_text()[-4000:])
         self.assertGreaterEqual(sum(k in keys for k in set(self.written_keys())), acknowledged)
 
     def test_a_second_sigterm_ends_it_at_once(self):
