@@ -167,6 +167,8 @@ class BadInput(unittest.TestCase):
     def test_without_the_right_key_nothing_is_open(self):
         other = self.servers.orderlog("keys", "create", "--scopes=read").split()
         reader = next(word for word in other if word.startswith("ol_"))
+        wait_until("the key is known",
+                   lambda: self.gateway.call("GET", "/metrics", token=reader).status == 200)
         calls = [("POST", ORDERS, order()), ("POST", "/v1/orders:batch", "{}\n"),
                  ("POST", ORDER + "/cancel", None), ("POST", ORDER + "/dispatch", None),
                  ("POST", ORDER + "/deliver", None), ("PUT", "/v1/products/A", {}),
