@@ -38,7 +38,7 @@
         "Commit after this many messages at the latest")                                           \
     MS(commit_interval_ms, "commit.interval.ms", 25, 1, 5000, ROLES_PROCESS,                       \
        "Commit after this time at the latest")                                                     \
-    MS(commit_linger_ms, "commit.linger.ms", 5, 0, 1000, ROLES_PROCESS,                            \
+    MS(commit_linger_ms, "commit.linger.ms", 10, 0, 1000, ROLES_PROCESS,                            \
        "Let messages gather for this time after a commit; the first after a rest is not kept")     \
     INT(parked_letters_max, "parked.letters.max", 10000, 1, 10000000, ROLES_PROCESS,               \
         "A partition with so many inputs parked takes no more input")                              \
@@ -100,7 +100,7 @@
        "With carrier.mode=auto: from booked to the request to dispatch")                           \
     MS(carrier_deliver_after_ms, "carrier.deliver.after.ms", 300, 0, 604800000, ROLE_SHIPPING,     \
        "With carrier.mode=auto: from dispatched to delivered")                                     \
-    INT(projector_batch_records_max, "projector.batch.records.max", 10000, 1, 100000, ROLE_PROJECT, \
+    INT(projector_batch_records_max, "projector.batch.records.max", 20000, 1, 100000, ROLE_PROJECT, \
         "Records applied in one database transaction at most")                                     \
     MS(projector_batch_interval_ms, "projector.batch.interval.ms", 50, 0, 1000, ROLE_PROJECT,      \
        "While records keep coming, transactions begin this far apart at least")                    \

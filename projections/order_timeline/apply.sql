@@ -39,6 +39,7 @@ FROM (
         (SELECT max(p.last_offset) FROM order_timeline_parts p WHERE p.order_id = part.order_id)
             AS stored_offset
     FROM part
+    OFFSET 0 -- looked up once, not wherever it is named
 ) AS known
 WHERE stored_offset IS NULL OR stored_offset < last_offset
 ORDER BY order_id

@@ -78,10 +78,19 @@ SET
 FROM fold f
 WHERE o.order_id = f.order_id AND o.version < f.version
 ;
-INSERT INTO order_lines (order_id, line_no, sku, quantity, unit_price_minor, price_version)
-SELECT p.order_id, l.line_no, l.sku, l.quantity, l.unit_price_minor, l.price_version
-FROM order_placed_lines l
-JOIN order_placed p USING (event_id)
-ORDER BY p.order_id, l.line_no
+INSERT INTO order_line_sets
+SELECT p.order_id, l.lines
+FROM order_placed p
+JOIN (
+    SELECT
+        event_id,
+        array_agg(
+            ROW(line_no, sku, quantity, unit_price_minor, price_version)::order_line
+            ORDER BY line_no
+        ) AS lines
+    FROM order_placed_lines
+    GROUP BY event_id
+) AS l USING (event_id)
+ORDER BY p.order_id
 ON CONFLICT DO NOTHING
 ;

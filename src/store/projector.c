@@ -33,6 +33,7 @@ enum {
     TOPIC_ID_TIMEOUT_MS = 5000,
     HOUSEKEEPING_MS = 1000,
     PURGE_MS = 60000,
+    GATHER_MS_MAX = 400,
     METRIC_SERIES_MAX = 8,
 };
 
@@ -46,7 +47,7 @@ struct projector {
     struct db *db;
     struct projector_input input;
     struct projector_batch batch;
-    int64_t batch_at_ms; // when the last one began
+    int64_t gather_until_ms; // before the next one begins
     uint64_t dice;
     int failures; // in a row
     int64_t resume_at_ms;
@@ -150,13 +151,28 @@ static void try_to_resume(struct projector *projector) {
         F_INT("partitions", input->partitions_count));
 }
 
-// A transaction costs about as much as twenty rows. The first record after a rest is applied at
-// once; while they keep coming, some are left to gather.
+// A transaction costs about as much as twenty rows, and an order's events that meet in one batch
+// cost as much as one of them. The first record after a rest is applied at once; while they keep
+// coming, some are left to gather. A database that takes longer for a batch than they may gather is
+// busy: it is given fewer and larger ones, but none while as many wait as a batch can take.
 static void let_gather(const struct projector *projector) {
-    int64_t rest_ms = projector->batch_at_ms +
-                      projector->options.config->projector_batch_interval_ms - clock_monotonic_ms();
+    int64_t rest_ms = projector->gather_until_ms - clock_monotonic_ms();
     if (rest_ms > 0)
         (void)poll(NULL, 0, (int)rest_ms);
+}
+
+static void plan_gathering(struct projector *projector, int64_t begin_ms, size_t count) {
+    const struct config *config = projector->options.config;
+    const int64_t interval_ms = config->projector_batch_interval_ms;
+    int64_t end_ms = clock_monotonic_ms();
+    int64_t more_ms = (end_ms - begin_ms) / 2;
+    if (more_ms > GATHER_MS_MAX)
+        more_ms = GATHER_MS_MAX;
+    bool busy = end_ms - begin_ms > interval_ms;
+    bool full = count >= (size_t)config->projector_batch_records_max;
+    projector->gather_until_ms = busy ? end_ms + more_ms : begin_ms + interval_ms;
+    if (full)
+        projector->gather_until_ms = 0;
 }
 
 static void read_and_apply(struct projector *projector) {
@@ -170,9 +186,9 @@ static void read_and_apply(struct projector *projector) {
     if (count == 0)
         return;
     int64_t begin_us = clock_monotonic_us();
-    projector->batch_at_ms = clock_monotonic_ms();
     bool ok = projector_batch_apply(&projector->batch, &projector->input, count, &err);
     projector_input_release(&projector->input, count);
+    plan_gathering(projector, begin_us / 1000, count);
     if (!ok) {
         act_on(projector, &err);
         return;

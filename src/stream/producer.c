@@ -20,6 +20,7 @@ enum {
     INIT_TIMEOUT_MS = 30000,
     INIT_STEP_MS_MIN = 10,
     INIT_STEP_MS_MAX = 500,
+    SEND_NOW_MS = 1,
     CALL_RETRIES_MAX = 5,
     QUEUE_FULL_WAIT_MS = 10000,
 };
@@ -62,7 +63,9 @@ static bool open_client(struct producer *producer, struct error *err) {
         // Must not pass transaction.timeout.ms: librdkafka refuses that.
         {"message.timeout.ms", timeout},
         {"message.max.bytes", "4194304"},
-        {"linger.ms", "1"},
+        // What is handled while a transaction gathers goes out together: every request costs the
+        // broker as much as dozens of records. producer_commit() sends what is still held.
+        {"linger.ms", "25"},
         {"queue.buffering.max.messages", "1000000"},
         {NULL, NULL}};
     if (!kafka_conf_set(conf, own, err)) {
@@ -263,6 +266,9 @@ enum commit_outcome producer_commit(struct producer *producer,
     assert(offsets->cnt > 0 && "a transaction without offsets fences nobody");
     const struct producer_settings *settings = &producer->settings;
     int timeout_ms = (int)settings->config->transaction_timeout_ms;
+    // Lets go of what lingers, so that it travels while the offsets do; what is not delivered by
+    // then is waited for by the commit.
+    (void)rd_kafka_flush(producer->client, SEND_NOW_MS);
     for (int step = 0; step < 2; step++) {
         const char *name = step ? "commit_transaction" : "send_offsets_to_transaction";
         if (step == 0) {

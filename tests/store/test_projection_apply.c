@@ -55,7 +55,7 @@ static bool apply(struct db *db, struct projection_set *set, size_t from, size_t
 }
 
 static void clear(struct db *db) {
-    fixture_exec(db, "TRUNCATE orders, order_lines, order_timeline_parts, order_commands, "
+    fixture_exec(db, "TRUNCATE orders, order_line_sets, order_timeline_parts, order_commands, "
                      "projection_offsets, projection_skipped");
 }
 

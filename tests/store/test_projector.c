@@ -159,7 +159,7 @@ static void a_projector_whose_offsets_were_moved_steps_aside(void **state) {
     struct projector *projector = start(NULL, 0);
     assert_orders(db, 90);
     // Somebody else goes back to the beginning and has only just begun: what we believe is stale.
-    fixture_exec(db, "TRUNCATE orders, order_lines, order_timeline_parts, order_commands;"
+    fixture_exec(db, "TRUNCATE orders, order_line_sets, order_timeline_parts, order_commands;"
                      "UPDATE projection_offsets SET next_offset = 0");
     write_orders(90, 120);
     assert_orders(db, 120);

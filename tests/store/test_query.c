@@ -96,7 +96,7 @@ static int begin(void **state) {
     (void)state;
     static struct order_placed placed[ORDERS];
     static struct projection_record records[ORDERS];
-    fixture_exec(db, "TRUNCATE orders, order_lines, order_timeline_parts, order_commands, "
+    fixture_exec(db, "TRUNCATE orders, order_line_sets, order_timeline_parts, order_commands, "
                      "stock_commands, inventory, projection_offsets");
     for (uint64_t n = 0; n < ORDERS; n++) {
         placed[n] = fixture_placed(n);

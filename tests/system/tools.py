@@ -135,8 +135,10 @@ def verify_finds_what_was_tampered_with(world):
             ("a changed order", "UPDATE orders SET total_minor = total_minor + 1 WHERE reference = 'T-1'",
              "UPDATE orders SET total_minor = total_minor - 1 WHERE reference = 'T-1'",
              "orders in PostgreSQL"),
-            ("a changed line", "UPDATE order_lines SET quantity = quantity + 1 WHERE sku = 'AB 1'",
-             "UPDATE order_lines SET quantity = quantity - 1 WHERE sku = 'AB 1'",
+            ("a changed line", "UPDATE order_line_sets SET lines[1].quantity = "
+             "(lines[1]).quantity + 1 WHERE (lines[1]).sku = 'AB 1'",
+             "UPDATE order_line_sets SET lines[1].quantity = "
+             "(lines[1]).quantity - 1 WHERE (lines[1]).sku = 'AB 1'",
              "order_lines in PostgreSQL"),
             ("a changed SKU", "UPDATE inventory SET on_hand = 99 WHERE sku = 'bee'",
              "UPDATE inventory SET on_hand = 3 WHERE sku = 'bee'", "inventory in PostgreSQL"),
