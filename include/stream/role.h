@@ -54,7 +54,7 @@ struct role {
 
     // One event of the domain's own events topic, at take-over. False: the event does not follow
     // from what was folded before; it is named in the log and skipped.
-    bool (*fold)(void *context, void *state, enum record_id type, const void *body,
+    bool (*fold)(void *context, void *state, enum record_id type, const void *body, int64_t offset,
                  struct error *err);
 
     // Snapshots (stream/snapshot.h), where restore is set. At take-over, every row of the partition
@@ -78,6 +78,10 @@ struct role {
     // it, nor changed), every other disposition ends the transaction.
     bool (*handle)(void *context, void *state, const struct stream_input *input,
                    struct output *output, struct error *err);
+
+    // Where the events lie that the transaction has written to the state's partition, in the order
+    // in which they were: told before its commit, if there are any. May be NULL.
+    void (*located)(void *context, void *state, const int64_t *offsets, size_t count);
 
     // The state is final / goes back to what it was at the last commit. May be NULL.
     void (*commit)(void *context, void *state);

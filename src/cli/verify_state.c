@@ -50,9 +50,10 @@ static bool take_row(struct states *states, const struct log_record *record) {
 static void fold(struct states *states, int64_t offset, const struct message *message) {
     struct error err;
     const struct role *role = states->role;
-    (void)role->fold(role->context, states->folded, message->type, message->body, &err);
+    (void)role->fold(role->context, states->folded, message->type, message->body, offset, &err);
     if (offset >= states->events_offset)
-        (void)role->fold(role->context, states->restored, message->type, message->body, &err);
+        (void)role->fold(role->context, states->restored, message->type, message->body, offset,
+                         &err);
     if (offset % COMMIT_EVERY != 0)
         return;
     role->commit(role->context, states->folded);
