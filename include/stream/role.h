@@ -58,9 +58,11 @@ struct role {
                  struct error *err);
 
     // Snapshots (stream/snapshot.h), where restore is set. At take-over, every row of the partition
-    // is handed to restore, in the log's order; then restored is called, and events after the
-    // position are folded. usable false: the rows are not to be trusted; the state is as new, but
-    // it is known that those rows are stored, so that the next pass replaces or removes them.
+    // is handed to restore, in the log's order (false: DISP_POISON when it is none of ours, and is
+    // left out; DISP_ABORT when it is of an older format, and none of them can be used); then
+    // restored is called, and events after the position are folded. usable false: the rows are not
+    // to be trusted; the state is as new, but it is known that those rows are stored, so that the
+    // next pass replaces or removes them.
     bool (*restore)(void *context, void *state, const struct snapshot_row *row, struct error *err);
     void (*restored)(void *context, void *state, bool usable);
     // How many rows have changed since they were last written, at most.
