@@ -113,7 +113,8 @@
         "Port to listen on; 0 takes a free one and logs it")                                       \
     INT(gateway_threads, "gateway.threads", 1, 1, 64, ROLE_GATEWAY, "Threads that serve HTTP")     \
     MS(gateway_backlog_ms_max, "gateway.backlog.ms.max", 2000, 100, 3600000, ROLE_GATEWAY,         \
-       "Above this lag of the order processors batches wait and new orders are put off with 503")  \
+       "Above this lag of order or inventory processors batches wait, and new orders or what "     \
+       "concerns stock are put off with 503")                                                      \
     MS(gateway_catalogue_age_ms_max, "gateway.catalogue.age.ms.max", 10000, 1000, 3600000,         \
        ROLE_GATEWAY, "With a catalogue older than this no orders are taken")                       \
     MS(gateway_request_timeout_ms, "gateway.request.timeout.ms", 5000, 100, 120000, ROLE_GATEWAY,  \

@@ -75,10 +75,11 @@ void gateway_explain(enum writer_outcome outcome, struct problem *problem) {
     (void)problem_set(problem, PROBLEM_NOT_WRITTEN, "the brokers could not be reached in time");
 }
 
-void gateway_explain_backlog(const struct gateway *gateway, struct problem *problem) {
-    int64_t lag_s = (backlog_lag_ms(gateway->backlog) + 999) / 1000;
+void gateway_explain_backlog(const struct backlog *backlog, struct problem *problem) {
+    int64_t lag_s = (backlog_lag_ms(backlog) + 999) / 1000;
     problem->retry_after_s = (int)(lag_s < RETRY_AFTER_S_MAX ? lag_s : RETRY_AFTER_S_MAX);
-    (void)problem_set(problem, PROBLEM_BACKLOG, "orders wait for %" PRId64 " s already", lag_s);
+    (void)problem_set(problem, PROBLEM_BACKLOG, "what is in %s waits for %" PRId64 " s already",
+                      backlog_inbox(backlog), lag_s);
 }
 
 // --- routes ------------------------------------------------------------------------------------
@@ -234,13 +235,22 @@ static void writer_stop(void *state) {
     command_writer_stop(((struct gateway *)state)->writer);
 }
 
-static bool backlog_part_start(void *state, struct error *err) {
+static bool orders_start(void *state, struct error *err) {
     struct gateway *gateway = state;
-    return checked(backlog_start(gateway->config, &gateway->backlog, err), err);
+    return checked(backlog_start(gateway->config, DOMAIN_ORDER, &gateway->orders, err), err);
 }
 
-static void backlog_part_stop(void *state) {
-    backlog_stop(((struct gateway *)state)->backlog);
+static void orders_stop(void *state) {
+    backlog_stop(((struct gateway *)state)->orders);
+}
+
+static bool stock_start(void *state, struct error *err) {
+    struct gateway *gateway = state;
+    return checked(backlog_start(gateway->config, DOMAIN_INVENTORY, &gateway->stock, err), err);
+}
+
+static void stock_stop(void *state) {
+    backlog_stop(((struct gateway *)state)->stock);
 }
 
 static bool server_start(void *state, struct error *err) {
@@ -280,7 +290,8 @@ int gateway_run(const struct config *config) {
         {"API keys", keys_start, keys_stop},
         {"catalogue", catalogue_part_start, catalogue_part_stop},
         {"writer", writer_start, writer_stop},
-        {"backlog", backlog_part_start, backlog_part_stop},
+        {"backlog of orders", orders_start, orders_stop},
+        {"backlog of stock", stock_start, stock_stop},
         {"server", server_start, server_stop},
         {0},
     };
