@@ -21,7 +21,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { CONNECT_MS = 15000, PERIOD_MS = 250, ASK_TIMEOUT_MS = 1000, MARKERS_MAX = 32 };
+enum { CONNECT_MS = 10000, PERIOD_MS = 250, ASK_TIMEOUT_MS = 1000, MARKERS_MAX = 32 };
 
 struct backlog {
     enum domain domain;

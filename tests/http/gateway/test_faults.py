@@ -96,6 +96,28 @@ class Faults(unittest.TestCase):
         wait_until("the catalogue is fresh again",
                    lambda: gateway.place(by_catalogue).problem == "unknown-sku", 60)
 
+    def test_started_without_brokers_it_says_503_until_they_are_back(self):
+        self.servers.pause_broker()
+        gateway = Gateway(self.servers, "--gateway.backlog.ms.max=1h", ready=False, listening=True)
+        self.addCleanup(gateway.__exit__)
+        key = fresh("early")
+        reply = gateway.place(order(), key)
+        self.assertEqual((reply.status, reply.problem), (503, "unavailable"))
+        self.assertIsNotNone(reply.headers["Retry-After"])
+        self.assertEqual(gateway.call("GET", "/livez", token=None).status, 200)
+        self.assertEqual(gateway.call("GET", "/readyz", token=None).status, 503)
+        self.servers.resume_broker()
+        wait_until("orders are taken", lambda: gateway.place(order(), key).status == 202, 60)
+        self.assertEqual(gateway.call("GET", "/readyz", token=None).status, 200)
+        self.assertEqual(self.written_keys().count(key), 1)
+
+    def test_stopped_while_it_waits_for_brokers_it_ends_with_0(self):
+        self.servers.pause_broker()
+        gateway = Gateway(self.servers, ready=False, listening=True)
+        self.addCleanup(gateway.__exit__)
+        gateway.process.terminate()
+        self.assertEqual(gateway.process.wait(60), 0, gateway.log_path.read_text()[-4000:])
+
     def test_behind_a_backlog_orders_are_put_off_batches_wait_and_cancels_pass(self):
         self.commit_everything()
         gateway = self.gateway("--gateway.backlog.ms.max=500")
