@@ -41,7 +41,7 @@
     MS(commit_linger_ms, "commit.linger.ms", 5, 0, 1000, ROLES_PROCESS,                            \
        "Let messages gather for this time after a commit; the first after a rest is not kept")     \
     INT(parked_letters_max, "parked.letters.max", 10000, 1, 10000000, ROLES_PROCESS,               \
-        "A partition with so many inputs parked takes no more input")                              \
+        "A partition with so many inputs parked takes no more until some are retried or dropped")  \
     BYTES(parked_bytes_max, "parked.bytes.max", 67108864, 1048576, 17179869184, ROLES_PROCESS,     \
           "The same for the memory of what is parked, per partition")                              \
     MS(snapshot_interval_ms, "snapshot.interval.ms", 10000, 0, 3600000,                            \
