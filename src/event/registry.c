@@ -16,6 +16,7 @@ enum { ANSWER_BYTES_MAX = 4 << 20, ANSWER_SHOWN_MAX = 200 };
 struct registry {
     char *url;
     char *url_shown; // without credentials
+    long timeout_ms;
     CURL *curl;
     struct curl_slist *headers;
     char curl_error[CURL_ERROR_SIZE];
@@ -76,6 +77,7 @@ struct registry *registry_new(const char *url, long timeout_ms, struct error *er
     struct registry *registry = calloc(1, sizeof(*registry));
     if (!registry)
         goto failed;
+    registry->timeout_ms = timeout_ms;
     registry->url = strdup(url);
     registry->url_shown = without_credentials(url);
     registry->curl = curl_easy_init();
@@ -99,6 +101,10 @@ struct registry *registry_new(const char *url, long timeout_ms, struct error *er
 failed:
     error_set(err, DISP_FATAL, 0, "cannot set up the client of the schema registry");
     return registry_free(registry);
+}
+
+struct registry *registry_again(const struct registry *registry, struct error *err) {
+    return registry_new(registry->url, registry->timeout_ms, err);
 }
 
 struct registry *registry_free(struct registry *registry) {
