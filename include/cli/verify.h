@@ -44,6 +44,7 @@
     VERIFY(INVENTORY_ROWS, "I9", "inventory in PostgreSQL equals the fold", "rows")                \
     VERIFY(STATE_ROWS, "I11", "snapshots and later events equal all events", "rows")               \
     VERIFY(AMOUNTS, "I13", "an order's amounts add up", "orders")                                  \
+    VERIFY(FOLDED, "I13", "closing events carry the order that closed", "orders")                  \
     VERIFY(PAYMENTS, "I13", "payments match their orders' state and total", "orders")              \
     VERIFY(ORDER_STOCK, "I13", "SKUs hold for each order what its state says", "order items")      \
     VERIFY(STOCK_BALANCE, "I13", "received + adjusted = on hand + sold", "SKUs")                   \
@@ -238,6 +239,10 @@ verify_fold verify_fold_stock;
 verify_fold verify_fold_payment;
 verify_fold verify_fold_shipment;
 
+// The order that an event carries if it closes it, against the fold of all events before.
+void verify_folded(struct verify *verify, const struct verify_order *order,
+                   const struct message *message, int64_t offset);
+
 // The snapshots in D.state, with the events after them.
 bool verify_state(struct verify *verify, struct error *err);
 
@@ -260,6 +265,7 @@ const int64_t *verify_model_offsets(const struct verify_model *model, const char
 // VERIFY_NULL: null.
 uint64_t verify_line_digest(int64_t line_no, uint64_t sku, int64_t quantity,
                             int64_t unit_price_minor, int64_t price_version);
+uint64_t verify_lines_digest(const struct order_line *lines, uint32_t count);
 
 // The digest of one timeline row, as verify_model.c computes it from PostgreSQL's.
 uint64_t verify_timeline_digest(const struct message *message, const struct log_record *record);

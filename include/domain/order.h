@@ -49,6 +49,10 @@ const struct id *order_event_key(enum record_id type, const void *event);
 // Folds one event into what is remembered of order_event_key(); nothing where that is NULL.
 void order_remember(struct remembered_command *remembered, enum record_id type, const void *event);
 
+// The whole order, which the event that closes it carries; NULL: this one does not close it, or is
+// older than that.
+const struct folded_order *order_event_folded(enum record_id type, const void *event);
+
 // Decides one message of orders.inbox (PlaceOrder, CancelOrder, DispatchOrder, DeliverOrder,
 // StockAnswered, PaymentAnswered, ShipmentAnswered). *order may be NULL (unknown order id). Events
 // are folded into *order as they are emitted; a new order's block is made in the decision's arena
@@ -72,6 +76,7 @@ struct order_closed {
     struct id order_id;
     struct id place_command_id; // made of its content: tells a repetition from a reused key
     uint64_t shop_print;        // a hash of the shop
+    int64_t closing_offset;     // of the event that closed it, which carries the whole order
     uint32_t version;
     uint32_t life : 4; // these as in struct order
     uint32_t reservation : 4;
@@ -80,9 +85,9 @@ struct order_closed {
     uint32_t cases : 8;
     uint32_t unused : 8;
 };
-_Static_assert(sizeof(struct order_closed) == 48, "one of these for every order there ever was");
+_Static_assert(sizeof(struct order_closed) == 56, "one of these for every order there ever was");
 
-void order_close(const struct order *order, struct order_closed *ret);
+void order_close(const struct order *order, int64_t closing_offset, struct order_closed *ret);
 
 // The closed order as a state that answers every input, in a block of ORDER_RECALLED_SIZE bytes,
 // 16-byte aligned. What it becomes is closed again.

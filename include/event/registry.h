@@ -20,6 +20,9 @@ struct registry;
 struct registry *registry_new(const char *url, long timeout_ms, struct error *err);
 struct registry *registry_free(struct registry *registry);
 
+// Another client of the same registry, for another thread.
+struct registry *registry_again(const struct registry *registry, struct error *err);
+
 // The address for messages, without credentials.
 const char *registry_url(const struct registry *registry);
 

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How far the order processors are behind, in time: the age of the oldest record of orders.inbox
-// that they have not committed, seen from the gateway a few times a second. Above the bound new
-// orders are put off and batches wait; whoever waits is woken when it has gone down, or when the
-// service stops.
+// How far the processors of one domain are behind, in time: the age of the oldest record of their
+// inbox that they have not committed, seen from the gateway a few times a second. Above the bound
+// what would add to it is put off and batches wait; whoever waits is woken when it has gone down,
+// or when the service stops.
 #ifndef ORDERLOG_HTTP_BACKLOG_H
 #define ORDERLOG_HTTP_BACKLOG_H
 
 #include "service/config.h"
 #include "service/error.h"
+#include "stream/topics.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,10 +25,12 @@ struct backlog_waiter {
     void *state;
 };
 
-bool backlog_start(const struct config *config, struct backlog **ret, struct error *err);
+bool backlog_start(const struct config *config, enum domain domain, struct backlog **ret,
+                   struct error *err);
 void backlog_stop(struct backlog *backlog); // NULL is fine
 
 // Any thread.
+const char *backlog_inbox(const struct backlog *backlog); // the topic
 int64_t backlog_lag_ms(const struct backlog *backlog);
 bool backlog_over(const struct backlog *backlog);
 

@@ -48,7 +48,7 @@
     PROBLEM(MESSAGE_TOO_LARGE, "message-too-large", 422, "The command is too large for the log")   \
     PROBLEM(INTERNAL, "internal", 500, "Something is wrong on our side")                           \
     PROBLEM(NOT_WRITTEN, "not-written", 503, "The command was certainly not written; try again")   \
-    PROBLEM(BACKLOG, "backlog", 503, "Too many orders are waiting; try again later")               \
+    PROBLEM(BACKLOG, "backlog", 503, "Too many commands are waiting; try again later")             \
     PROBLEM(CATALOGUE_STALE, "catalogue-stale", 503, "Prices are not known to be current")         \
     PROBLEM(UNAVAILABLE, "unavailable", 503, "The service cannot answer now; try again")           \
     PROBLEM(OUTCOME_UNKNOWN, "outcome-unknown", 504,                                               \

@@ -5,8 +5,8 @@
 //
 // What holds for every request before a handler sees it: no smuggling shapes (duplicate
 // Content-Length or Host, Content-Length with Transfer-Encoding, other codings: 400 and close),
-// route found (404, 405), caller known and allowed (401, 403), body within its limit (413), all of
-// it arrived within http.read.timeout.ms (otherwise the connection is closed).
+// route found (404, 405), server open (503), caller known and allowed (401, 403), body within its
+// limit (413), all of it arrived within http.read.timeout.ms (otherwise the connection is closed).
 //
 // Life of a request: begin → (chunks) → handle → [suspended] → answered → done. A suspended request
 // stays valid until it is answered, even when the client has gone: it must be answered exactly
@@ -50,6 +50,7 @@ struct http_server_options {
     const struct http_routes *routes; // borrowed for the server's life
     struct http_access access;        // check NULL: only routes without scope can be reached
     void *state;                      // handed to handlers
+    bool closed;                      // only routes without scope can be reached until it is opened
     bool measured;                    // METRIC_HTTP_REQUEST by route; one server per process only
 };
 
@@ -58,6 +59,10 @@ struct http_server;
 // Listens and serves when it returns true.
 bool http_server_start(const struct http_server_options *options, struct http_server **ret,
                        struct error *err);
+
+// Opens one that was started closed, once what its handlers stand on has been started. Until then
+// requests are answered 503 with Retry-After.
+void http_server_open(struct http_server *server, struct http_access access);
 
 // Stops listening and taking requests (answers get "Connection: close", new requests 503), waits
 // at most timeout_ms for open requests to be answered. True: none is left.

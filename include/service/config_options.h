@@ -41,7 +41,7 @@
     MS(commit_linger_ms, "commit.linger.ms", 10, 0, 1000, ROLES_PROCESS,                            \
        "Let messages gather for this time after a commit; the first after a rest is not kept")     \
     INT(parked_letters_max, "parked.letters.max", 10000, 1, 10000000, ROLES_PROCESS,               \
-        "A partition with so many inputs parked takes no more input")                              \
+        "A partition with so many inputs parked takes no more until some are retried or dropped")  \
     BYTES(parked_bytes_max, "parked.bytes.max", 67108864, 1048576, 17179869184, ROLES_PROCESS,     \
           "The same for the memory of what is parked, per partition")                              \
     MS(snapshot_interval_ms, "snapshot.interval.ms", 10000, 0, 3600000,                            \
@@ -113,7 +113,8 @@
         "Port to listen on; 0 takes a free one and logs it")                                       \
     INT(gateway_threads, "gateway.threads", 1, 1, 64, ROLE_GATEWAY, "Threads that serve HTTP")     \
     MS(gateway_backlog_ms_max, "gateway.backlog.ms.max", 2000, 100, 3600000, ROLE_GATEWAY,         \
-       "Above this lag of the order processors batches wait and new orders are put off with 503")  \
+       "Above this lag of order or inventory processors batches wait, and new orders or what "     \
+       "concerns stock are put off with 503")                                                      \
     MS(gateway_catalogue_age_ms_max, "gateway.catalogue.age.ms.max", 10000, 1000, 3600000,         \
        ROLE_GATEWAY, "With a catalogue older than this no orders are taken")                       \
     MS(gateway_request_timeout_ms, "gateway.request.timeout.ms", 5000, 100, 120000, ROLE_GATEWAY,  \

@@ -22,8 +22,8 @@
               "From producing a command to the brokers' acknowledgement")                          \
     GAUGE(GATEWAY_PENDING, "orderlog_gateway_pending", NULL, UNLABELLED, 1,                        \
           "Commands waiting for the brokers' acknowledgement")                                     \
-    GAUGE(GATEWAY_BACKLOG_MS, "orderlog_gateway_backlog_milliseconds", NULL, UNLABELLED, 1,        \
-          "Lag of the order processors as the gateway sees it")                                    \
+    GAUGE(GATEWAY_BACKLOG_MS, "orderlog_gateway_backlog_milliseconds", "role", NAMED, 4,           \
+          "Lag of the processors as the gateway sees it")                                          \
     GAUGE(GATEWAY_CATALOGUE_AGE_MS, "orderlog_gateway_catalogue_age_milliseconds", NULL,           \
           UNLABELLED, 1, "Since the catalogue was last known complete")                            \
     GAUGE(GATEWAY_CATALOGUE_PRODUCTS, "orderlog_gateway_catalogue_products", NULL, UNLABELLED, 1,  \

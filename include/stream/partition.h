@@ -17,7 +17,7 @@ struct partition {
     uint32_t generation;   // grows with every restore and rewind: tokens of before are stale
     void *state;           // the role's; NULL while not restored
     struct parked *parked; // owned; made at take-over, goes with the state
-    bool stopped;          // as much is parked as may be: no input is taken
+    bool stopped;          // as much is parked as may be: input is looked at, not taken
     bool full_told;        // that so much is parked has been said
 
     int64_t next_offset; // of the input: everything before has been read

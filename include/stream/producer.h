@@ -26,14 +26,21 @@ struct producer_settings {
     struct watchdog *watchdog; // borrowed
 };
 
+// The events that the transaction begun last sends to one partition: where each of them lies, once
+// its delivery was reported, which commits wait for; -1 before.
+struct events_sent {
+    int64_t *offsets; // owned
+    size_t count;
+    size_t capacity;
+};
+
 struct producer {
     struct producer_settings settings;
     char transactional_id[128];
     rd_kafka_t *client;                    // owned
     rd_kafka_topic_t *topics[TOPIC_COUNT]; // owned, made on first use
     struct arena payload;                  // what the open transaction sends; reset after it
-    int64_t *events_next;                  // owned: per events partition, offset after the last
-                                           // delivered record; 0 = none yet
+    struct events_sent *events;            // owned: per events partition
     bool suspect; // a connection broke: reopened before the next transaction
 };
 
@@ -59,6 +66,11 @@ void *producer_memory(struct producer *producer, size_t size);
 bool producer_send(struct producer *producer, enum topic_id topic, int32_t partition,
                    const void *key, size_t key_len, void *payload, size_t len,
                    rd_kafka_headers_t *headers, struct error *err);
+
+// The same for an event, to settings.events.
+bool producer_send_event(struct producer *producer, int32_t partition, const void *key,
+                         size_t key_len, void *payload, size_t len, rd_kafka_headers_t *headers,
+                         struct error *err);
 
 // A copy of the payload is sent; for what is rare.
 bool producer_send_copy(struct producer *producer, enum topic_id topic, int32_t partition,

@@ -54,13 +54,15 @@ struct role {
 
     // One event of the domain's own events topic, at take-over. False: the event does not follow
     // from what was folded before; it is named in the log and skipped.
-    bool (*fold)(void *context, void *state, enum record_id type, const void *body,
+    bool (*fold)(void *context, void *state, enum record_id type, const void *body, int64_t offset,
                  struct error *err);
 
     // Snapshots (stream/snapshot.h), where restore is set. At take-over, every row of the partition
-    // is handed to restore, in the log's order; then restored is called, and events after the
-    // position are folded. usable false: the rows are not to be trusted; the state is as new, but
-    // it is known that those rows are stored, so that the next pass replaces or removes them.
+    // is handed to restore, in the log's order (false: DISP_POISON when it is none of ours, and is
+    // left out; DISP_ABORT when it is of an older format, and none of them can be used); then
+    // restored is called, and events after the position are folded. usable false: the rows are not
+    // to be trusted; the state is as new, but it is known that those rows are stored, so that the
+    // next pass replaces or removes them.
     bool (*restore)(void *context, void *state, const struct snapshot_row *row, struct error *err);
     void (*restored)(void *context, void *state, bool usable);
     // How many rows have changed since they were last written, at most.
@@ -78,6 +80,10 @@ struct role {
     // it, nor changed), every other disposition ends the transaction.
     bool (*handle)(void *context, void *state, const struct stream_input *input,
                    struct output *output, struct error *err);
+
+    // Where the events lie that the transaction has written to the state's partition, in the order
+    // in which they were: told before its commit, if there are any. May be NULL.
+    void (*located)(void *context, void *state, const int64_t *offsets, size_t count);
 
     // The state is final / goes back to what it was at the last commit. May be NULL.
     void (*commit)(void *context, void *state);

@@ -18,7 +18,7 @@
 #include "service/error.h"
 
 // Raised when a processor folds events otherwise than before: it will not take older snapshots.
-enum { SNAPSHOT_FORMAT = 1 };
+enum { SNAPSHOT_FORMAT = 2 };
 
 struct snapshot_row {
     const void *key;

@@ -32,7 +32,7 @@ static bool is_plumbing(const char *name) {
     static const char *const names[] = {
         "event_id",       "shop_id",         "order_id",   "version",     "occurred_at",
         "causation_id",   "correlation_id",  "status",     "key_id",      "reservation_status",
-        "payment_status", "shipment_status", "payment_id", "shipment_id",
+        "payment_status", "shipment_status", "payment_id", "shipment_id", "folded",
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(names[i], name) == 0)

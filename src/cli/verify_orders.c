@@ -76,12 +76,10 @@ static bool place(struct verify *verify, struct verify_order *order,
             "order %s: its lines, discount, shipping and tax do not make its total %lld",
             id_text(&order->id).text, (long long)placed->total_minor);
 
+    order->lines_digest = verify_lines_digest(placed->lines, placed->lines_count);
     order->items_first = verify->items_count;
     for (uint32_t i = 0; i < placed->lines_count; i++) {
         const struct order_line *line = &placed->lines[i];
-        order->lines_digest += verify_line_digest(
-            i + 1, verify_hash_view(line->sku), line->quantity, line->unit_price_minor,
-            line->has_price_version ? line->price_version : VERIFY_NULL);
         uint32_t sku = 0;
         if (!verify_sku_get(verify, placed->shop_id, line->sku, &sku) ||
             !add_item(verify, order, sku, line->quantity))
@@ -211,5 +209,6 @@ bool verify_fold_order(struct verify *verify, const struct message *message,
         order->offset_first = record->offset;
     order->offset_last = record->offset;
     keep_timeline(verify, order, message, record);
+    verify_folded(verify, order, message, record->offset);
     return apply(verify, order, message, head->occurred_at);
 }

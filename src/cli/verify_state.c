@@ -24,6 +24,7 @@ struct states {
     void *restored;        // from snapshots and later events
     void *folded;          // from all events
     int64_t events_offset; // the position's; -1: no snapshots that count
+    bool outdated;         // there are rows of an older format: none of them counts
 };
 
 // ---- reading -----------------------------------------------------------------------------------
@@ -39,8 +40,12 @@ static bool take_row(struct states *states, const struct log_record *record) {
         return false;
     row.type = message.type;
     row.body = message.body;
-    if (row.type != RECORD_SNAPSHOT_POSITION)
-        return states->role->restore(states->role->context, states->restored, &row, &err);
+    if (row.type != RECORD_SNAPSHOT_POSITION) {
+        if (states->role->restore(states->role->context, states->restored, &row, &err))
+            return true;
+        states->outdated |= err.what == DISP_ABORT;
+        return err.what == DISP_ABORT;
+    }
     const struct snapshot_position *position = row.body;
     states->events_offset = position->format == SNAPSHOT_FORMAT ? position->events_offset : -1;
     return true;
@@ -50,9 +55,10 @@ static bool take_row(struct states *states, const struct log_record *record) {
 static void fold(struct states *states, int64_t offset, const struct message *message) {
     struct error err;
     const struct role *role = states->role;
-    (void)role->fold(role->context, states->folded, message->type, message->body, &err);
+    (void)role->fold(role->context, states->folded, message->type, message->body, offset, &err);
     if (offset >= states->events_offset)
-        (void)role->fold(role->context, states->restored, message->type, message->body, &err);
+        (void)role->fold(role->context, states->restored, message->type, message->body, offset,
+                         &err);
     if (offset % COMMIT_EVERY != 0)
         return;
     role->commit(role->context, states->folded);
@@ -177,10 +183,11 @@ static bool verify_partition(struct states *states, struct error *err) {
     const struct role *role = states->role;
     const struct domain_topics *domain = &domains[role->domain];
     states->events_offset = -1;
+    states->outdated = false;
     states->restored = role->partition_new(role->context, states->partition);
     states->folded = role->partition_new(role->context, states->partition);
     bool good = read_rows(states, domain->state, err);
-    if (good && states->events_offset >= 0) {
+    if (good && states->events_offset >= 0 && !states->outdated) {
         role->restored(role->context, states->restored, true);
         good = read_events(states, domain->events, err) && compare_rows(states, err);
     }

@@ -17,10 +17,10 @@ _Static_assert((int)ORDER_ITEM_PENDING == (int)ITEM_RESERVATION_PENDING &&
 bool order_snapshot(const struct order *order, struct arena *arena, struct order_snapshot *ret) {
     const struct order_open *open = order_opened_const(order);
     struct snapshot_item *items = arena_alloc(arena, open->items_count * sizeof(*items));
-    if (!items)
+    struct order_line *lines = arena_alloc(arena, open->lines_count * sizeof(*lines));
+    if (!items || !lines)
         return false;
-    const struct order_item *kept =
-        (const struct order_item *)((const char *)order + open->items_at);
+    const struct order_item *kept = order_items_const(order);
     for (uint32_t i = 0; i < open->items_count; i++)
         items[i] = (struct snapshot_item){
             .sku = order_text(order, kept[i].sku_at, kept[i].sku_len),
@@ -50,13 +50,16 @@ bool order_snapshot(const struct order *order, struct arena *arena, struct order
         .payment_attempt = open->attempt,
         .items = items,
         .items_count = open->items_count,
+        .has_folded = true,
     };
+    order_folded(order, lines, &ret->folded);
     return true;
 }
 
 size_t order_restored_size(const struct order_snapshot *snapshot) {
     size_t size = sizeof(struct order) + sizeof(struct order_open) + snapshot->shop_id.len +
-                  snapshot->payment_method.len;
+                  snapshot->payment_method.len + snapshot->folded.customer_id.len +
+                  snapshot->folded.lines_count * sizeof(struct order_bought);
     for (uint32_t i = 0; i < snapshot->items_count; i++)
         size += sizeof(struct order_item) + snapshot->items[i].sku.len;
     return order_aligned(size);
@@ -67,8 +70,13 @@ static bool fits(const struct order_snapshot *snapshot) {
         if (snapshot->items[i].quantity < 1 || snapshot->items[i].quantity > UINT32_MAX ||
             snapshot->items[i].sku.len > UINT16_MAX)
             return false;
-    return snapshot->version >= 1 && snapshot->shop_id.len <= UINT16_MAX &&
-           snapshot->payment_method.len <= UINT16_MAX &&
+    const struct folded_order *folded = &snapshot->folded;
+    for (uint32_t i = 0; i < folded->lines_count; i++)
+        if (folded->lines[i].quantity < 1 || folded->lines[i].quantity > UINT32_MAX)
+            return false;
+    return snapshot->version >= 1 && snapshot->items_count <= UINT16_MAX && snapshot->has_folded &&
+           folded->lines_count > 0 && snapshot->shop_id.len <= UINT16_MAX &&
+           snapshot->payment_method.len <= UINT16_MAX && folded->customer_id.len <= UINT16_MAX &&
            snapshot->currency.len < sizeof(((struct order_open *)0)->currency);
 }
 
@@ -89,6 +97,9 @@ bool order_restore(const struct order_snapshot *snapshot, struct order *order) {
         snapshot->has_reservation_deadline ? snapshot->reservation_deadline : INT64_MAX;
     open->payment_deadline_us =
         snapshot->has_payment_deadline ? snapshot->payment_deadline : INT64_MAX;
+    open->discount_minor = snapshot->folded.discount_minor;
+    open->shipping_minor = snapshot->folded.shipping_minor;
+    open->tax_minor = snapshot->folded.tax_minor;
     open->total_minor = snapshot->total_minor;
     open->authorised_minor = snapshot->authorised_minor;
     open->captured_minor = snapshot->captured_minor;
@@ -96,7 +107,9 @@ bool order_restore(const struct order_snapshot *snapshot, struct order *order) {
     memcpy(open->currency, snapshot->currency.ptr, snapshot->currency.len);
 
     open->items_count = snapshot->items_count;
-    uint32_t at = order_texts_begin(order, snapshot->shop_id, snapshot->payment_method);
+    open->lines_count = snapshot->folded.lines_count;
+    uint32_t at = order_texts_begin(order, snapshot->shop_id, snapshot->payment_method,
+                                    snapshot->folded.customer_id);
     struct order_item *items = order_items(order);
     for (uint32_t i = 0; i < snapshot->items_count; i++) {
         const struct snapshot_item *item = &snapshot->items[i];
@@ -108,7 +121,8 @@ bool order_restore(const struct order_snapshot *snapshot, struct order *order) {
         order_sku_put(order, &items[i], item->sku, &at);
     }
     order_texts_end(order, at);
-    return order_is_sound(order) && !order_is_closed(order);
+    return order_lines_put(order, snapshot->folded.lines) && order_is_sound(order) &&
+           !order_is_closed(order);
 }
 
 // ---- closed ones -------------------------------------------------------------------------------
@@ -124,6 +138,8 @@ void order_closed_snapshot(const struct order_closed *closed, struct closed_orde
         .payment_status = (enum payment_status)closed->payment,
         .shipment_status = (enum shipment_status)closed->shipment,
         .cases = (int32_t)closed->cases,
+        .has_closing_offset = true,
+        .closing_offset = closed->closing_offset,
     };
 }
 
@@ -132,6 +148,7 @@ bool order_closed_restore(const struct closed_order_snapshot *snapshot, struct o
         .order_id = snapshot->order_id,
         .place_command_id = snapshot->place_command_id,
         .shop_print = (uint64_t)snapshot->shop_print,
+        .closing_offset = snapshot->closing_offset,
         .version = (uint32_t)snapshot->version,
         .life = (uint32_t)snapshot->life,
         .reservation = (uint32_t)snapshot->reservation_status,
@@ -141,5 +158,6 @@ bool order_closed_restore(const struct closed_order_snapshot *snapshot, struct o
     };
     struct order recalled;
     return snapshot->version >= 1 && snapshot->version <= UINT32_MAX &&
-           order_is_closed(order_recall(ret, &recalled)) && order_is_sound(&recalled);
+           snapshot->has_closing_offset && order_is_closed(order_recall(ret, &recalled)) &&
+           order_is_sound(&recalled);
 }

@@ -17,11 +17,12 @@ size_t order_aligned(size_t size) {
 // ---- layout ------------------------------------------------------------------------------------
 
 size_t order_block_size(const struct order_placed *placed) {
-    size_t text_len = placed->shop_id.len + placed->payment_method.len;
+    size_t text_len = placed->shop_id.len + placed->payment_method.len + placed->customer_id.len;
     for (uint32_t i = 0; i < placed->lines_count; i++)
         text_len += placed->lines[i].sku.len;
+    size_t line_size = sizeof(struct order_item) + sizeof(struct order_bought);
     return order_aligned(sizeof(struct order) + sizeof(struct order_open) +
-                         placed->lines_count * sizeof(struct order_item) + text_len);
+                         placed->lines_count * line_size + text_len);
 }
 
 size_t order_size(const struct order *order) {
@@ -37,8 +38,21 @@ struct order_open *order_opened(struct order *order) {
     return (struct order_open *)order_opened_const(order);
 }
 
+const struct order_item *order_items_const(const struct order *order) {
+    return (const struct order_item *)((const char *)order + order_opened_const(order)->items_at);
+}
+
 struct order_item *order_items(struct order *order) {
-    return (struct order_item *)((char *)order + order_opened(order)->items_at);
+    return (struct order_item *)order_items_const(order);
+}
+
+const struct order_bought *order_lines_const(const struct order *order) {
+    return (const struct order_bought *)(order_items_const(order) +
+                                         order_opened_const(order)->items_count);
+}
+
+struct order_bought *order_lines(struct order *order) {
+    return (struct order_bought *)order_lines_const(order);
 }
 
 static int sku_compare(const struct order *order, const struct order_item *item, const char *sku,
@@ -127,16 +141,20 @@ static uint32_t text_put(struct order *order, uint32_t *at, struct view text) {
     return put_at;
 }
 
-uint32_t order_texts_begin(struct order *order, struct view shop, struct view method) {
+uint32_t order_texts_begin(struct order *order, struct view shop, struct view method,
+                           struct view customer) {
     struct order_open *open = order_opened(order);
     open->items_at = (uint32_t)(sizeof(*order) + sizeof(*open));
-    open->text_at = open->items_at + open->items_count * (uint32_t)sizeof(struct order_item);
+    open->text_at = open->items_at + open->items_count * (uint32_t)sizeof(struct order_item) +
+                    open->lines_count * (uint32_t)sizeof(struct order_bought);
     uint32_t at = open->text_at;
     order->shop_len = (uint16_t)shop.len;
     order->shop_at = text_put(order, &at, shop);
     order->shop_print = order_shop_print(shop);
     open->method_len = (uint16_t)method.len;
     open->method_at = text_put(order, &at, method);
+    open->customer_len = (uint16_t)customer.len;
+    open->customer_at = text_put(order, &at, customer);
     return at;
 }
 
@@ -151,6 +169,23 @@ void order_texts_end(struct order *order, uint32_t at) {
     order->size = (uint32_t)order_aligned(at);
 }
 
+bool order_lines_put(struct order *order, const struct order_line *lines) {
+    struct order_bought *bought = order_lines(order);
+    for (uint32_t i = 0; i < order_opened(order)->lines_count; i++) {
+        const struct order_item *item = order_item_find(order, lines[i].sku);
+        if (!item)
+            return false;
+        bought[i] = (struct order_bought){
+            .unit_price_minor = lines[i].unit_price_minor,
+            .price_version = lines[i].has_price_version ? lines[i].price_version : 0,
+            .quantity = (uint32_t)lines[i].quantity,
+            .item = (uint16_t)(item - order_items(order)),
+            .has_price_version = lines[i].has_price_version,
+        };
+    }
+    return true;
+}
+
 static void evolve_placed(struct order *order, const struct order_placed *placed) {
     assert(order->version == 0);
     order->life = ORDER_LIFE_OPEN;
@@ -163,6 +198,9 @@ static void evolve_placed(struct order *order, const struct order_placed *placed
     struct order_open *open = order_opened(order);
     open->reservation_deadline_us = placed->reservation_deadline;
     open->payment_deadline_us = INT64_MAX;
+    open->discount_minor = placed->discount_minor;
+    open->shipping_minor = placed->shipping_minor;
+    open->tax_minor = placed->tax_minor;
     open->total_minor = placed->total_minor;
     assert(placed->currency.len < sizeof(open->currency));
     memcpy(open->currency, placed->currency.ptr, placed->currency.len);
@@ -174,10 +212,14 @@ static void evolve_placed(struct order *order, const struct order_placed *placed
     }
     items_sort(placed, items, placed->lines_count);
     open->items_count = open->items_pending = items_merge(placed, items);
-    uint32_t at = order_texts_begin(order, placed->shop_id, placed->payment_method);
+    open->lines_count = placed->lines_count;
+    uint32_t at =
+        order_texts_begin(order, placed->shop_id, placed->payment_method, placed->customer_id);
     for (uint32_t i = 0; i < open->items_count; i++)
         order_sku_put(order, &items[i], placed->lines[items[i].sku_at].sku, &at);
     order_texts_end(order, at);
+    bool complete = order_lines_put(order, placed->lines);
+    assert(complete && "items are made of lines");
 }
 
 // ---- remembered commands -----------------------------------------------------------------------
@@ -411,12 +453,13 @@ uint64_t order_shop_print(struct view shop) {
     return print;
 }
 
-void order_close(const struct order *order, struct order_closed *ret) {
+void order_close(const struct order *order, int64_t closing_offset, struct order_closed *ret) {
     assert(order_is_closed(order) && order->version <= UINT32_MAX);
     *ret = (struct order_closed){
         .order_id = order->order_id,
         .place_command_id = order->place_command_id,
         .shop_print = order->shop_print,
+        .closing_offset = closing_offset,
         .version = (uint32_t)order->version,
         .life = order->life,
         .reservation = order->reservation,

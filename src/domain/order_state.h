@@ -2,13 +2,13 @@
 //
 // The folded order as one block without pointers, so that memcpy saves, restores and moves it:
 //
-//   open:    | struct order | struct order_open | items by SKU | text |
+//   open:    | struct order | struct order_open | items by SKU | lines | text |
 //   closed:  | struct order |
 //
-// Text is the shop, the payment method and the SKUs, addressed by offsets from the block's start.
-// There are no undefined bytes, and no order but one in which things can lie: two blocks of the
-// same order are equal by memcmp, whether they were folded or restored. Inner to the order's own
-// files.
+// Text is the shop, the payment method, the customer and the SKUs, addressed by offsets from the
+// block's start. There are no undefined bytes, and no order but one in which things can lie: two
+// blocks of the same order are equal by memcmp, whether they were folded or restored. Inner to the
+// order's own files.
 #ifndef ORDERLOG_DOMAIN_ORDER_STATE_H
 #define ORDERLOG_DOMAIN_ORDER_STATE_H
 
@@ -40,6 +40,16 @@ struct order_item {
     uint8_t unused[5];
 };
 
+// One line as ordered.
+struct order_bought {
+    int64_t unit_price_minor;
+    int64_t price_version; // 0 if it has none
+    uint32_t quantity;
+    uint16_t item; // of its SKU
+    uint8_t has_price_version;
+    uint8_t unused;
+};
+
 // What a recalled order has too.
 struct order {
     uint32_t size; // of the whole block
@@ -61,6 +71,9 @@ struct order {
 struct order_open {
     int64_t reservation_deadline_us; // INT64_MAX: not running
     int64_t payment_deadline_us;     // likewise
+    int64_t discount_minor;
+    int64_t shipping_minor;
+    int64_t tax_minor;
     int64_t total_minor;
     int64_t authorised_minor;
     int64_t captured_minor;
@@ -68,32 +81,47 @@ struct order_open {
     uint32_t items_count;
     uint32_t items_pending;
     uint32_t items_refused;
+    uint32_t lines_count;
     uint32_t text_at;
     uint32_t text_len;
     uint32_t method_at;
+    uint32_t customer_at;
     int32_t attempt; // look-ups of the payment in its present step
     uint16_t method_len;
+    uint16_t customer_len;
     char currency[4]; // terminated
-    uint8_t unused[2];
 };
 
 _Static_assert(sizeof(struct order_item) == 24, "no padding");
 _Static_assert(sizeof(struct order) == ORDER_RECALLED_SIZE, "no padding");
-_Static_assert(sizeof(struct order_open) == 80, "no padding");
+_Static_assert(sizeof(struct order_bought) == 24, "no padding");
+_Static_assert(sizeof(struct order_open) == 112, "no padding");
 
 // Asserts that the order is not a recalled one.
 struct order_open *order_opened(struct order *order);
 const struct order_open *order_opened_const(const struct order *order);
 
 struct order_item *order_items(struct order *order);
+const struct order_item *order_items_const(const struct order *order);
+struct order_bought *order_lines(struct order *order);
+const struct order_bought *order_lines_const(const struct order *order);
 
 size_t order_aligned(size_t size); // of a block
 
-// Lays the texts out behind the items, of which order_open holds the count: shop and payment method
-// first, then every item's SKU in turn, from the position that is handed on; then the block's size.
-uint32_t order_texts_begin(struct order *order, struct view shop, struct view method);
+// Lays the texts out behind items and lines, of which order_open holds the counts: shop, payment
+// method and customer first, then every item's SKU in turn, from the position that is handed on;
+// then the block's size.
+uint32_t order_texts_begin(struct order *order, struct view shop, struct view method,
+                           struct view customer);
 void order_sku_put(struct order *order, struct order_item *item, struct view sku, uint32_t *at);
 void order_texts_end(struct order *order, uint32_t at);
+
+// Fills in the lines, once the SKUs are there. False: a line has a SKU that no item has.
+bool order_lines_put(struct order *order, const struct order_line *lines);
+
+// What the order's closing event will carry, but for the ids of payment and shipment. lines has
+// room for as many as were ordered; texts are borrowed from the order.
+void order_folded(const struct order *order, struct order_line *lines, struct folded_order *ret);
 
 // NULL if the order has no such SKU.
 struct order_item *order_item_find(struct order *order, struct view sku);

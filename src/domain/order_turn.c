@@ -60,6 +60,7 @@ void order_event_end(struct order_turn *turn) {
     head->reservation_status = (enum reservation_status)turn->order->reservation;
     head->payment_status = (enum payment_status)turn->order->payment;
     head->shipment_status = (enum shipment_status)turn->order->shipment;
+    order_fold_into(turn, event->type, event->body);
 }
 
 void order_refuse(struct order_turn *turn, enum order_refusal reason, const char *detail) {

@@ -45,6 +45,9 @@ void *order_event_begin(struct order_turn *turn, enum record_id type, size_t siz
 // Folds the event begun last into the order and notes the statuses after it.
 void order_event_end(struct order_turn *turn);
 
+// Puts the whole order into an event that has just closed it: the last thing done to it.
+void order_fold_into(struct order_turn *turn, enum record_id type, void *event);
+
 // The outcome of a command that changes nothing, also for an order that does not exist.
 void order_refuse(struct order_turn *turn, enum order_refusal reason, const char *detail);
 

@@ -11,11 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ANSWER_BYTES_MAX = 4 << 20, ANSWER_SHOWN_MAX = 200 };
+enum { ANSWER_BYTES_MAX = 4 << 20, ANSWER_SHOWN_MAX = 200, CONFLICTS_MAX = 3 };
 
 struct registry {
     char *url;
     char *url_shown; // without credentials
+    long timeout_ms;
     CURL *curl;
     struct curl_slist *headers;
     char curl_error[CURL_ERROR_SIZE];
@@ -76,6 +77,7 @@ struct registry *registry_new(const char *url, long timeout_ms, struct error *er
     struct registry *registry = calloc(1, sizeof(*registry));
     if (!registry)
         goto failed;
+    registry->timeout_ms = timeout_ms;
     registry->url = strdup(url);
     registry->url_shown = without_credentials(url);
     registry->curl = curl_easy_init();
@@ -99,6 +101,10 @@ struct registry *registry_new(const char *url, long timeout_ms, struct error *er
 failed:
     error_set(err, DISP_FATAL, 0, "cannot set up the client of the schema registry");
     return registry_free(registry);
+}
+
+struct registry *registry_again(const struct registry *registry, struct error *err) {
+    return registry_new(registry->url, registry->timeout_ms, err);
 }
 
 struct registry *registry_free(struct registry *registry) {
@@ -266,10 +272,15 @@ bool registry_set_compatibility(struct registry *registry, const char *subject, 
     if (!subject_path(registry, "/config/", subject, "", path, sizeof(path), err))
         return false;
     (void)snprintf(body, sizeof(body), "{\"compatibility\": \"%s\"}", level);
-    struct answer answer;
-    bool ok = send_request(registry, &request, "PUT", path, body, &answer, err);
-    long status = answer.status;
-    answer_done(&answer);
+    bool ok = false;
+    long status = 0;
+    // 409: somebody else has just given the subject its first rule; the next try replaces that.
+    for (int try = 0; try == 0 || (try < CONFLICTS_MAX && status == 409); try++) {
+        struct answer answer;
+        ok = send_request(registry, &request, "PUT", path, body, &answer, err);
+        status = answer.status;
+        answer_done(&answer);
+    }
     // 404, 405, 422 and 501 come from a registry without this function.
     return ok || status == 404 || status == 405 || status == 422 || status == 501;
 }

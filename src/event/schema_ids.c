@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "foreign.h"
+#include "schema_lookup.h"
 
 enum { SLOTS_BITS = 12, SLOTS = 1 << SLOTS_BITS, IDS_MAX = SLOTS / 2, RESOLUTIONS_MAX = 128 };
 
@@ -114,11 +115,9 @@ static bool subject_of(const struct schema_topic *topic, enum record_id record, 
     return true;
 }
 
-enum { SUBJECT_SIZE = 400 };
-
 bool schema_ids_register(struct registry *registry, const struct schema_topic *topics,
                          size_t topics_count, struct error *err) {
-    char subject[SUBJECT_SIZE];
+    char subject[SCHEMA_SUBJECT_SIZE];
     for (size_t i = 0; i < topics_count; i++) {
         for (int j = 0; topics[i].name && j < RECORD_COUNT; j++) {
             const struct record_type *type = record_types[j];
@@ -147,24 +146,35 @@ bool schema_ids_add(struct schema_ids *ids, size_t topic, enum record_id record,
     return true;
 }
 
-bool schema_ids_load(struct schema_ids *ids, const struct schema_topic *topics, size_t topics_count,
-                     struct error *err) {
-    char subject[SUBJECT_SIZE];
+static bool lookups_of(const struct schema_topic *topics, size_t topics_count,
+                       struct schema_lookup *ret, size_t *ret_count, struct error *err) {
+    *ret_count = 0;
     for (size_t i = 0; i < topics_count; i++) {
         for (int j = 0; topics[i].name && j < RECORD_COUNT; j++) {
             enum record_id record = (enum record_id)j;
-            const struct record_type *type = record_types[j];
-            int32_t id;
             if (!topic_carries(&topics[i], record))
                 continue;
-            if (!subject_of(&topics[i], record, subject, sizeof(subject), err) ||
-                !registry_lookup(ids->registry, subject, type->schema, type->schema_len, &id,
-                                 err) ||
-                !schema_ids_add(ids, i, record, id, err))
+            struct schema_lookup *lookup = &ret[(*ret_count)++];
+            *lookup = (struct schema_lookup){.topic = i, .record = record};
+            if (!subject_of(&topics[i], record, lookup->subject, sizeof(lookup->subject), err))
                 return false;
         }
     }
     return true;
+}
+
+bool schema_ids_load(struct schema_ids *ids, const struct schema_topic *topics, size_t topics_count,
+                     struct error *err) {
+    size_t count = 0;
+    struct schema_lookup *lookups = calloc(topics_count * RECORD_COUNT + 1, sizeof(*lookups));
+    if (!lookups)
+        return error_set(err, DISP_RETRY, 0, "out of memory");
+    bool good = lookups_of(topics, topics_count, lookups, &count, err) &&
+                schema_lookup_all(ids->registry, lookups, count, err);
+    for (size_t i = 0; good && i < count; i++)
+        good = schema_ids_add(ids, lookups[i].topic, lookups[i].record, lookups[i].id, err);
+    free(lookups);
+    return good;
 }
 
 int32_t schema_ids_of(const struct schema_ids *ids, size_t topic, enum record_id record) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A thread asks for the ends and the committed offsets of orders.inbox. When the brokers do not
+// A thread asks for the ends and the committed offsets of the inbox. When the brokers do not
 // answer the last known lag stands: then nothing can be written either, and callers learn it from
 // the writer.
 #include "http/backlog.h"
@@ -21,9 +21,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { CONNECT_MS = 15000, PERIOD_MS = 250, ASK_TIMEOUT_MS = 1000, MARKERS_MAX = 32 };
+enum { CONNECT_MS = 10000, PERIOD_MS = 250, ASK_TIMEOUT_MS = 1000, MARKERS_MAX = 32 };
 
 struct backlog {
+    enum domain domain;
     int64_t lag_ms_max;
     rd_kafka_t *client;
     int32_t partitions;
@@ -35,6 +36,10 @@ struct backlog {
     pthread_mutex_t lock; // of the list
     struct backlog_waiter *waiters;
 };
+
+const char *backlog_inbox(const struct backlog *backlog) {
+    return topics[domains[backlog->domain].inbox].name;
+}
 
 int64_t backlog_lag_ms(const struct backlog *backlog) {
     return atomic_load_explicit(&backlog->lag_ms, memory_order_relaxed);
@@ -91,7 +96,7 @@ static void wake_all(struct backlog *backlog) {
 
 static bool ask(struct backlog *backlog, rd_kafka_topic_partition_list_t *committed) {
     int64_t worst_ms = 0;
-    const char *topic = topics[TOPIC_ORDERS_INBOX].name;
+    const char *topic = backlog_inbox(backlog);
     if (rd_kafka_committed(backlog->client, committed, ASK_TIMEOUT_MS))
         return false;
     for (int32_t p = 0; p < backlog->partitions; p++) {
@@ -110,16 +115,17 @@ static bool ask(struct backlog *backlog, rd_kafka_topic_partition_list_t *commit
             worst_ms = lag_ms;
     }
     atomic_store(&backlog->lag_ms, worst_ms);
-    metrics_set(METRIC_GATEWAY_BACKLOG_MS, 0, worst_ms);
+    metrics_set(METRIC_GATEWAY_BACKLOG_MS, (int)backlog->domain, worst_ms);
     return true;
 }
 
-static void tell(bool over, int64_t lag_ms) {
+static void tell(const struct backlog *backlog, bool over) {
     if (over)
-        LOG(WARN, "the order processors are behind, putting off new orders",
-            F_INT("lag_ms", lag_ms));
+        LOG(WARN, "processors are behind, putting off what would add to it",
+            F_STR("inbox", backlog_inbox(backlog)), F_INT("lag_ms", backlog_lag_ms(backlog)));
     else
-        LOG(INFO, "the order processors have caught up, taking orders", F_INT("lag_ms", lag_ms));
+        LOG(INFO, "processors have caught up", F_STR("inbox", backlog_inbox(backlog)),
+            F_INT("lag_ms", backlog_lag_ms(backlog)));
 }
 
 static void *run(void *arg) {
@@ -128,13 +134,13 @@ static void *run(void *arg) {
     rd_kafka_topic_partition_list_t *committed =
         rd_kafka_topic_partition_list_new(backlog->partitions);
     for (int32_t p = 0; p < backlog->partitions; p++)
-        rd_kafka_topic_partition_list_add(committed, topics[TOPIC_ORDERS_INBOX].name, p);
+        rd_kafka_topic_partition_list_add(committed, backlog_inbox(backlog), p);
     bool was_over = false;
     do {
         (void)ask(backlog, committed);
         bool over = backlog_over(backlog);
         if (over != was_over)
-            tell(over, backlog_lag_ms(backlog));
+            tell(backlog, over);
         was_over = over;
         if (!over || service_stopping())
             wake_all(backlog);
@@ -145,9 +151,9 @@ static void *run(void *arg) {
 
 // --- start and stop ----------------------------------------------------------------------------
 
-static rd_kafka_t *open_client(const struct config *config, struct error *err) {
+static rd_kafka_t *open_client(const struct config *config, enum domain domain, struct error *err) {
     char group[64];
-    (void)snprintf(group, sizeof(group), "orderlog.%s", domains[DOMAIN_ORDER].name);
+    (void)snprintf(group, sizeof(group), "orderlog.%s", domains[domain].name);
     const struct kafka_setting settings[] = {
         {"group.id", group}, // asked about, never joined
         {"enable.auto.commit", "false"},
@@ -166,9 +172,9 @@ static rd_kafka_t *open_client(const struct config *config, struct error *err) {
 }
 
 static bool start(struct backlog *backlog, const struct config *config, struct error *err) {
-    backlog->client = open_client(config, err);
-    if (!backlog->client || !kafka_partitions(backlog->client, topics[TOPIC_ORDERS_INBOX].name,
-                                              CONNECT_MS, &backlog->partitions, err))
+    backlog->client = open_client(config, backlog->domain, err);
+    if (!backlog->client || !kafka_partitions(backlog->client, backlog_inbox(backlog), CONNECT_MS,
+                                              &backlog->partitions, err))
         return false;
     backlog->clocks = calloc((size_t)backlog->partitions, sizeof(*backlog->clocks));
     if (!backlog->clocks)
@@ -179,13 +185,16 @@ static bool start(struct backlog *backlog, const struct config *config, struct e
     return true;
 }
 
-bool backlog_start(const struct config *config, struct backlog **ret, struct error *err) {
+bool backlog_start(const struct config *config, enum domain domain, struct backlog **ret,
+                   struct error *err) {
     struct backlog *backlog = calloc(1, sizeof(*backlog));
     if (!backlog || pthread_mutex_init(&backlog->lock, NULL) != 0) {
         free(backlog);
         return error_set(err, DISP_FATAL, 0, "out of memory");
     }
+    backlog->domain = domain;
     backlog->lag_ms_max = config->gateway_backlog_ms_max;
+    metrics_name_series(METRIC_GATEWAY_BACKLOG_MS, (int)domain, domains[domain].name);
     backlog->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (!start(backlog, config, err)) {
         backlog_stop(backlog);

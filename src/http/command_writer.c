@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_MS = 15000, POLL_MS = 100, LOOK_MS = 500 };
+enum { CONNECT_MS = 10000, POLL_MS = 100, LOOK_MS = 500 };
 
 // What may wait or be on its way at one time.
 enum { PENDING_MAX = 100000, PENDING_BYTES_MAX = 256 * 1024 * 1024 };

@@ -6,6 +6,7 @@
 
 #include "gateway_state.h"
 #include "http/admin.h"
+#include "service/backoff.h"
 #include "service/log.h"
 #include "service/metrics.h"
 #include "service/service.h"
@@ -15,7 +16,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { REGISTRY_TIMEOUT_MS = 10000, DRAIN_RESERVE_MS = 2000, RETRY_AFTER_S_MAX = 30 };
+enum {
+    REGISTRY_TIMEOUT_MS = 10000,
+    DRAIN_RESERVE_MS = 2000,
+    RETRY_AFTER_S_MAX = 30,
+    START_PAUSE_US = 100000,
+    START_PAUSE_US_MAX = 1000000,
+};
 
 // --- what the routes share ---------------------------------------------------------------------
 
@@ -75,10 +82,11 @@ void gateway_explain(enum writer_outcome outcome, struct problem *problem) {
     (void)problem_set(problem, PROBLEM_NOT_WRITTEN, "the brokers could not be reached in time");
 }
 
-void gateway_explain_backlog(const struct gateway *gateway, struct problem *problem) {
-    int64_t lag_s = (backlog_lag_ms(gateway->backlog) + 999) / 1000;
+void gateway_explain_backlog(const struct backlog *backlog, struct problem *problem) {
+    int64_t lag_s = (backlog_lag_ms(backlog) + 999) / 1000;
     problem->retry_after_s = (int)(lag_s < RETRY_AFTER_S_MAX ? lag_s : RETRY_AFTER_S_MAX);
-    (void)problem_set(problem, PROBLEM_BACKLOG, "orders wait for %" PRId64 " s already", lag_s);
+    (void)problem_set(problem, PROBLEM_BACKLOG, "what is in %s waits for %" PRId64 " s already",
+                      backlog_inbox(backlog), lag_s);
 }
 
 // --- routes ------------------------------------------------------------------------------------
@@ -151,11 +159,22 @@ const struct http_routes *gateway_routes(void) {
 
 // --- parts -------------------------------------------------------------------------------------
 
-// What is missing for good does not come by restarting quickly.
-static bool checked(bool ok, const struct error *err) {
-    if (!ok && err->what == DISP_FATAL)
-        service_fail(EXIT_NOT_SET_UP, err);
-    return ok;
+// Brokers or a registry that do not answer are waited for: meanwhile the server says 503, which a
+// port where nobody listens does not. What is missing for good does not come by waiting.
+static bool started(bool (*start)(struct gateway *gateway, struct error *err), void *state,
+                    struct error *err) {
+    uint64_t dice = backoff_dice();
+    for (int tries = 0; !start(state, err); tries++) {
+        if (err->what == DISP_FATAL)
+            service_fail(EXIT_NOT_SET_UP, err);
+        if (service_stopping())
+            return false;
+        LOG(WARN, "cannot start yet, trying again", F_ERR(err));
+        int64_t pause_us = backoff_us(&dice, START_PAUSE_US, START_PAUSE_US_MAX, tries);
+        if (service_wait_stop((int)(pause_us / 1000)))
+            return false;
+    }
+    return true;
 }
 
 static bool admin_part_start(void *state, struct error *err) {
@@ -167,8 +186,7 @@ static void admin_part_stop(void *state) {
     http_server_free(((struct gateway *)state)->admin);
 }
 
-static bool schemas_start(void *state, struct error *err) {
-    struct gateway *gateway = state;
+static bool load_schemas(struct gateway *gateway, struct error *err) {
     static const enum topic_id used[] = {TOPIC_ORDERS_INBOX, TOPIC_INVENTORY_INBOX, TOPIC_PRODUCTS,
                                          TOPIC_ACCESS_KEYS};
     struct schema_topic all[TOPIC_COUNT];
@@ -184,7 +202,11 @@ static bool schemas_start(void *state, struct error *err) {
         return true;
     gateway->ids = schema_ids_free(gateway->ids);
     gateway->registry = registry_free(gateway->registry);
-    return checked(false, err);
+    return false;
+}
+
+static bool schemas_start(void *state, struct error *err) {
+    return started(load_schemas, state, err);
 }
 
 static void schemas_stop(void *state) {
@@ -193,9 +215,12 @@ static void schemas_stop(void *state) {
     gateway->registry = registry_free(gateway->registry);
 }
 
+static bool read_keys(struct gateway *gateway, struct error *err) {
+    return access_keys_start(gateway->config, gateway->ids, &gateway->keys, err);
+}
+
 static bool keys_start(void *state, struct error *err) {
-    struct gateway *gateway = state;
-    return checked(access_keys_start(gateway->config, gateway->ids, &gateway->keys, err), err);
+    return started(read_keys, state, err);
 }
 
 static void keys_stop(void *state) {
@@ -212,11 +237,14 @@ static bool check_catalogue(void *state, char reason[SERVICE_REASON_MAX]) {
     return false;
 }
 
+static bool read_catalogue(struct gateway *gateway, struct error *err) {
+    return catalogue_start(gateway->config, gateway->ids, &gateway->catalogue, err);
+}
+
 static bool catalogue_part_start(void *state, struct error *err) {
-    struct gateway *gateway = state;
-    if (!checked(catalogue_start(gateway->config, gateway->ids, &gateway->catalogue, err), err))
+    if (!started(read_catalogue, state, err))
         return false;
-    service_check_add("catalogue", check_catalogue, gateway);
+    service_check_add("catalogue", check_catalogue, state);
     return true;
 }
 
@@ -225,22 +253,40 @@ static void catalogue_part_stop(void *state) {
     catalogue_stop(((struct gateway *)state)->catalogue);
 }
 
+static bool open_writer(struct gateway *gateway, struct error *err) {
+    return command_writer_start(gateway->config, &gateway->writer, err);
+}
+
 static bool writer_start(void *state, struct error *err) {
-    struct gateway *gateway = state;
-    return checked(command_writer_start(gateway->config, &gateway->writer, err), err);
+    return started(open_writer, state, err);
 }
 
 static void writer_stop(void *state) {
     command_writer_stop(((struct gateway *)state)->writer);
 }
 
-static bool backlog_part_start(void *state, struct error *err) {
-    struct gateway *gateway = state;
-    return checked(backlog_start(gateway->config, &gateway->backlog, err), err);
+static bool watch_orders(struct gateway *gateway, struct error *err) {
+    return backlog_start(gateway->config, DOMAIN_ORDER, &gateway->orders, err);
 }
 
-static void backlog_part_stop(void *state) {
-    backlog_stop(((struct gateway *)state)->backlog);
+static bool orders_start(void *state, struct error *err) {
+    return started(watch_orders, state, err);
+}
+
+static void orders_stop(void *state) {
+    backlog_stop(((struct gateway *)state)->orders);
+}
+
+static bool watch_stock(struct gateway *gateway, struct error *err) {
+    return backlog_start(gateway->config, DOMAIN_INVENTORY, &gateway->stock, err);
+}
+
+static bool stock_start(void *state, struct error *err) {
+    return started(watch_stock, state, err);
+}
+
+static void stock_stop(void *state) {
+    backlog_stop(((struct gateway *)state)->stock);
 }
 
 static bool server_start(void *state, struct error *err) {
@@ -256,32 +302,46 @@ static bool server_start(void *state, struct error *err) {
         .idle_timeout_ms = config->http_idle_timeout_ms,
         .read_timeout_ms = config->http_read_timeout_ms,
         .routes = &routes,
-        .access = access_keys_access(gateway->keys),
         .state = gateway,
+        .closed = true,
         .measured = true,
     };
     return http_server_start(&options, &gateway->server, err);
 }
 
+static void server_stop(void *state) {
+    http_server_free(((struct gateway *)state)->server);
+}
+
+static bool requests_start(void *state, struct error *err) {
+    (void)err;
+    struct gateway *gateway = state;
+    http_server_open(gateway->server, access_keys_access(gateway->keys));
+    return true;
+}
+
 // Every suspended request is answered by the writer within its time-out, so that a drain that does
 // not end within the limit has only slow clients left, who are cut off.
-static void server_stop(void *state) {
+static void requests_stop(void *state) {
     struct gateway *gateway = state;
     int64_t limit_ms = gateway->config->shutdown_timeout_ms - DRAIN_RESERVE_MS;
     if (!http_server_drain(gateway->server, limit_ms > 0 ? limit_ms : 0))
         LOG(WARN, "requests are still open, cutting them off");
     http_server_free(gateway->server);
+    gateway->server = NULL;
 }
 
 int gateway_run(const struct config *config) {
     static const struct service_part parts[] = {
         {"metrics listener", admin_part_start, admin_part_stop},
+        {"server", server_start, server_stop}, // answers 503 until the last part has started
         {"schemas", schemas_start, schemas_stop},
         {"API keys", keys_start, keys_stop},
         {"catalogue", catalogue_part_start, catalogue_part_stop},
         {"writer", writer_start, writer_stop},
-        {"backlog", backlog_part_start, backlog_part_stop},
-        {"server", server_start, server_stop},
+        {"backlog of orders", orders_start, orders_stop},
+        {"backlog of stock", stock_start, stock_stop},
+        {"requests", requests_start, requests_stop},
         {0},
     };
     static struct gateway gateway;

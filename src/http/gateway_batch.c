@@ -138,7 +138,7 @@ void gateway_batch_done(struct http_request *request, void *attachment, bool com
     (void)request;
     (void)complete;
     struct batch *batch = attachment;
-    backlog_forget(batch->gateway->backlog, &batch->waiter);
+    backlog_forget(batch->gateway->orders, &batch->waiter);
     (void)pthread_mutex_lock(&batch->lock);
     batch->request = NULL;
     bool last = batch->pending == 0;
@@ -362,7 +362,7 @@ size_t gateway_batch_chunk(struct http_request *request, void *state, const char
     struct batch *batch = http_request_attachment(request);
     size_t at = 0;
     while (at < length) {
-        if (window_full(batch) || backlog_wait(batch->gateway->backlog, &batch->waiter))
+        if (window_full(batch) || backlog_wait(batch->gateway->orders, &batch->waiter))
             return at;
         const char *newline = memchr(bytes + at, '\n', length - at);
         size_t part = newline ? (size_t)(newline - bytes) - at : length - at;

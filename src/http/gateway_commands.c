@@ -127,16 +127,27 @@ static bool build_about_sku(const struct command_context *context, struct http_r
     return command_about_sku(context, type, http_request_param(request, "sku"), root, ret, problem);
 }
 
+// Answered, if so much waits already that nothing is to be added.
+static bool put_off(struct http_request *request, const struct backlog *backlog) {
+    if (!backlog_over(backlog))
+        return false;
+    struct problem problem;
+    problem_init(&problem);
+    gateway_explain_backlog(backlog, &problem);
+    respond_problem(request, &problem);
+    return true;
+}
+
+static void take_about_sku(struct http_request *request, struct gateway *gateway,
+                           enum record_id type) {
+    if (!put_off(request, gateway->stock))
+        take(request, gateway, type, /* body_optional= */ false, build_about_sku);
+}
+
 void gateway_handle_place(struct http_request *request, void *state) {
     struct gateway *gateway = state;
-    if (backlog_over(gateway->backlog)) {
-        struct problem problem;
-        problem_init(&problem);
-        gateway_explain_backlog(gateway, &problem);
-        respond_problem(request, &problem);
-        return;
-    }
-    take(request, gateway, RECORD_PLACE_ORDER, /* body_optional= */ false, build_order);
+    if (!put_off(request, gateway->orders))
+        take(request, gateway, RECORD_PLACE_ORDER, /* body_optional= */ false, build_order);
 }
 
 void gateway_handle_cancel(struct http_request *request, void *state) {
@@ -152,13 +163,13 @@ void gateway_handle_deliver(struct http_request *request, void *state) {
 }
 
 void gateway_handle_product(struct http_request *request, void *state) {
-    take(request, state, RECORD_SET_PRODUCT, /* body_optional= */ false, build_about_sku);
+    take_about_sku(request, state, RECORD_SET_PRODUCT);
 }
 
 void gateway_handle_receive(struct http_request *request, void *state) {
-    take(request, state, RECORD_RECEIVE_STOCK, /* body_optional= */ false, build_about_sku);
+    take_about_sku(request, state, RECORD_RECEIVE_STOCK);
 }
 
 void gateway_handle_adjust(struct http_request *request, void *state) {
-    take(request, state, RECORD_ADJUST_STOCK, /* body_optional= */ false, build_about_sku);
+    take_about_sku(request, state, RECORD_ADJUST_STOCK);
 }

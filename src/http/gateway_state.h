@@ -21,7 +21,8 @@ struct gateway {
     struct access_keys *keys;
     struct catalogue *catalogue;
     struct command_writer *writer;
-    struct backlog *backlog;
+    struct backlog *orders; // what order and inventory processors have not handled yet
+    struct backlog *stock;
     struct http_server *server;
     struct http_server *admin;
 };
@@ -38,7 +39,7 @@ void gateway_write_receipt(struct jsonout *out, const struct command *command, u
 void gateway_explain(enum writer_outcome outcome, struct problem *problem);
 
 // Refuses because of the backlog: fills in the problem.
-void gateway_explain_backlog(const struct gateway *gateway, struct problem *problem);
+void gateway_explain_backlog(const struct backlog *backlog, struct problem *problem);
 
 // --- gateway_commands.c ------------------------------------------------------------------------
 

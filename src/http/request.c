@@ -238,6 +238,10 @@ bool request_admit(struct http_request *request, struct problem *problem) {
     }
     if (!request->match.route)
         return problem_set(problem, PROBLEM_NOT_FOUND, "no route has this path");
+    if (request->match.route->scope != SCOPE_NONE && atomic_load(&request->server->closed)) {
+        problem->retry_after_s = 1;
+        return problem_set(problem, PROBLEM_UNAVAILABLE, "the service is starting");
+    }
     return check_caller(request, problem) && check_body(request, problem);
 }
 

@@ -44,6 +44,7 @@ struct http_server {
     struct http_server_options options;
     struct MHD_Daemon *daemon;
     int port;
+    _Atomic bool closed;
     _Atomic bool draining;
     _Atomic int64_t requests_open;
 

@@ -282,6 +282,7 @@ bool http_server_start(const struct http_server_options *options, struct http_se
     if (!server)
         return error_set(err, DISP_FATAL, 0, "out of memory");
     server->options = *options;
+    server->closed = options->closed;
     server->stop_fd = -1;
     int listen_fd = -1;
     if (!listen_on(options->host, options->port, &listen_fd, &server->port, err)) {
@@ -301,6 +302,11 @@ bool http_server_start(const struct http_server_options *options, struct http_se
     LOG(INFO, "listening", F_STR("host", options->host), F_INT("port", server->port));
     *ret = server;
     return true;
+}
+
+void http_server_open(struct http_server *server, struct http_access access) {
+    server->options.access = access; // read only where it is open
+    atomic_store(&server->closed, false);
 }
 
 bool http_server_drain(struct http_server *server, int64_t timeout_ms) {

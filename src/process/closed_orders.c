@@ -151,6 +151,14 @@ void closed_orders_put(struct closed_orders *orders, const struct order_closed *
     *entry(orders, slot - 1) = *closed;
 }
 
+void closed_orders_locate(struct closed_orders *orders, const int64_t *offsets, size_t count) {
+    for (uint32_t number = orders->committed_count; number < orders->count; number++) {
+        struct order_closed *closed = entry(orders, number);
+        assert(closed->closing_offset >= 0 && (size_t)closed->closing_offset < count);
+        closed->closing_offset = offsets[closed->closing_offset];
+    }
+}
+
 void closed_orders_commit(struct closed_orders *orders) {
     orders->committed_count = orders->count;
     orders->saved_count = 0;
@@ -191,8 +199,14 @@ void closed_orders_begin_pass(struct closed_orders *orders) {
 
 const struct order_closed *closed_orders_take_changed(struct closed_orders *orders) {
     struct queue *changes = &orders->changes;
-    return changes->head < changes->pass_end ? entry(orders, changes->numbers[changes->head++])
-                                             : NULL;
+    if (changes->head == changes->pass_end ||
+        changes->numbers[changes->head] >= orders->committed_count)
+        return NULL;
+    return entry(orders, changes->numbers[changes->head++]);
+}
+
+bool closed_orders_all_taken(const struct closed_orders *orders) {
+    return orders->changes.head == orders->changes.pass_end;
 }
 
 void closed_orders_all_stored(struct closed_orders *orders) {

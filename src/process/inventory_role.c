@@ -35,9 +35,10 @@ static void partition_free(void *context, void *state) {
     shelf_free(shelf);
 }
 
-static bool fold(void *context, void *state, enum record_id type, const void *body,
+static bool fold(void *context, void *state, enum record_id type, const void *body, int64_t offset,
                  struct error *err) {
     (void)context;
+    (void)offset;
     return shelf_fold(state, type, body, err);
 }
 

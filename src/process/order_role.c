@@ -36,10 +36,10 @@ static void partition_free(void *context, void *state) {
     orders_free(orders);
 }
 
-static bool fold(void *context, void *state, enum record_id type, const void *body,
+static bool fold(void *context, void *state, enum record_id type, const void *body, int64_t offset,
                  struct error *err) {
     (void)context;
-    return orders_fold(state, type, body, err);
+    return orders_fold(state, type, body, offset, err);
 }
 
 // ---- snapshots ---------------------------------------------------------------------------------
@@ -76,6 +76,11 @@ static bool rows(void *context, void *state, const struct snapshot_sink *sink, s
 }
 
 // ---- input -------------------------------------------------------------------------------------
+
+// The place of the event written last among those of the transaction.
+static int64_t last_written(const struct output *output, int32_t partition) {
+    return output_events_count(output, partition) - 1;
+}
 
 // Deciding changes an order in place: what cannot be written must leave no trace.
 static const void *keep(struct order_role *self, const struct order *order, struct error *err) {
@@ -119,8 +124,13 @@ static bool handle(void *context, void *state, const struct stream_input *input,
     if (!output_decision(output, input->partition, &decision, err))
         return put_back(there, kept, err);
     command_memory_put(orders->commands, &remembered);
-    orders_keep(orders, id, before, order);
+    orders_keep(orders, id, before, order, last_written(output, input->partition));
     return true;
+}
+
+static void located(void *context, void *state, const int64_t *offsets, size_t count) {
+    (void)context;
+    orders_located(state, offsets, count);
 }
 
 static void commit(void *context, void *state) {
@@ -171,7 +181,7 @@ static bool fire(void *context, void *state, struct stream_deadlines *deadlines,
         struct orders_before before = orders_before(order);
         order_decide_deadline(&decision, order);
         if (output_decision(output, deadlines->partition, &decision, err)) {
-            orders_keep(orders, &id, before, order);
+            orders_keep(orders, &id, before, order, last_written(output, deadlines->partition));
             continue;
         }
         if (err->what == DISP_POISON) {
@@ -209,6 +219,7 @@ struct role *order_role_new(const struct config *config, struct error *err) {
         .snapshot = snapshot,
         .rows = rows,
         .handle = handle,
+        .located = located,
         .commit = commit,
         .undo = undo,
         .watch_parked = watch_parked,

@@ -48,12 +48,14 @@ struct orders_before orders_before(const struct order *order) {
 }
 
 void orders_keep(struct orders *orders, const struct id *id, struct orders_before before,
-                 const struct order *order) {
+                 const struct order *order, int64_t at) {
     if (!order || order_version(order) == before.version)
         return;
     if (order_is_closed(order)) {
+        // What happens to it afterwards does not close it once more.
+        const struct order_closed *known = closed_orders_get(orders->closed, id);
         struct order_closed closed;
-        order_close(order, &closed);
+        order_close(order, known ? known->closing_offset : at, &closed);
         closed_orders_put(orders->closed, &closed);
         soft_table_remove(orders->open, id, sizeof(*id));
         return;
@@ -79,15 +81,16 @@ static void remember(struct orders *orders, enum record_id type, const void *eve
 
 // A new order's block is as large as it may have to be, and kept as large as it is.
 static void fold_placed(struct orders *orders, const struct id *id,
-                        const struct order_placed *placed) {
+                        const struct order_placed *placed, int64_t offset) {
     struct order *order = calloc(1, order_block_size(placed));
     assert(order && "out of memory for an order");
     order_evolve(order, RECORD_ORDER_PLACED, placed);
-    orders_keep(orders, id, orders_before(NULL), order);
+    orders_keep(orders, id, orders_before(NULL), order, offset);
     free(order);
 }
 
-bool orders_fold(struct orders *orders, enum record_id type, const void *event, struct error *err) {
+bool orders_fold(struct orders *orders, enum record_id type, const void *event, int64_t offset,
+                 struct error *err) {
     struct address address;
     if (!address_of_event(type, event, &address, err))
         return false;
@@ -109,16 +112,20 @@ bool orders_fold(struct orders *orders, enum record_id type, const void *event, 
                          record_types[type]->name, (long long)head->version, id_text(id).text,
                          (long long)before.version);
     if (!order) {
-        fold_placed(orders, id, event);
+        fold_placed(orders, id, event, offset);
         return true;
     }
     order_evolve(order, type, event);
     remember(orders, type, event);
-    orders_keep(orders, id, before, order);
+    orders_keep(orders, id, before, order, offset);
     return true;
 }
 
 // ---- transactions ------------------------------------------------------------------------------
+
+void orders_located(struct orders *orders, const int64_t *offsets, size_t count) {
+    closed_orders_locate(orders->closed, offsets, count);
+}
 
 void orders_commit(struct orders *orders) {
     soft_table_commit(orders->open);

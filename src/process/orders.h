@@ -46,13 +46,19 @@ struct orders_before {
 struct orders_before orders_before(const struct order *order);
 
 // What has become of an order, new ones included, wherever its block lies: the table's own, the
-// room, a decision's arena. Nothing, if its version is the same.
+// room, a decision's arena. Nothing, if its version is the same. at: where the last of its events
+// lies, which closed it if it is closed: the offset, or until orders_located() the event's place
+// among those of the open transaction.
 void orders_keep(struct orders *orders, const struct id *id, struct orders_before before,
-                 const struct order *order);
+                 const struct order *order, int64_t at);
 
 // One event of orders.events. False (DISP_POISON): it does not follow. After orders_restored(), an
 // event that an order has seen already is left out.
-bool orders_fold(struct orders *orders, enum record_id type, const void *event, struct error *err);
+bool orders_fold(struct orders *orders, enum record_id type, const void *event, int64_t offset,
+                 struct error *err);
+
+// The open transaction is about to be committed: where its events lie.
+void orders_located(struct orders *orders, const int64_t *offsets, size_t count);
 
 void orders_commit(struct orders *orders);
 void orders_undo(struct orders *orders);

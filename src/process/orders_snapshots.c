@@ -19,7 +19,18 @@ static bool restore_open(struct orders *orders, const struct id *id,
     return false;
 }
 
+// Rows of format 1 have neither.
+static bool is_older(const struct snapshot_row *row) {
+    if (row->body && row->type == RECORD_ORDER_SNAPSHOT)
+        return !((const struct order_snapshot *)row->body)->has_folded;
+    if (row->body && row->type == RECORD_CLOSED_ORDER_SNAPSHOT)
+        return !((const struct closed_order_snapshot *)row->body)->has_closing_offset;
+    return false;
+}
+
 bool orders_restore(struct orders *orders, const struct snapshot_row *row, struct error *err) {
+    if (is_older(row))
+        return error_set(err, DISP_ABORT, 0, "a snapshot of an older format");
     if (command_memory_is_key(row->key, row->key_len))
         return command_memory_restore(orders->commands, row, err);
     struct id id;
@@ -103,8 +114,8 @@ bool orders_snapshot(struct orders *orders, size_t max, struct arena *arena,
         if (change.block && !put_open(sink, change.key, change.block, arena, err))
             return false;
     if (max > 0 && !orders->open_taken) {
-        // An order that has closed since the pass began, before its open row was taken, has but this
-        // row: what is closed by now belongs to the pass.
+        // An order that has closed since the pass began, before its open row was taken, has but
+        // this row: what is closed by now belongs to the pass.
         orders->open_taken = true;
         closed_orders_begin_pass(orders->closed);
     }
@@ -114,7 +125,7 @@ bool orders_snapshot(struct orders *orders, size_t max, struct arena *arena,
             return false;
     if (!command_memory_take(orders->commands, &max, sink, err))
         return false;
-    *ret_done = max > 0;
+    *ret_done = max > 0 && closed_orders_all_taken(orders->closed);
     return true;
 }
 

@@ -143,7 +143,8 @@ int service_run(const char *role, const struct config *config, const struct serv
         failed = !parts[running].start(state, &err);
         if (failed) {
             (void)error_wrap(&err, "start %s", parts[running].name);
-            service_fail(EXIT_UNAVAILABLE, &err);
+            if (!service_stopping()) // told to stop while it started: no failure
+                service_fail(EXIT_UNAVAILABLE, &err);
         } else {
             running++;
         }

@@ -29,7 +29,6 @@ struct output {
     int32_t partitions[TOPIC_COUNT];
     enum topic_id route[RECORD_COUNT]; // TOPIC_COUNT: several topics
     struct group *groups[TOPIC_COUNT]; // inboxes only, one per partition
-    int64_t *events_count;             // per partition of our events topic
     struct producer *producer;         // borrowed
 };
 
@@ -51,9 +50,6 @@ struct output *output_new(enum domain domain, const struct schema_ids *ids,
             output->groups[topic] = calloc((size_t)partitions[topic], sizeof(struct group));
             assert(output->groups[topic]);
         }
-    output->events_count =
-        calloc((size_t)partitions[domains[domain].events], sizeof(*output->events_count));
-    assert(output->events_count);
     return output;
 }
 
@@ -65,7 +61,6 @@ void output_free(struct output *output) {
             free(output->groups[topic][p].items);
         free(output->groups[topic]);
     }
-    free(output->events_count);
     free(output);
 }
 
@@ -78,13 +73,10 @@ void output_drop(struct output *output) {
 void output_begin(struct output *output, struct producer *producer) {
     output_drop(output);
     output->producer = producer;
-    memset(output->events_count, 0,
-           (size_t)output->partitions[domains[output->domain].events] *
-               sizeof(*output->events_count));
 }
 
 int64_t output_events_count(const struct output *output, int32_t partition) {
-    return output->events_count[partition];
+    return (int64_t)output->producer->events[partition].count;
 }
 
 // CloudEvents, binary content mode of the Kafka protocol binding 1.0.
@@ -167,13 +159,9 @@ static bool send_event(struct output *output, int32_t partition, const struct de
     }
     char key[TOPIC_KEY_MAX];
     size_t key_len = address_key(&address, key);
-    if (!producer_send(output->producer, domains[output->domain].events, partition, key, key_len,
-                       payload->bytes, payload->len,
-                       headers_new(output->domain, event->type, address_event_id(event->body)),
-                       err))
-        return false;
-    output->events_count[partition]++;
-    return true;
+    return producer_send_event(
+        output->producer, partition, key, key_len, payload->bytes, payload->len,
+        headers_new(output->domain, event->type, address_event_id(event->body)), err);
 }
 
 // Avro's zig-zag variable-length long.

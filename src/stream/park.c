@@ -242,22 +242,14 @@ bool park_or_handle(struct txn_loop *loop, struct partition *partition,
 
 // ---- too much of it ----------------------------------------------------------------------------
 
-static void pause_one(struct txn_loop *loop, const struct partition *partition, bool pause) {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, txn_loop_input_name(loop), partition->id);
-    (void)(pause ? rd_kafka_pause_partitions(loop->consumer, list)
-                 : rd_kafka_resume_partitions(loop->consumer, list));
-    rd_kafka_topic_partition_list_destroy(list);
-}
-
 static void tell_full(const struct txn_loop *loop, struct partition *partition) {
     if (partition->full_told)
         return;
     partition->full_told = true;
     LOG(ERROR,
         "partition stops: as much is parked as parked.letters.max and parked.bytes.max allow. Find "
-        "the cause with `orderlog deadletters list`, restart this worker with larger limits, then "
-        "retry or drop what is parked",
+        "the cause with `orderlog deadletters list`, then retry or drop what is parked: both work "
+        "meanwhile, but for retries of calls, which need larger limits and a restart",
         F_STR("topic", txn_loop_input_name(loop)), F_INT("partition", partition->id),
         F_INT("offset", partition->next_offset), F_UINT("letters", parked_count(partition->parked)),
         F_UINT("bytes", parked_bytes(partition->parked)),
@@ -277,9 +269,33 @@ bool park_stops(struct txn_loop *loop, struct partition *partition, const rd_kaf
     if (!parked_is_full(partition->parked) || input_is_control_record(loop->ids, raw))
         return false;
     partition->stopped = true;
-    pause_one(loop, partition, true);
     tell_full(loop, partition);
     return true;
+}
+
+// A key's letters come before all of its input that is not read yet, whether it is put through, or
+// given up, now or when its turn comes: so its order is kept. What is done now finds nothing left
+// to do then.
+bool park_look_ahead(struct txn_loop *loop, struct partition *partition,
+                     const rd_kafka_message_t *raw, struct error *err) {
+    struct input_record record;
+    struct message message;
+    struct error why;
+    if (!parked_is_full(partition->parked) || !input_is_control_record(loop->ids, raw))
+        return true;
+    // What cannot be read is set aside when its turn comes.
+    if (!input_open(loop->ids, raw, &loop->arena, &record, &why) ||
+        !input_decode(loop->ids, domains[loop->role->domain].inbox, partition->id,
+                      loop->partitions_count, record.value, &loop->arena, &message, &why)) {
+        *err = why;
+        return why.what == DISP_POISON;
+    }
+    if (!transaction_begin(loop, partition, err))
+        return false;
+    if (message.type == RECORD_DROP_PARKED)
+        return drop(loop, partition, message.body, err);
+    // A call is answered in its window, and what is ahead has no place there.
+    return loop->role->poll || retry(loop, partition, message.body, 0, err);
 }
 
 bool park_resume(struct txn_loop *loop, struct error *err) {
@@ -294,8 +310,6 @@ bool park_resume(struct txn_loop *loop, struct error *err) {
         if (!transaction_seek(loop, partition, err))
             return false;
         partition->stopped = false;
-        if (!loop->paused)
-            pause_one(loop, partition, false);
         LOG(INFO, "partition goes on", F_STR("topic", txn_loop_input_name(loop)),
             F_INT("partition", p), F_INT("offset", partition->next_offset));
     }

@@ -29,8 +29,13 @@ bool park_deadline(struct txn_loop *loop, struct partition *partition, struct vi
 bool park_answered(struct txn_loop *loop, struct partition *partition,
                    const struct stream_token *token, bool *ret_done, struct error *err);
 
-// True when so much is parked that the partition takes no input; said once, and its reading paused.
+// True when so much is parked that the partition takes no input; said once.
 bool park_stops(struct txn_loop *loop, struct partition *partition, const rd_kafka_message_t *raw);
+
+// A record of a partition that has stopped: only what is asked about parked letters is done, as it
+// is what the partition waits for. Its position stays.
+bool park_look_ahead(struct txn_loop *loop, struct partition *partition,
+                     const rd_kafka_message_t *raw, struct error *err);
 
 // The same for deadlines: more of them might have to be parked.
 bool park_keeps_deadlines(struct txn_loop *loop, struct partition *partition);

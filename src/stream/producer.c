@@ -29,11 +29,10 @@ enum {
 static void delivered(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque) {
     (void)client;
     struct producer *producer = opaque;
-    if (message->err) // the commit will fail and say so
+    size_t number = (size_t)(uintptr_t)message->_private;
+    if (message->err || !number) // the commit will fail and say so; no event
         return;
-    if (message->rkt == producer->topics[producer->settings.events] &&
-        message->partition < producer->settings.events_partitions)
-        producer->events_next[message->partition] = message->offset + 1;
+    producer->events[message->partition].offsets[number - 1] = message->offset;
 }
 
 // A connection broke or a request timed out: a straggling request of this epoch may still arrive at
@@ -151,9 +150,8 @@ bool producers_open(struct producer *producers, const struct producer_settings *
         (void)snprintf(producer->transactional_id, sizeof(producer->transactional_id), "%s",
                        settings[i].transactional_id);
         arena_init(&producer->payload, PAYLOAD_BYTES_MAX);
-        producer->events_next =
-            calloc((size_t)settings[i].events_partitions, sizeof(*producer->events_next));
-        assert(producer->events_next);
+        producer->events = calloc((size_t)settings[i].events_partitions, sizeof(*producer->events));
+        assert(producer->events);
         opened = opened && open_client(producer, err);
     }
     if (opened && init_all(producers, count, err))
@@ -169,9 +167,6 @@ bool producer_reopen(struct producer *producer, struct error *err) {
     producer->suspect = true; // until it is open
     close_client(producer);
     arena_reset(&producer->payload);
-    // What was delivered last may never have been reported: nothing is known any more.
-    memset(producer->events_next, 0,
-           (size_t)producer->settings.events_partitions * sizeof(*producer->events_next));
     bool opened = open_client(producer, err);
     watchdog_leave(producer->settings.watchdog);
     return opened && init_all(producer, 1, err);
@@ -180,13 +175,17 @@ bool producer_reopen(struct producer *producer, struct error *err) {
 void producer_close(struct producer *producer) {
     close_client(producer);
     arena_done(&producer->payload);
-    free(producer->events_next);
-    producer->events_next = NULL;
+    for (int32_t p = 0; producer->events && p < producer->settings.events_partitions; p++)
+        free(producer->events[p].offsets);
+    free(producer->events);
+    producer->events = NULL;
 }
 
 bool producer_begin(struct producer *producer, struct error *err) {
     if (producer->suspect && !producer_reopen(producer, err))
         return false;
+    for (int32_t p = 0; p < producer->settings.events_partitions; p++)
+        producer->events[p].count = 0;
     rd_kafka_error_t *failed = rd_kafka_begin_transaction(producer->client);
     if (!failed)
         return true;
@@ -200,9 +199,11 @@ void *producer_memory(struct producer *producer, size_t size) {
     return arena_alloc(&producer->payload, size);
 }
 
+// number: of an event among those to its partition, from 1 on; 0: no event.
 static bool send_record(struct producer *producer, enum topic_id topic, int32_t partition,
                         const void *key, size_t key_len, void *payload, size_t len,
-                        rd_kafka_headers_t *headers, int flags, struct error *err) {
+                        rd_kafka_headers_t *headers, int flags, size_t number, struct error *err) {
+    void *opaque = (void *)(uintptr_t)number; // comes back with the delivery
     int64_t deadline_ms = clock_monotonic_ms() + QUEUE_FULL_WAIT_MS;
     for (;;) {
         rd_kafka_resp_err_t code =
@@ -210,11 +211,12 @@ static bool send_record(struct producer *producer, enum topic_id topic, int32_t 
                 ? rd_kafka_producev(producer->client, RD_KAFKA_V_RKT(producer->topics[topic]),
                                     RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_MSGFLAGS(flags),
                                     RD_KAFKA_V_KEY(key, key_len), RD_KAFKA_V_VALUE(payload, len),
-                                    RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END)
+                                    RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(opaque),
+                                    RD_KAFKA_V_END)
                 : rd_kafka_producev(producer->client, RD_KAFKA_V_RKT(producer->topics[topic]),
                                     RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_MSGFLAGS(flags),
                                     RD_KAFKA_V_KEY(key, key_len), RD_KAFKA_V_VALUE(payload, len),
-                                    RD_KAFKA_V_END);
+                                    RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
         if (!code) {
             metrics_add(METRIC_RECORDS_OUT, 0, 1);
             metrics_add(METRIC_BYTES_OUT, 0, (int64_t)(key_len + len));
@@ -234,14 +236,28 @@ static bool send_record(struct producer *producer, enum topic_id topic, int32_t 
 bool producer_send(struct producer *producer, enum topic_id topic, int32_t partition,
                    const void *key, size_t key_len, void *payload, size_t len,
                    rd_kafka_headers_t *headers, struct error *err) {
-    return send_record(producer, topic, partition, key, key_len, payload, len, headers, 0, err);
+    return send_record(producer, topic, partition, key, key_len, payload, len, headers, 0, 0, err);
+}
+
+bool producer_send_event(struct producer *producer, int32_t partition, const void *key,
+                         size_t key_len, void *payload, size_t len, rd_kafka_headers_t *headers,
+                         struct error *err) {
+    struct events_sent *sent = &producer->events[partition];
+    if (sent->count == sent->capacity) {
+        sent->capacity = sent->capacity ? 2 * sent->capacity : 1024;
+        sent->offsets = realloc(sent->offsets, sent->capacity * sizeof(*sent->offsets));
+        assert(sent->offsets && "out of memory for offsets of events");
+    }
+    sent->offsets[sent->count++] = -1;
+    return send_record(producer, producer->settings.events, partition, key, key_len, payload, len,
+                       headers, 0, sent->count, err);
 }
 
 bool producer_send_copy(struct producer *producer, enum topic_id topic, int32_t partition,
                         const void *key, size_t key_len, const void *payload, size_t len,
                         rd_kafka_headers_t *headers, struct error *err) {
     return send_record(producer, topic, partition, key, key_len, (void *)(uintptr_t)payload, len,
-                       headers, RD_KAFKA_MSG_F_COPY, err);
+                       headers, RD_KAFKA_MSG_F_COPY, 0, err);
 }
 
 static bool code_is_fenced(rd_kafka_resp_err_t code) {

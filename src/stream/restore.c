@@ -57,6 +57,10 @@ static void load(void *context, struct log_span *span, const rd_kafka_message_t 
         restore->rows++;
         return;
     }
+    if (err.what == DISP_ABORT) {
+        restore->outdated = true;
+        return;
+    }
     LOG(ERROR, "foreign record among our snapshots, skipped",
         F_STR("topic", topics[domains[loading->takeover->role->domain].state].name),
         F_INT("partition", record->partition), F_INT("offset", record->offset), F_ERR(&err));
@@ -65,10 +69,10 @@ static void load(void *context, struct log_span *span, const rd_kafka_message_t 
 // A position beyond the events' end belongs to another log; one before their begin leaves a hole.
 static void judge(const struct takeover *takeover, struct restore *restore) {
     int64_t offset = restore->position.events_offset;
-    restore->usable = restore->position.format == SNAPSHOT_FORMAT &&
+    restore->usable = !restore->outdated && restore->position.format == SNAPSHOT_FORMAT &&
                       offset >= restore->events_low && offset <= restore->events_end;
     restore->events_from = restore->usable ? offset : restore->events_low;
-    if (!restore->usable && restore->rows > 0)
+    if (!restore->usable && (restore->rows > 0 || restore->outdated))
         LOG(WARN, "snapshots cannot be used, all events are folded",
             F_STR("topic", topics[domains[takeover->role->domain].state].name),
             F_INT("partition", restore->partition->id), F_UINT("rows", restore->rows),

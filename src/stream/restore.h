@@ -16,6 +16,7 @@ struct restore {
     // What came of it.
     int64_t events_from; // where folding has to begin
     uint64_t rows;
+    bool outdated; // there are rows of an older format
     bool usable;
     struct snapshot_position position; // the last one; events_offset -1: none
 };

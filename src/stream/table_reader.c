@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_MS = 15000, ASK_PERIOD_MS = 1000, ASK_TIMEOUT_MS = 1000, POLL_MS = 50 };
+enum { CONNECT_MS = 10000, ASK_PERIOD_MS = 1000, ASK_TIMEOUT_MS = 1000, POLL_MS = 50 };
 
 struct table_reader {
     enum topic_id topic;

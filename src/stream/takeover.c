@@ -72,8 +72,8 @@ static void fold_record(void *context, struct log_span *span, const rd_kafka_mes
     bool ours = message_decode(takeover->ids, record->payload, record->len, &folding->arena,
                                &message, &err);
     if (ours && takeover->role->fold)
-        ours =
-            takeover->role->fold(takeover->role->context, state, message.type, message.body, &err);
+        ours = takeover->role->fold(takeover->role->context, state, message.type, message.body,
+                                    record->offset, &err);
     if (!ours) {
         LOG(ERROR, "foreign record among our events, skipped",
             F_STR("topic", events_name(takeover)), F_INT("partition", record->partition),

@@ -57,15 +57,35 @@ static bool rewind_input(struct txn_loop *loop, struct error *err) {
     return transaction_seek(loop, NULL, err);
 }
 
+// What is committed has been delivered, and its deliveries were reported: a commit waits for both.
+// A broker that knows no more where a record lies that was sent twice is not known to exist.
+static bool all_located(const struct events_sent *sent) {
+    for (size_t i = 0; i < sent->count; i++)
+        if (sent->offsets[i] < 0)
+            return false;
+    return true;
+}
+
 static void commit_succeeded(struct txn_loop *loop) {
     const struct producer *producer = &loop->producers[loop->current];
+    bool located = true;
     for (int32_t p = 0; p < loop->partitions_count; p++) {
         struct partition *partition = &loop->partitions[p];
+        const struct events_sent *sent = &producer->events[p];
         if (!partition->touched)
             continue;
+        located = located && all_located(sent);
+        if (loop->role->located && sent->count > 0)
+            loop->role->located(loop->role->context, partition->state, sent->offsets, sent->count);
         if (loop->role->commit)
             loop->role->commit(loop->role->context, partition->state);
-        partition_commit_staged(partition, producer->events_next[p]);
+        partition_commit_staged(partition, sent->count ? sent->offsets[sent->count - 1] + 1 : 0);
+    }
+    if (!located) {
+        struct error err;
+        error_set(&err, DISP_FATAL, 0,
+                  "the broker did not say where our events lie: a restart reads them");
+        txn_loop_fail(loop, EXIT_UNAVAILABLE, &err);
     }
     loop->open = false;
     loop->failures = 0;

@@ -71,7 +71,7 @@ static bool handle_record(struct txn_loop *loop, const rd_kafka_message_t *raw, 
     if (!partition->assigned || raw->offset < partition->next_offset)
         return true; // fetched before a rewind or a revocation
     if (park_stops(loop, partition, raw))
-        return true;
+        return park_look_ahead(loop, partition, raw, err);
     FAILPOINT(loop_polled);
     if (!transaction_begin(loop, partition, err))
         return false;
@@ -247,9 +247,6 @@ static void pause_input(struct txn_loop *loop, bool pause) {
     rd_kafka_topic_partition_list_t *list = NULL;
     if (rd_kafka_assignment(loop->consumer, &list))
         return;
-    for (int32_t p = 0; p < loop->partitions_count; p++)
-        if (loop->partitions[p].stopped)
-            (void)rd_kafka_topic_partition_list_del(list, txn_loop_input_name(loop), p);
     (void)(pause ? rd_kafka_pause_partitions(loop->consumer, list)
                  : rd_kafka_resume_partitions(loop->consumer, list));
     rd_kafka_topic_partition_list_destroy(list);

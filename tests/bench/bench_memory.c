@@ -51,7 +51,7 @@ static void give(struct orders *orders, const struct id *id, enum record_id type
     struct remembered_command remembered = {0};
     order_decide(&decision, &order, key_id ? &remembered : NULL, type, input);
     command_memory_put(orders->commands, &remembered);
-    orders_keep(orders, id, before, order);
+    orders_keep(orders, id, before, order, 0);
 }
 
 static void place(struct orders *orders, uint64_t number) {

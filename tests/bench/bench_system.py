@@ -196,7 +196,8 @@ carrier.deliver.after.ms = 0
                 if metric in ("orderlog_lag_records", "orderlog_projection_lag_records"):
                     found[name] = found.get(name, 0) + float(value)
                 elif metric == "orderlog_gateway_backlog_milliseconds":
-                    found["gateway backlog ms"] = float(value)
+                    found["gateway backlog ms"] = max(float(value),
+                                                      found.get("gateway backlog ms", 0))
         return found
 
     # ---- a catalogue -----------------------------------------------------------------------------

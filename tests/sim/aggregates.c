@@ -13,7 +13,7 @@ static void settle(struct order *order) {
     if (!order || !order_is_closed(order))
         return;
     struct order_closed closed;
-    order_close(order, &closed);
+    order_close(order, 0, &closed);
     (void)order_recall(&closed, order);
 }
 
@@ -201,7 +201,7 @@ static struct order *order_through_snapshot(struct world *world, struct order *o
     if (order_is_closed(order)) {
         struct order_closed closed;
         struct closed_order_snapshot snapshot;
-        order_close(order, &closed);
+        order_close(order, 0, &closed);
         order_closed_snapshot(&closed, &snapshot);
         if (!order_closed_restore(&snapshot, &closed))
             world_fail(world, log_order_index(&closed.order_id), NOBODY,

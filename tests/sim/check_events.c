@@ -176,6 +176,33 @@ static void book_order(struct world *world, struct order_book *book, const struc
     }
 }
 
+// The event that closes an order carries it whole, and no other does.
+static void check_folded(struct world *world, struct order_book *book, const struct record *event) {
+    const struct order_head *head = event->body;
+    const bool money_rests = head->payment_status == PAYMENT_STATUS_NONE ||
+                             head->payment_status == PAYMENT_STATUS_DECLINED ||
+                             head->payment_status == PAYMENT_STATUS_CAPTURED ||
+                             head->payment_status == PAYMENT_STATUS_VOIDED;
+    const bool closes = !book->closed && book->ended != RECORD_COUNT && money_rests;
+    const struct folded_order *folded = order_event_folded(event->type, event->body);
+    must(world, event, closes == (folded != NULL));
+    if (!folded)
+        return;
+    book->closed = true;
+    int64_t quantity[SKUS_MAX] = {0};
+    int64_t items_minor = 0;
+    for (uint32_t i = 0; i < folded->lines_count; i++) {
+        quantity[log_sku_index(folded->lines[i].sku)] += folded->lines[i].quantity;
+        items_minor += folded->lines[i].quantity * folded->lines[i].unit_price_minor;
+    }
+    must(world, event, memcmp(quantity, book->quantity, sizeof(quantity)) == 0);
+    must(world, event,
+         folded->items_minor == items_minor && folded->total_minor == book->total_minor &&
+             folded->total_minor ==
+                 items_minor - folded->discount_minor + folded->shipping_minor + folded->tax_minor);
+    must(world, event, folded->captured_minor == (book->captured ? book->total_minor : 0));
+}
+
 static void check_order_event(struct world *world, const struct record *event) {
     if (event->type == RECORD_ORDER_COMMAND_REFUSED) {
         check_order_refusal(world, event);
@@ -189,6 +216,7 @@ static void check_order_event(struct world *world, const struct record *event) {
     book->version = head->version;
     book->status = head->status;
     book_order(world, book, event);
+    check_folded(world, book, event);
 }
 
 // ---- stock -------------------------------------------------------------------------------------

@@ -198,6 +198,7 @@ struct order_book {
     uint32_t cases; // bits of enum case_reason
     enum order_status status;
     bool refused; // a place command of it
+    bool closed;  // by an event that carries it whole
 };
 
 struct sku_book {

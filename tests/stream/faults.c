@@ -215,6 +215,9 @@ rd_kafka_resp_err_t __wrap_rd_kafka_producev(rd_kafka_t *rk, ...) {
         case RD_KAFKA_VTYPE_HEADERS:
             vu->u.headers = va_arg(arguments, rd_kafka_headers_t *);
             break;
+        case RD_KAFKA_VTYPE_OPAQUE:
+            vu->u.ptr = va_arg(arguments, void *);
+            break;
         default:
             abort(); // a new kind of argument: add it above
         }

@@ -162,6 +162,28 @@ class Log:
                                                for at in self.assigned),
                    "the log is read to its end", seconds)
 
+    # ---- snapshots ----
+
+    def rows(self, topic):
+        """{partition: {key: (record's name, fields)}}, as compaction would leave them."""
+        consumer = KafkaConsumer(bootstrap_servers=self.world.bootstrap, group_id=None,
+                                 isolation_level="read_committed", enable_auto_commit=False,
+                                 auto_offset_reset="earliest", fetch_max_wait_ms=20)
+        parts = [TopicPartition(topic, partition) for partition in range(self.world.partitions)]
+        consumer.assign(parts)
+        ends = consumer.end_offsets(parts)
+        found = {partition: {} for partition in range(self.world.partitions)}
+        while any(consumer.position(at) < ends[at] for at in parts):
+            for at, records in consumer.poll(timeout_ms=100).items():
+                for record in records:
+                    key = record.key.decode()
+                    if record.value is None:
+                        found[at.partition].pop(key, None)
+                    else:
+                        found[at.partition][key] = self.registry.decode(record.value)
+        consumer.close()
+        return found
+
     # ---- promises ----
 
     def check(self, test):

@@ -36,6 +36,8 @@ INBOX = {"order": "orders.inbox", "inventory": "inventory.inbox", "payment": "pa
          "shipping": "shipping.inbox"}
 EVENTS = {role: inbox.replace("inbox", "events") for role, inbox in INBOX.items()}
 SHOP = "main"
+NEVER_MS = 0  # snapshot.interval.ms: none
+OFTEN_MS = 300
 NEVER = threading.Event()  # nobody sets it: its wait is a pause between two looks
 
 

@@ -87,7 +87,7 @@ class Parked(WorldTest):
         world.flush()
         self.await_parked(sick, 3)
         log.await_completed(healthy)
-        self.assertEqual(log.names(sick), [])
+        self.assertNotIn(sick, log.by_order)
         # Killed, healed of its bug, taken over by itself and by another slot: it stays parked.
         worker.kill()
         worker = world.start("order").await_ready()
@@ -96,7 +96,7 @@ class Parked(WorldTest):
         worker = world.start("order", slot=1)
         self.cancel_and_await_letter(sick, 5)
         log.catch_up()
-        self.assertEqual(log.names(sick), [])
+        self.assertNotIn(sick, log.by_order)
         # Seen, and put through while the system runs.
         rows = self.listed("--key", sick)
         self.assertEqual([row["state"] for row in rows], ["parked"] * 5)
@@ -305,13 +305,20 @@ class Parked(WorldTest):
 
 class Bound(WorldTest):
     """At its bound the partition stops, saying so; the others go on."""
+    lasting = ("inventory", "payment", "shipping")
 
-    def test_the_partition_stops_and_a_larger_bound_takes_it_up(self):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for role in cls.lasting:
+            cls.world.start(role)
+        cls.world.stock("A", 1_000_000)
+        cls.world.flush()
+
+    def stop_at_bound(self, name):
+        """(the worker, the order that is parked, orders that wait behind it)"""
         world, log = self.world, self.log
-        for role in ("inventory", "payment", "shipping"):
-            world.start(role)
-        world.stock("A", 1_000_000)
-        key = next(key for key in (f"k{i}" for i in range(1000))
+        key = next(key for key in (f"{name}{i}" for i in range(1000))
                    if world.partition_of(str(hashed_id(SHOP, "PlaceOrder", key))) == 0)
         sick = str(hashed_id(SHOP, "PlaceOrder", key))
         worker = world.start("order", fault=f"undecidable=OrderPlaced:{sick}",
@@ -322,21 +329,63 @@ class Bound(WorldTest):
         world.flush()
         wait_until(lambda: "partition stops" in worker.log(), "the partition stops", 30, worker.log)
         self.assertIn("parked.letters.max", worker.log())
-        orders = [world.place(f"order-{i}") for i in range(20)]
+        orders = [world.place(f"{name}-order-{i}") for i in range(20)]
         world.flush()
         there = [one for one in orders if world.partition_of(one) == 0]
         log.await_completed([one for one in orders if one not in there])
+        return worker, sick, there
+
+    def deadletters(self, *arguments):
+        done = subprocess.run([PROGRAM, "deadletters", *arguments], env=self.world.environment,
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_a_drop_frees_it_where_it_stands(self):
+        log = self.log
+        worker, sick, there = self.stop_at_bound("dropped")
+        # What waits unread behind the letters is not given up with them.
+        self.deadletters("drop", "--key", sick)
+        log.await_completed(there)
+        log.await_quiet()
+        self.assertIn("partition goes on", worker.log())
+        self.assertNotIn(sick, log.by_order)
+        refused = [event for event in log.events["orders.events"]
+                   if event.name == "OrderCommandRefused" and str(event.body["order_id"]) == sick]
+        self.assertEqual(len(refused), 2)
+        log.check_ids(self)
+        log.check_orders(self)
+        log.check_commits(self)
+
+    def test_a_retry_frees_it_where_it_stands(self):
+        world, log = self.world, self.log
+        worker, sick, there = self.stop_at_bound("retried")
+        worker.kill()
+        worker = world.start("order", parked_letters_max=3).await_ready()  # the bug is mended
+        wait_until(lambda: "partition stops" in worker.log(), "it stops again", 30, worker.log)
+        self.deadletters("retry", "--key", sick)
+        log.await_completed(there)
+        log.await_event([sick], "OrderCancelled")
+        log.await_quiet()
+        refused = [str(event.body["order_id"]) for event in log.events["orders.events"]
+                   if event.name == "OrderCommandRefused"]
+        self.assertEqual(refused.count(sick), 3)
+        log.check_ids(self)
+        log.check_orders(self)
+        log.check_commits(self)
+
+    def test_the_partition_stops_and_a_larger_bound_takes_it_up(self):
+        world, log = self.world, self.log
+        before = len(log.letters[LETTERS])
+        worker, sick, there = self.stop_at_bound("k")
         self.assertTrue(worker.alive())
         log.catch_up()
         self.assertEqual([log.names(one) for one in there], [[]] * len(there))
-        self.assertEqual(len(log.letters[LETTERS]), 3)
+        self.assertEqual(len(log.letters[LETTERS]), before + 3)
         worker.kill()
         world.start("order").await_ready()
         log.await_completed(there)
-        log.await_count(lambda: log.letters[LETTERS], 5, "the rest parks")
-        done = subprocess.run([PROGRAM, "deadletters", "retry", "--all"],
-                              env=world.environment, capture_output=True, text=True, timeout=60)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        log.await_count(lambda: log.letters[LETTERS], before + 5, "the rest parks")
+        self.deadletters("retry", "--all")
         log.await_event([sick], "OrderCancelled")
         log.await_quiet()
         log.check_ids(self)

@@ -4,12 +4,8 @@ half of them a processor comes to the same state."""
 import re
 import unittest
 
-from kafka import KafkaConsumer, TopicPartition
+from orderlog_world import NEVER_MS, OFTEN_MS, WorldTest, wait_until
 
-from orderlog_world import WorldTest, wait_until
-
-NEVER_MS = 0  # snapshot.interval.ms: none
-OFTEN_MS = 300
 TAKEN = re.compile(r"partition taken over .*topic=(\S+) partition=(\d+) .*snapshots=(\d+) folded=(\d+)")
 
 
@@ -27,27 +23,6 @@ class Snapshots(WorldTest):
 
     # ---- looking ----
 
-    def rows(self, topic):
-        """{partition: {key: (record's name, fields)}}, as compaction would leave them."""
-        world = self.world
-        consumer = KafkaConsumer(bootstrap_servers=world.bootstrap, group_id=None,
-                                 isolation_level="read_committed", enable_auto_commit=False,
-                                 auto_offset_reset="earliest", fetch_max_wait_ms=20)
-        parts = [TopicPartition(topic, partition) for partition in range(world.partitions)]
-        consumer.assign(parts)
-        ends = consumer.end_offsets(parts)
-        found = {partition: {} for partition in range(world.partitions)}
-        while any(consumer.position(at) < ends[at] for at in parts):
-            for at, records in consumer.poll(timeout_ms=100).items():
-                for record in records:
-                    key = record.key.decode()
-                    if record.value is None:
-                        found[at.partition].pop(key, None)
-                    else:
-                        found[at.partition][key] = world.registry.decode(record.value)
-        consumer.close()
-        return found
-
     def await_snapshots(self, domain, ends):
         """Every partition's position has reached these ends of the events, unless nothing has
         happened behind: a pass covers what was committed when it began. Returns how many events
@@ -58,7 +33,7 @@ class Snapshots(WorldTest):
 
         def positions():
             return {p: rows["/position"][1]["events_offset"] if "/position" in rows else -1
-                    for p, rows in self.rows(topic).items()}
+                    for p, rows in self.log.rows(topic).items()}
         wait_until(lambda: all(position >= since[p] for p, position in positions().items()),
                    f"{topic} has a position behind {since}", 60, positions)
         return sum(now.values()) - sum(since.values())
@@ -147,10 +122,10 @@ class Snapshots(WorldTest):
         # More than two transactions of a pass can take.
         self.work(1500, "many")
         self.stop(order)
-        before = self.rows("orders.state")
+        before = self.log.rows("orders.state")
         faulty = world.start("order", fault="commit=kill@2", snapshot_interval_ms=OFTEN_MS)
         faulty.await_exit(60)
-        torn = self.rows("orders.state")
+        torn = self.log.rows("orders.state")
         self.assertGreater(sum(map(len, torn.values())), sum(map(len, before.values())))
         for partition, rows in torn.items():
             self.assertEqual(rows.get("/position"), before[partition].get("/position"))

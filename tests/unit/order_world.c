@@ -149,7 +149,7 @@ static void recall_if_closed(struct order *order) {
     if (!order || !order_is_closed(order))
         return;
     struct order_closed closed;
-    order_close(order, &closed);
+    order_close(order, 0, &closed);
     order_recall(&closed, order);
     assert_int_equal(order_size(order), ORDER_RECALLED_SIZE);
 }

@@ -17,7 +17,10 @@
 
 enum { ORDERS = 20000, STEPS = 400000 };
 
-static uint32_t now[ORDERS], committed[ORDERS]; // versions; 0: none
+static uint32_t now[ORDERS], committed[ORDERS];         // versions; 0: none
+static int64_t closed_at[ORDERS], committed_at[ORDERS]; // offsets
+static int64_t offsets[ORDERS];                         // of the open transaction's events
+static int64_t events_count, next_offset;
 static uint64_t random_state;
 
 static uint32_t draw(uint32_t below) {
@@ -32,8 +35,33 @@ static struct id id_of(uint32_t number) {
 }
 
 static void put(struct closed_orders *orders, uint32_t number) {
-    const struct order_closed closed = {.order_id = id_of(number), .version = ++now[number]};
+    const struct id id = id_of(number);
+    const struct order_closed *known = closed_orders_get(orders, &id);
+    const struct order_closed closed = {.order_id = id,
+                                        .version = ++now[number],
+                                        .closing_offset =
+                                            known ? known->closing_offset : events_count};
     closed_orders_put(orders, &closed);
+    if (!known)
+        closed_at[number] = next_offset;
+    assert_in_range(events_count, 0, ORDERS - 1);
+    offsets[events_count++] = next_offset;
+    next_offset += 1 + draw(3); // markers lie between
+}
+
+static void commit(struct closed_orders *orders) {
+    closed_orders_locate(orders, offsets, (size_t)events_count);
+    closed_orders_commit(orders);
+    events_count = 0;
+    memcpy(committed, now, sizeof(committed));
+    memcpy(committed_at, closed_at, sizeof(committed_at));
+}
+
+static void undo(struct closed_orders *orders) {
+    closed_orders_undo(orders);
+    events_count = 0;
+    memcpy(now, committed, sizeof(now));
+    memcpy(closed_at, committed_at, sizeof(closed_at));
 }
 
 static void check(const struct closed_orders *orders, uint32_t number) {
@@ -59,17 +87,20 @@ static void closed_orders_go_back_with_their_transaction(void **state) {
         } else if (what < 96) {
             check(orders, draw(ORDERS));
         } else if (what < 98) {
-            closed_orders_commit(orders);
-            memcpy(committed, now, sizeof(committed));
+            commit(orders);
         } else {
-            closed_orders_undo(orders);
-            memcpy(now, committed, sizeof(now));
+            undo(orders);
         }
     }
+    commit(orders);
     size_t count = 0;
     for (uint32_t number = 0; number < ORDERS; number++) {
         check(orders, number);
         count += now[number] != 0;
+        struct id id = id_of(number);
+        const struct order_closed *closed = closed_orders_get(orders, &id);
+        if (closed)
+            assert_int_equal(closed->closing_offset, closed_at[number]);
     }
     assert_int_equal(closed_orders_count(orders), count);
     assert_true(count > ORDERS / 2);

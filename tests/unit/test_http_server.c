@@ -469,6 +469,34 @@ static void trace_context_is_kept_or_made(void **state) {
            "200", "X-Trace: 00-", false);
 }
 
+static const struct http_server_options server_options = {
+    .host = "127.0.0.1",
+    .threads = 2,
+    .connections_max = 100,
+    .connections_per_ip_max = 100,
+    .body_bytes_max = BODY_MAX,
+    .idle_timeout_ms = 30000,
+    .read_timeout_ms = READ_TIMEOUT_MS,
+    .routes = &routes,
+    .access = {.check = check_key},
+    .measured = true,
+};
+
+static void until_it_is_opened_only_health_is_answered(void **state) {
+    (void)state;
+    http_server_free(server);
+    struct error err;
+    struct http_server_options options = server_options;
+    options.closed = true;
+    options.access = (struct http_access){0};
+    assert_true(http_server_start(&options, &server, &err));
+    expect("GET /livez HTTP/1.1\r\n" HOST "\r\n", "200", "", false);
+    expect("POST /echo HTTP/1.1\r\n" HOST KEY "Content-Length: 2\r\n\r\n{}", "503",
+           "Retry-After: 1", false);
+    http_server_open(server, server_options.access);
+    expect("POST /echo HTTP/1.1\r\n" HOST KEY "Content-Length: 2\r\n\r\n{}", "200", "", false);
+}
+
 static void draining_answers_what_is_open_and_takes_nothing_new(void **state) {
     (void)state;
     int idle = dial();
@@ -494,20 +522,8 @@ static void draining_answers_what_is_open_and_takes_nothing_new(void **state) {
 static int start(void **state) {
     (void)state;
     log_init(LEVEL_WARN, LOG_FORMAT_TEXT, NULL, -1);
-    const struct http_server_options options = {
-        .host = "127.0.0.1",
-        .threads = 2,
-        .connections_max = 100,
-        .connections_per_ip_max = 100,
-        .body_bytes_max = BODY_MAX,
-        .idle_timeout_ms = 30000,
-        .read_timeout_ms = READ_TIMEOUT_MS,
-        .routes = &routes,
-        .access = {.check = check_key},
-        .measured = true,
-    };
     struct error err = {0};
-    if (sem_init(&held_ready, 0, 0) != 0 || !http_server_start(&options, &server, &err))
+    if (sem_init(&held_ready, 0, 0) != 0 || !http_server_start(&server_options, &server, &err))
         return -1;
     return 0;
 }
@@ -531,6 +547,7 @@ int main(void) {
         cmocka_unit_test(a_stream_may_pause_and_gets_every_byte),
         cmocka_unit_test(a_request_that_trickles_in_is_cut_off),
         cmocka_unit_test(trace_context_is_kept_or_made),
+        cmocka_unit_test(until_it_is_opened_only_health_is_answered),
         cmocka_unit_test(draining_answers_what_is_open_and_takes_nothing_new),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -75,6 +75,85 @@ static void placing_tells_everything_about_the_order(void **state) {
     assert_true(id_equal(&placed->correlation_id, &command_id));
 }
 
+// ---- the order in its closing event ------------------------------------------------------------
+
+static void assert_line(const struct order_line *line, const struct order_line *ordered) {
+    assert_int_equal(line->sku.len, ordered->sku.len);
+    assert_memory_equal(line->sku.ptr, ordered->sku.ptr, ordered->sku.len);
+    assert_int_equal(line->quantity, ordered->quantity);
+    assert_int_equal(line->unit_price_minor, ordered->unit_price_minor);
+    assert_int_equal(line->has_price_version, ordered->has_price_version);
+    if (ordered->has_price_version)
+        assert_int_equal(line->price_version, ordered->price_version);
+}
+
+static void a_completed_order_is_whole_in_its_closing_event(void **state) {
+    (void)state;
+    struct place_order place = order_world_place_command("content");
+    struct order_line lines[3];
+    memcpy(lines, order_world_lines, sizeof(lines));
+    lines[2].has_price_version = true; // the same SKU twice, for other prices
+    lines[2].price_version = 0;
+    lines[2].unit_price_minor = 170;
+    place.lines = lines;
+    place.discount_minor = 50;
+    place.shipping_minor = 490;
+    place.tax_minor = 7;
+    order_world_give(&world, RECORD_PLACE_ORDER, &place);
+    order_world_stock(&world, "A", STOCK_RESULT_RESERVED, 5);
+    order_world_stock(&world, "B", STOCK_RESULT_RESERVED, 5);
+    order_world_payment(&world, PAYMENT_ACTION_AUTHORIZE, PAYMENT_RESULT_AUTHORIZED);
+    order_world_shipment(&world, SHIPMENT_ACTION_BOOK, SHIPMENT_RESULT_BOOKED);
+    order_world_shipment(&world, SHIPMENT_ACTION_TRACK_READY, SHIPMENT_RESULT_READY);
+    order_world_shipment(&world, SHIPMENT_ACTION_DISPATCH, SHIPMENT_RESULT_DISPATCHED);
+    order_world_payment(&world, PAYMENT_ACTION_CAPTURE, PAYMENT_RESULT_CAPTURED);
+    order_world_shipment(&world, SHIPMENT_ACTION_TRACK_DELIVERED, SHIPMENT_RESULT_DELIVERED);
+    const struct folded_order *folded = order_event_folded(
+        RECORD_ORDER_COMPLETED, order_world_last(&world, RECORD_ORDER_COMPLETED));
+    assert_non_null(folded);
+    assert_memory_equal(folded->customer_id.ptr, "c-17", folded->customer_id.len);
+    assert_memory_equal(folded->currency.ptr, "EUR", folded->currency.len);
+    assert_int_equal(folded->lines_count, 3);
+    for (int i = 0; i < 3; i++)
+        assert_line(&folded->lines[i], &lines[i]);
+    assert_int_equal(folded->items_minor, 1270);
+    assert_int_equal(folded->discount_minor, 50);
+    assert_int_equal(folded->shipping_minor, 490);
+    assert_int_equal(folded->tax_minor, 7);
+    assert_int_equal(folded->total_minor, 1717);
+    assert_int_equal(folded->captured_minor, 1717);
+    struct id payment_id = id_derive(&place.order_id, 'P');
+    struct id shipment_id = id_derive(&place.order_id, 'S');
+    assert_true(folded->has_payment_id && id_equal(&folded->payment_id, &payment_id));
+    assert_true(folded->has_shipment_id && id_equal(&folded->shipment_id, &shipment_id));
+}
+
+static void an_order_that_asked_for_no_money_closes_as_it_ends(void **state) {
+    (void)state;
+    order_world_place(&world);
+    order_world_cancel(&world, "c");
+    const struct folded_order *folded = order_event_folded(
+        RECORD_ORDER_CANCELLED, order_world_last(&world, RECORD_ORDER_CANCELLED));
+    assert_non_null(folded);
+    assert_int_equal(folded->lines_count, 3);
+    assert_int_equal(folded->captured_minor, 0);
+    assert_false(folded->has_payment_id || folded->has_shipment_id);
+}
+
+static void an_order_that_holds_money_closes_when_it_is_let_go(void **state) {
+    (void)state;
+    book();
+    order_world_cancel(&world, "c");
+    assert_null(order_event_folded(RECORD_ORDER_CANCELLED,
+                                   order_world_last(&world, RECORD_ORDER_CANCELLED)));
+    order_world_payment(&world, PAYMENT_ACTION_VOID, PAYMENT_RESULT_VOIDED);
+    const struct folded_order *folded = order_event_folded(
+        RECORD_ORDER_PAYMENT_VOIDED, order_world_last(&world, RECORD_ORDER_PAYMENT_VOIDED));
+    assert_non_null(folded);
+    assert_int_equal(folded->total_minor, 1300);
+    assert_true(folded->has_payment_id && folded->has_shipment_id);
+}
+
 static void requests_follow_from_their_event(void **state) {
     (void)state;
     order_world_place(&world);
@@ -450,6 +529,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TOLD(an_order_goes_all_the_way),
         TOLD(placing_tells_everything_about_the_order),
+        TOLD(a_completed_order_is_whole_in_its_closing_event),
+        TOLD(an_order_that_asked_for_no_money_closes_as_it_ends),
+        TOLD(an_order_that_holds_money_closes_when_it_is_let_go),
         TOLD(requests_follow_from_their_event),
         TOLD(payment_is_asked_for_with_the_whole_amount),
         TOLD(a_rejection_lists_every_shortage),

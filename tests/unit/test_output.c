@@ -16,10 +16,11 @@
 
 #define VIEW(text) ((struct view){.ptr = (text), .len = sizeof(text) - 1})
 
-enum { MEMORY_MAX = 64 << 20, LARGE = 2 << 20 };
+enum { PARTITIONS = 4, MEMORY_MAX = 64 << 20, LARGE = 2 << 20 };
 
 static struct output *output;
 static struct producer producer;
+static struct events_sent sent[PARTITIONS];
 static struct arena arena;
 static struct decision decision;
 
@@ -27,14 +28,14 @@ static int setup(void **state) {
     (void)state;
     int32_t partitions[TOPIC_COUNT];
     for (size_t i = 0; i < TOPIC_COUNT; i++)
-        partitions[i] = 4;
+        partitions[i] = PARTITIONS;
     struct error err;
     struct schema_ids *ids = schema_ids_new(NULL, &clock_system);
     *state = ids;
     assert_true(schema_ids_add(ids, TOPIC_ORDERS_EVENTS, RECORD_ORDER_CANCELLED, 1, &err));
     assert_true(schema_ids_add(ids, TOPIC_INVENTORY_INBOX, RECORD_REQUEST_STOCK, 2, &err));
     output = output_new(DOMAIN_ORDER, ids, partitions);
-    producer = (struct producer){0};
+    producer = (struct producer){.events = sent};
     arena_init(&producer.payload, MEMORY_MAX);
     arena_init(&arena, MEMORY_MAX);
     output_begin(output, &producer);

@@ -28,6 +28,7 @@ struct server {
     int port;
     pthread_t thread;
     const char *_Atomic answer;
+    const char *_Atomic first; // in place of the answer, once
     _Atomic int requests;
 };
 
@@ -38,6 +39,13 @@ static const char failing[] = "HTTP/1.1 500 Oops\r\nConnection: close\r\n"
                               "Content-Length: 4\r\n\r\noops";
 static const char web_page[] = "HTTP/1.1 200 OK\r\nConnection: close\r\n"
                                "Content-Length: 14\r\n\r\n<html>Hi</html";
+
+static const char conflict[] = "HTTP/1.1 409 Conflict\r\nConnection: close\r\n"
+                               "Content-Length: 32\r\n\r\n"
+                               "{\"message\":\"It already exists.\"}";
+static const char rule_set[] = "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+                               "Content-Length: 24\r\n\r\n"
+                               "{\"compatibility\":\"FULL\"}";
 
 static struct error err;
 
@@ -50,7 +58,9 @@ static void *serve(void *context) {
                (got = read(client, request + len, sizeof(request) - 1 - (size_t)len)) > 0)
             len += got;
         atomic_fetch_add(&server->requests, 1);
-        const char *answer = atomic_load(&server->answer);
+        const char *answer = atomic_exchange(&server->first, NULL);
+        if (!answer)
+            answer = atomic_load(&server->answer);
         if (answer)
             (void)!write(client, answer, strlen(answer));
         else
@@ -229,6 +239,19 @@ static void a_schema_once_fetched_is_never_asked_for_again(void **state) {
     fixture_stop(&fixture);
 }
 
+static void two_who_set_up_at_the_same_time_do_not_mind(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_start(&fixture, rule_set, 5000);
+    atomic_store(&fixture.server.first, conflict);
+    assert_true(registry_set_compatibility(fixture.registry, "a subject", "FULL", &err));
+    assert_int_equal(atomic_load(&fixture.server.requests), 2);
+    atomic_store(&fixture.server.answer, conflict);
+    assert_false(registry_set_compatibility(fixture.registry, "a subject", "FULL", &err));
+    assert_non_null(strstr(err.msg, "HTTP 409"));
+    fixture_stop(&fixture);
+}
+
 static void what_is_no_registry_is_named(void **state) {
     (void)state;
     struct fixture fixture;
@@ -263,6 +286,7 @@ int main(void) {
         cmocka_unit_test(a_silent_registry_costs_one_time_out),
         cmocka_unit_test(a_registry_that_is_down_and_comes_back_is_used),
         cmocka_unit_test(a_schema_once_fetched_is_never_asked_for_again),
+        cmocka_unit_test(two_who_set_up_at_the_same_time_do_not_mind),
         cmocka_unit_test(what_is_no_registry_is_named),
         cmocka_unit_test(credentials_are_never_shown),
     };

@@ -24,7 +24,7 @@ static struct id id_of(uint64_t number) {
 
 static void fold(struct role *role, void *state, enum record_id type, const void *event) {
     struct error err = {0};
-    if (!role->fold(role->context, state, type, event, &err))
+    if (!role->fold(role->context, state, type, event, 0, &err))
         fail_msg("%s", err.msg);
 }
 

@@ -34,6 +34,8 @@ static struct log {
     struct kept *records;
     size_t count, committed, capacity;
 } events, rows;
+static int64_t written[64]; // where the open transaction's events lie
+static size_t written_count;
 static size_t position; // events before it are in the rows; SIZE_MAX: none
 static struct role *role;
 static void *live;
@@ -107,11 +109,16 @@ static bool put_row(void *opaque, const struct snapshot_row *row, struct error *
     return true;
 }
 
+// Markers lie between the events.
+static int64_t offset_of(size_t event) {
+    return (int64_t)(3 * event + event % 7);
+}
+
 static void fold_from(void *state, size_t from) {
     struct error err;
     for (size_t i = from; i < events.committed; i++) {
         if (!role->fold(role->context, state, events.records[i].type, decoded(&events.records[i]),
-                        &err))
+                        offset_of(i), &err))
             fail_msg("event %zu of %zu, from %zu: %s", i, events.committed, from, err.msg);
         if (i % 64 == 0)
             role->commit(role->context, state);
@@ -198,7 +205,8 @@ static void order_input(enum record_id type, const struct id *order_id, const vo
         remembered = command_memory_get(orders->commands, key_id);
     order_decide(&decision, &order, key_id ? &remembered : NULL, type, input);
     command_memory_put(orders->commands, &remembered);
-    orders_keep(orders, order_id, before, order);
+    orders_keep(orders, order_id, before, order,
+                (int64_t)written_count + decision.events_count - 1);
 }
 
 static void order_command(uint32_t number, enum record_id type) {
@@ -339,8 +347,11 @@ static void turn(void (*any_input)(void)) {
         arena_reset(&decisions);
         decision_begin(&decision, &decisions, &policy, now_us);
         any_input();
-        for (uint32_t e = 0; e < decision.events_count; e++)
+        for (uint32_t e = 0; e < decision.events_count; e++) {
+            assert_true(written_count < sizeof(written) / sizeof(written[0]));
+            written[written_count++] = offset_of(events.count);
             keep(&events, NULL, 0, decision.events[e].type, decision.events[e].body);
+        }
     }
 }
 
@@ -366,6 +377,7 @@ static void run(void (*any_input)(void)) {
     bool running = false;
     size_t from = 0, passes = 0, deaths = 0;
     for (int step = 0; step < STEPS; step++) {
+        written_count = 0;
         turn(any_input);
         bool ended = pass_on(&running, &from);
         bool commits = draw(6) > 0;
@@ -376,6 +388,8 @@ static void run(void (*any_input)(void)) {
             running = false;
             continue;
         }
+        if (role->located && written_count > 0)
+            role->located(role->context, live, written, written_count);
         role->commit(role->context, live);
         if (ended) {
             position = from;

@@ -96,15 +96,27 @@ static void place(struct world *world) {
     fold(world, verify_fold_order, RECORD_ORDER_PLACED, &placed);
 }
 
-static void complete(struct world *world) {
+static void complete_saying(struct world *world, int64_t captured_minor) {
     struct order_payment_captured captured = {.amount_minor = 300};
     fill_order_head(world, &captured, ORDER_STATUS_DELIVERED, RESERVATION_STATUS_SOLD,
                     PAYMENT_STATUS_CAPTURED, SHIPMENT_STATUS_DELIVERED);
     fold(world, verify_fold_order, RECORD_ORDER_PAYMENT_CAPTURED, &captured);
-    struct order_completed completed = {.event_id = {{0}}};
+    struct order_completed completed = {.has_folded = true,
+                                        .folded = {.customer_id = TEXT("c"),
+                                                   .currency = TEXT("GBP"),
+                                                   .lines = lines,
+                                                   .lines_count = 2,
+                                                   .items_minor = 290,
+                                                   .shipping_minor = 10,
+                                                   .total_minor = 300,
+                                                   .captured_minor = captured_minor}};
     fill_order_head(world, &completed, ORDER_STATUS_COMPLETED, RESERVATION_STATUS_SOLD,
                     PAYMENT_STATUS_CAPTURED, SHIPMENT_STATUS_DELIVERED);
     fold(world, verify_fold_order, RECORD_ORDER_COMPLETED, &completed);
+}
+
+static void complete(struct world *world) {
+    complete_saying(world, 300);
 }
 
 static void cancel_with(struct world *world, enum payment_status payment) {
@@ -258,6 +270,14 @@ static void amounts_that_do_not_add_up_are_found(void **state) {
     assert_found(world, CHECK_AMOUNTS);
 }
 
+static void a_closing_event_that_carries_another_order_is_found(void **state) {
+    struct world *world = *state;
+    place(world);
+    complete_saying(world, 299);
+    sell_and_pay(world);
+    assert_found(world, CHECK_FOLDED);
+}
+
 static void a_gap_in_a_skus_versions_is_found(void **state) {
     struct world *world = *state;
     receive(world, 10);
@@ -385,6 +405,7 @@ int main(void) {
         CASE(an_event_that_comes_twice_is_found),
         CASE(an_id_that_does_not_follow_from_its_cause_is_found),
         CASE(amounts_that_do_not_add_up_are_found),
+        CASE(a_closing_event_that_carries_another_order_is_found),
         CASE(a_gap_in_a_skus_versions_is_found),
         CASE(an_oversold_sku_is_found),
         CASE(a_level_that_does_not_follow_is_found),

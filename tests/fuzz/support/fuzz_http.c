@@ -67,6 +67,7 @@ bool __wrap_backlog_wait(struct backlog *backlog, struct backlog_waiter *waiter)
 void __wrap_backlog_forget(struct backlog *backlog, struct backlog_waiter *waiter);
 bool __wrap_backlog_over(const struct backlog *backlog);
 int64_t __wrap_backlog_lag_ms(const struct backlog *backlog);
+const char *__wrap_backlog_inbox(const struct backlog *backlog);
 int64_t __wrap_catalogue_age_ms(const struct catalogue *catalogue);
 bool __wrap_catalogue_find(struct catalogue *catalogue, const char *shop, size_t shop_len,
                            const char *sku, size_t sku_len, struct catalogue_price *ret);
@@ -130,6 +131,11 @@ bool __wrap_backlog_over(const struct backlog *backlog) {
 int64_t __wrap_backlog_lag_ms(const struct backlog *backlog) {
     (void)backlog;
     return fuzz_http.backlog ? 5000 : 0;
+}
+
+const char *__wrap_backlog_inbox(const struct backlog *backlog) {
+    (void)backlog;
+    return "an inbox";
 }
 
 int64_t __wrap_catalogue_age_ms(const struct catalogue *catalogue) {

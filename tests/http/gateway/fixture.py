@@ -187,24 +187,30 @@ class Reply:
 class Gateway:
     """A gateway process; use as a context manager."""
 
-    def __init__(self, servers, *options, ready=True):
+    def __init__(self, servers, *options, ready=True, listening=False):
         self.log_path = servers.dir / f"gateway-{time.monotonic_ns()}.log"
         with open(self.log_path, "w") as log:
             self.process = subprocess.Popen(
                 [ORDERLOG, "gateway", "--gateway.port=0", "--log.format=json", *options],
                 env=servers.environment(), stderr=log)
         if ready:
-            self.port = wait_until("the gateway is ready", self._find_port)
+            wait_until("the gateway is ready", lambda: self.says("ready"))
+        self.port = None
+        if ready or listening:
+            self.port = wait_until("the gateway is listening", self._find_port)
 
     def log(self):
         return [json.loads(line) for line in self.log_path.read_text().splitlines()]
 
-    def _find_port(self):
+    def says(self, text):
         if self.process.poll() is not None:
             raise AssertionError(self.log_path.read_text())
-        text = self.log_path.read_text()
-        found = re.search(r'"text":"listening".*"port":(\d+)', text)
-        return int(found.group(1)) if found and '"text":"ready"' in text else None
+        return f'"text":"{text}"' in self.log_path.read_text()
+
+    def _find_port(self):
+        found = self.says("listening") and re.search(r'"text":"listening".*"port":(\d+)',
+                                                     self.log_path.read_text())
+        return int(found.group(1)) if found else None
 
     def __enter__(self):
         return self

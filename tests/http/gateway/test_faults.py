@@ -4,6 +4,7 @@ stays bounded, and stopping loses nothing that was acknowledged."""
 import http.client
 import json
 import os
+import re
 import signal
 import threading
 import unittest
@@ -31,10 +32,10 @@ class Faults(unittest.TestCase):
         self.addCleanup(gateway.__exit__)
         return gateway
 
-    def commit_everything(self):
-        """Stands in for the order processors: their group has read all there is."""
-        consumer = self.servers.consumer(group_id="orderlog.order")
-        parts = [TopicPartition("orders.inbox", p) for p in range(PARTITIONS)]
+    def commit_everything(self, role="order", inbox="orders.inbox"):
+        """Stands in for the processors: their group has read all there is."""
+        consumer = self.servers.consumer(group_id=f"orderlog.{role}")
+        parts = [TopicPartition(inbox, p) for p in range(PARTITIONS)]
         consumer.assign(parts)
         ends = consumer.end_offsets(parts)
         consumer.commit({tp: OffsetAndMetadata(end, "", -1) for tp, end in ends.items()})
@@ -95,6 +96,28 @@ class Faults(unittest.TestCase):
         wait_until("the catalogue is fresh again",
                    lambda: gateway.place(by_catalogue).problem == "unknown-sku", 60)
 
+    def test_started_without_brokers_it_says_503_until_they_are_back(self):
+        self.servers.pause_broker()
+        gateway = Gateway(self.servers, "--gateway.backlog.ms.max=1h", ready=False, listening=True)
+        self.addCleanup(gateway.__exit__)
+        key = fresh("early")
+        reply = gateway.place(order(), key)
+        self.assertEqual((reply.status, reply.problem), (503, "unavailable"))
+        self.assertIsNotNone(reply.headers["Retry-After"])
+        self.assertEqual(gateway.call("GET", "/livez", token=None).status, 200)
+        self.assertEqual(gateway.call("GET", "/readyz", token=None).status, 503)
+        self.servers.resume_broker()
+        wait_until("orders are taken", lambda: gateway.place(order(), key).status == 202, 60)
+        self.assertEqual(gateway.call("GET", "/readyz", token=None).status, 200)
+        self.assertEqual(self.written_keys().count(key), 1)
+
+    def test_stopped_while_it_waits_for_brokers_it_ends_with_0(self):
+        self.servers.pause_broker()
+        gateway = Gateway(self.servers, ready=False, listening=True)
+        self.addCleanup(gateway.__exit__)
+        gateway.process.terminate()
+        self.assertEqual(gateway.process.wait(60), 0, gateway.log_path.read_text()[-4000:])
+
     def test_behind_a_backlog_orders_are_put_off_batches_wait_and_cancels_pass(self):
         self.commit_everything()
         gateway = self.gateway("--gateway.backlog.ms.max=500")
@@ -122,6 +145,31 @@ class Faults(unittest.TestCase):
         self.commit_everything()
         wait_until("orders are taken again", lambda: gateway.place(order()).status == 202)
         self.commit_everything()
+
+    def test_behind_a_backlog_of_stock_only_stock_is_put_off(self):
+        inventory = ("inventory", "inventory.inbox")
+        self.commit_everything()
+        self.commit_everything(*inventory)
+        gateway = self.gateway("--gateway.backlog.ms.max=500")
+        commands = [("PUT", "/v1/products/late", {"name": "x", "price_minor": 1, "currency": "EUR"}),
+                    ("POST", "/v1/inventory/late/receive", {"quantity": 1}),
+                    ("POST", "/v1/inventory/late/adjust", {"delta": 1, "reason": "counted"})]
+        for command in commands:
+            self.assertEqual(gateway.call(*command).status, 202)
+        for command in commands:
+            reply = wait_until("stock is put off",
+                               lambda c=command: (r := gateway.call(*c)).status == 503 and r)
+            self.assertEqual(reply.problem, "backlog")
+            self.assertGreaterEqual(int(reply.headers["Retry-After"]), 1)
+        self.assertEqual(gateway.place(order()).status, 202)
+        lag = r'orderlog_gateway_backlog_milliseconds{role="(\w+)"} (\d+)'
+        lags = dict(re.findall(lag, gateway.call("GET", "/metrics").body.decode()))
+        self.assertEqual(set(lags), {"order", "inventory"})
+        self.assertGreater(int(lags["inventory"]), 500)
+        self.commit_everything()
+        self.commit_everything(*inventory)
+        wait_until("stock is taken again", lambda: gateway.call(*commands[0]).status == 202)
+        self.commit_everything(*inventory)
 
     def test_a_client_that_breaks_off_a_batch_leaves_the_rest_working(self):
         gateway = self.gateway("--gateway.backlog.ms.max=1h")
