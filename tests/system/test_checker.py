@@ -5,12 +5,13 @@ logs are written here, byte by byte."""
 import struct
 import sys
 import unittest
+import uuid
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from checker import wire  # noqa: E402
-from checker.gather import Commits, Fates  # noqa: E402
+from checker.gather import Commits, Fates, Shares  # noqa: E402
 from world import Failed  # noqa: E402
 
 PLACE = ("orderlog.order", "orders.inbox", 0)
@@ -123,8 +124,8 @@ class Aborted(unittest.TestCase):
 
 
 class CommitsAreCounted(unittest.TestCase):
-    def counted(self, log):
-        commits = Commits()
+    def counted(self, log, foreign=()):
+        commits = Commits(foreign)
         for batch in log.batches():
             commits.take(batch)
         return [offset for offset, _ in commits.history[PLACE]]
@@ -172,6 +173,27 @@ class CommitsAreCounted(unittest.TestCase):
         log.append(-1, commit_record(7, WORDS))
         log.append(-1, commit_record(7, WORDS))
         self.assertEqual(self.counted(log), [7, 7])
+
+    def test_only_what_was_committed_on_purpose_is_left_out(self):
+        log = Log()
+        log.append(5, commit_record(7, WORDS))
+        log.commit(5)
+        log.append(-1, commit_record(6, ""))
+        log.append(-1, commit_record(7, WORDS))
+        log.append(5, commit_record(7, WORDS))
+        log.commit(5)
+        self.assertEqual(self.counted(log, {PLACE: {(6, ""), (7, WORDS)}}), [7, 7])
+        self.assertEqual(self.counted(log, {PLACE: {(7, WORDS)}}), [7, 6, 7])
+
+
+class OrdersAreShared(unittest.TestCase):
+    def test_each_order_lies_in_the_range_of_ids_that_postgresql_is_asked_for(self):
+        for count in (1, 3, 7, 64):
+            shares = Shares(count, 1)
+            for number in range(1000):
+                order_id = str(uuid.UUID(int=number * (1 << 128) // 1000))
+                first, end = shares.of_order(order_id).ids()
+                self.assertTrue(first <= order_id and (end is None or order_id < end), order_id)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,11 @@ messages of a group are taken out of it.
 
 A long run does not fit into memory. So partitions are read in parallel processes, which sort what they
 read into files by share: a share of the orders (by their ids, which are evenly spread) with all
-that any domain wrote about them, or the stock with what is about no order. A share is judged by itself.
+that any domain wrote about them, or of the stock (by SKU) with what is about no order. A share is judged by
+itself.
 Within a file records stand as in their partition."""
 
+import hashlib
 import heapq
 import marshal
 import struct
@@ -19,24 +21,45 @@ from world import Failed
 DOMAINS = ("orders", "inventory", "payments", "shipping")
 TOPICS = [f"{domain}.{kind}" for domain in DOMAINS for kind in ("inbox", "events", "deadletters")]
 CHUNK = 4000  # records that are written at once
-STOCK = "stock"
+ORDERS, STOCK = "orders", "stock"
 COMMITTED, ABORTED = "committed", "aborted"
 
 Log = namedtuple("Log", "committed aborted")
 Read = namedtuple("Read", "topic partition committed aborted bad stable end")  # of one partition
 
 
-def share_of(order_id, shares):
-    """Which share of the orders this one is in: ranges of ids, as share_range() says."""
-    return int(order_id[:4], 16) * shares >> 16
+class Share(namedtuple("Share", "kind number count")):  # this one of so many
+    __slots__ = ()
+
+    @property
+    def name(self):
+        return f"{self.kind}{self.number}"
+
+    def ids(self):
+        """Of orders: the first id of this share, and the first of the next one; None after the last share."""
+        def begin(n):
+            return f"{-(-(n << 16) // self.count):04x}0000-0000-0000-0000-000000000000"
+
+        return begin(self.number), begin(self.number + 1) if self.number + 1 < self.count else None
 
 
-def share_range(share, shares):
-    """First id of the share, and first that is in the next one; None after the last share."""
-    def begin(n):
-        return f"{-(-(n << 16) // shares):04x}0000-0000-0000-0000-000000000000"
+class Shares:
+    """So many of the orders, and so many of the stock."""
 
-    return begin(share), begin(share + 1) if share + 1 < shares else None
+    def __init__(self, orders, stock):
+        self.orders = [Share(ORDERS, n, orders) for n in range(orders)]
+        self.stock = [Share(STOCK, n, stock) for n in range(stock)]
+        self.by_sku = {None: self.stock[0]}
+
+    def of_order(self, order_id):
+        return self.orders[int(order_id[:4], 16) * len(self.orders) >> 16]
+
+    def of_sku(self, sku):
+        """As PostgreSQL can tell it too; of no SKU: the first."""
+        if sku not in self.by_sku:
+            digits = hashlib.md5(sku.encode()).hexdigest()[:4]
+            self.by_sku[sku] = self.stock[int(digits, 16) * len(self.stock) >> 16]
+        return self.by_sku[sku]
 
 
 class Fates:
@@ -110,10 +133,11 @@ class Sorter:
         self.count += 1
         record = offset, key, name, body
         order_id = body.get("order_id") if body else None
+        sku = body.get("sku") if body else None
         if order_id:
-            self.put(share_of(order_id, self.shares), record)
-        if not order_id or (self.is_stock and body.get("sku")):
-            self.put(STOCK, record)
+            self.put(self.shares.of_order(order_id).name, record)
+        if not order_id or (self.is_stock and sku):
+            self.put(self.shares.of_sku(sku).name, record)
 
     def put(self, share, record):
         waiting = self.waiting[share]
@@ -164,7 +188,7 @@ def gather(pool, ends, bootstrap, registry_url, folder, shares):
 def load_share(folder, share):
     """The Log of a share, with whole records."""
     log = Log({topic: [] for topic in TOPICS}, {topic: [] for topic in TOPICS})
-    for path in sorted(folder.glob(f"{share}-*")):
+    for path in sorted(folder.glob(f"{share.name}-*")):
         _, topic, partition, kind = path.name.split("-")
         into, partition = getattr(log, kind)[topic], int(partition)
         with open(path, "rb") as file:
@@ -211,9 +235,13 @@ class Commits:
     A coordinator that dies after it has written the offsets of a transaction, but before it has
     said so, is replaced by one that is sent them again: the same words twice, by the same producer and with no
     marker of its own between them. That is one commit. What others end meanwhile does not make it two;
-    with its own end between them they are two, and stay two."""
+    with its own end between them they are two, and stay two.
 
-    def __init__(self):
+    foreign: commits that are known to be no worker's, as they were made on purpose. They are left out, but
+    not where a worker says the same words in a transaction."""
+
+    def __init__(self, foreign=()):
+        self.foreign = dict(foreign)
         self.history = {}
         self.ended = Counter()  # by producer: its transactions so far
         self.place = {}  # of the last commit of each: its producer's transaction
@@ -230,6 +258,8 @@ class Commits:
                 self.note(*found, transaction)
 
     def note(self, place, offset, metadata, transaction):
+        if not transaction and (offset, metadata) in self.foreign.get(place, ()):
+            return
         commits = self.history.setdefault(place, [])
         again = transaction and self.place.get(place) == transaction
         if not again or commits[-1] != (offset, metadata):
@@ -237,8 +267,8 @@ class Commits:
         self.place[place] = transaction
 
 
-def committed_offsets(bootstrap):
-    cluster, commits = wire.Cluster(bootstrap), Commits()
+def committed_offsets(bootstrap, foreign=()):
+    cluster, commits = wire.Cluster(bootstrap), Commits(foreign)
     for topic, partition in cluster.partitions(["__consumer_offsets"]):
         end = cluster.end(topic, partition, wire.COMMITTED)
         fates = Fates().read(cluster, topic, partition, end)
