@@ -59,7 +59,7 @@ class ChaosRole(Role):
 
     def start(self):
         with self.lock, open(self.log, "ab") as log:
-            self.wanted = True
+            self.wanted, self.restart_at = True, 0
             self.process = subprocess.Popen(
                 [*self.under, self.world.program, *self.arguments, *self.metrics()],
                 env={**self.world.env, **self.extra}, stdin=subprocess.DEVNULL, stdout=log,
@@ -74,7 +74,7 @@ class ChaosRole(Role):
                 self.process.send_signal(number)
 
     def end(self, number=signal.SIGKILL):
-        """For good, as far as the supervisor goes."""
+        """For good, as far as the supervisor goes; False when the signal did not end it."""
         with self.lock:
             self.wanted = False
             if self.process and self.process.poll() is None:
@@ -84,6 +84,8 @@ class ChaosRole(Role):
                 except subprocess.TimeoutExpired:
                     self.process.kill()
                     self.process.wait()
+                    return False
+        return True
 
     def check_alive(self):
         """The supervisor sees to it."""
@@ -123,6 +125,7 @@ class ChaosWorld(World):
         self.proxy = None
         self.exits = Counter()
         self.defects = []
+        self.foreign_commits = []  # (group, topic, partition, offset, metadata) that no worker made
         self.ending = threading.Event()
         self.supervisor = threading.Thread(target=self._supervise, daemon=True)
 
