@@ -89,6 +89,10 @@ rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct
     return client;
 }
 
+void kafka_hear(rd_kafka_t *client) {
+    (void)rd_kafka_poll(client, 0);
+}
+
 bool kafka_partitions(rd_kafka_t *client, const char *topic, int timeout_ms, int32_t *ret,
                       struct error *err) {
     rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);

@@ -135,7 +135,7 @@ static void broker_stop(struct broker *broker) {
     assert_int_equal(pthread_join(broker->thread, NULL), 0);
 }
 
-static rd_kafka_t *client_of(const struct broker *broker) {
+static rd_kafka_t *client_of(const struct broker *broker, rd_kafka_type_t type) {
     const struct config config = {0};
     struct error err;
     char bootstrap[32];
@@ -147,43 +147,50 @@ static rd_kafka_t *client_of(const struct broker *broker) {
                                              {"broker.version.fallback", "0.9.0"},
                                              {NULL, NULL}};
     assert_true(kafka_conf_set(conf, settings, &err));
-    rd_kafka_t *client = kafka_client_new(RD_KAFKA_PRODUCER, conf, &err);
+    rd_kafka_t *client = kafka_client_new(type, conf, &err);
     assert_non_null(client);
     return client;
 }
 
-// How many brokers the client is told of; -1 while nobody answers.
-static int ask(rd_kafka_t *client) {
-    const struct rd_kafka_metadata *found = NULL;
-    (void)rd_kafka_poll(client, 0);
-    if (rd_kafka_metadata(client, 1, NULL, &found, ASKED_MS))
-        return -1;
-    int count = found->broker_cnt;
-    rd_kafka_metadata_destroy(found);
-    return count;
+static bool is_answered(rd_kafka_t *client) {
+    int32_t partitions;
+    struct error err;
+    kafka_hear(client);
+    return kafka_partitions(client, LONG_TOPIC, ASKED_MS, &partitions, &err) ||
+           err.what != DISP_RETRY;
 }
 
-static void a_client_that_was_told_of_no_brokers_finds_them_again(void **state) {
-    (void)state;
+static void is_found_again(rd_kafka_type_t type) {
     struct broker broker = {0};
     broker_start(&broker);
-    rd_kafka_t *client = client_of(&broker);
+    rd_kafka_t *client = client_of(&broker, type);
     for (int round = 0; round < ROUNDS; round++) {
         int64_t deadline_ms = clock_monotonic_ms() + PATIENCE_MS;
-        while (ask(client) != 1)
+        while (!is_answered(client))
             if (clock_monotonic_ms() > deadline_ms)
                 fail_msg("round %d: the broker is back, and the client does not ask it", round);
         atomic_store(&broker.is_alone, true);
-        (void)ask(client);
+        (void)is_answered(client);
         atomic_store(&broker.is_alone, false);
     }
     rd_kafka_destroy(client);
     broker_stop(&broker);
 }
 
+static void a_producer_that_was_told_of_no_brokers_finds_them_again(void **state) {
+    (void)state;
+    is_found_again(RD_KAFKA_PRODUCER);
+}
+
+static void a_consumer_that_was_told_of_no_brokers_finds_them_again(void **state) {
+    (void)state;
+    is_found_again(RD_KAFKA_CONSUMER);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_client_that_was_told_of_no_brokers_finds_them_again),
+        cmocka_unit_test(a_producer_that_was_told_of_no_brokers_finds_them_again),
+        cmocka_unit_test(a_consumer_that_was_told_of_no_brokers_finds_them_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
