@@ -27,6 +27,10 @@ bool kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_setting *settings,
 // rd_kafka_new that takes conf in any case and sends the log through our log.
 rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct error *err);
 
+// Calls the callbacks of a client that is only asked and never polled, as it hears only by them
+// that it has lost all brokers. Nothing may be assigned to it: messages would get in the way.
+void kafka_hear(rd_kafka_t *client);
+
 // Partition count of a topic, asked of the broker. False: DISP_FATAL, "run `orderlog setup`" when
 // the topic is missing; DISP_RETRY when no broker answers.
 bool kafka_partitions(rd_kafka_t *client, const char *topic, int timeout_ms, int32_t *ret,

@@ -97,6 +97,7 @@ static void wake_all(struct backlog *backlog) {
 static bool ask(struct backlog *backlog, rd_kafka_topic_partition_list_t *committed) {
     int64_t worst_ms = 0;
     const char *topic = backlog_inbox(backlog);
+    kafka_hear(backlog->client);
     if (rd_kafka_committed(backlog->client, committed, ASK_TIMEOUT_MS))
         return false;
     for (int32_t p = 0; p < backlog->partitions; p++) {

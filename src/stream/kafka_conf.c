@@ -15,9 +15,23 @@ static void log_line(const rd_kafka_t *client, int level, const char *facility, 
     log_write(log_level_from_syslog(level), "librdkafka", fields, 3);
 }
 
+// A broker that stood still for longer than its session says, for a moment, that there are no
+// brokers. librdkafka forgets all brokers then and wants to begin again from the bootstrap servers,
+// but the same answer calls that off: the client would never connect again (librdkafka issue 5301).
+// Known servers stay as they are.
+static void bootstrap_again(rd_kafka_t *client) {
+    char servers[4096];
+    size_t size = sizeof(servers);
+    if (rd_kafka_conf_get(rd_kafka_conf(client), "bootstrap.servers", servers, &size) ==
+        RD_KAFKA_CONF_OK)
+        (void)rd_kafka_brokers_add(client, servers);
+}
+
 // A conf with an error callback does not log connection errors twice.
 static void error_raised(rd_kafka_t *client, int code, const char *reason, void *opaque) {
     (void)opaque;
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        bootstrap_again(client);
     LOG(WARN, "Kafka client reports an error, it goes on trying",
         F_STR("client", rd_kafka_name(client)),
         F_STR("code", rd_kafka_err2name((rd_kafka_resp_err_t)code)), F_STR("detail", reason));
@@ -73,6 +87,10 @@ rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct
         error_set(err, DISP_FATAL, 0, "cannot create a Kafka client: %s", reason);
     }
     return client;
+}
+
+void kafka_hear(rd_kafka_t *client) {
+    (void)rd_kafka_poll(client, 0);
 }
 
 bool kafka_partitions(rd_kafka_t *client, const char *topic, int timeout_ms, int32_t *ret,

@@ -15,6 +15,7 @@ enum {
 enum takeover_result log_span_bounds(const struct takeover *takeover, enum topic_id topic,
                                      int32_t partition, int64_t *ret_low, int64_t *ret_end,
                                      struct error *err) {
+    kafka_hear(takeover->uncommitted);
     return kafka_bounds(takeover->uncommitted, topics[topic].name, partition, CALL_TIMEOUT_MS,
                         ret_low, ret_end, err)
                ? TAKEOVER_DONE

@@ -177,6 +177,7 @@ static bool caught_up(struct txn_loop *loop, struct partition *partition, int64_
         now_us - partition->end_seen_us > END_QUERY_PAUSE_US) {
         int64_t low, high;
         struct error err;
+        kafka_hear(loop->uncommitted);
         if (!kafka_bounds(loop->uncommitted, txn_loop_input_name(loop), partition->id,
                           WATERMARK_TIMEOUT_MS, &low, &high, &err))
             return false;
@@ -419,7 +420,7 @@ static rd_kafka_t *consumer_new(struct txn_loop *loop, const char *isolation, bo
         rd_kafka_conf_set_opaque(conf, loop);
     }
     rd_kafka_t *consumer = kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
-    if (consumer)
+    if (consumer && input)
         rd_kafka_poll_set_consumer(consumer);
     return consumer;
 }

@@ -15,6 +15,7 @@ from reader import Registry
 from under_fire import append_bad_records
 from world import Failed, free_port, wait_until
 
+import chaos_offsets
 from chaos_world import FAKETIME, PROCESSORS
 
 Fault = namedtuple("Fault", "at_s lane name arguments")
@@ -100,6 +101,18 @@ class Faults:
             self.hold(pause_s)
             self.retire(second, signal.SIGTERM if graceful else signal.SIGKILL)
             self.hold(pause_s / 2)
+
+    def offsets_lost(self, role, partition, how, graceful):
+        """A tool changes what a role has committed: it refuses until that is put right."""
+        target, offsets = self.world.roles[role], chaos_offsets.GroupOffsets(self.world, role)
+        earlier = offsets.read()
+        self.hold(2)
+        target.end(signal.SIGTERM if graceful else signal.SIGKILL)
+        good = offsets.read()
+        chaos_offsets.change(offsets, how, partition, good, earlier)
+        chaos_offsets.must_refuse(self.world, target)
+        offsets.write(good)
+        target.start()
 
     def retire(self, second, number=signal.SIGTERM):
         second.end(number)
@@ -258,6 +271,7 @@ def draw(rng, name, world):
         "clock": lambda: {"role": rng.choice(ROLES), "offset_s": rng.choice((-20, -5, 5, 20)),
                           "seconds": long_seconds},
         "garbage": dict,
+        "offsets_lost": lambda: chaos_offsets.draw(rng, processor, world.partitions),
         "broker_kill": lambda: {"broker": choose(rng, world.brokers),
                                 "seconds": round(rng.uniform(0, 3), 1)},
         "broker_stop": lambda: {"broker": choose(rng, world.brokers),
@@ -300,6 +314,8 @@ LANES = {
                 "kill_all_processors", "kill", "garbage"] + (["clock"] if FAKETIME else []),
     "server": ["broker_kill", "broker_stop", "postgres_stop", "lock_held"],
 }
+# After each round of a lane, drawn by themselves: what other kinds a seed means is not changed by them.
+AFTER_ROUND = {"process": ["offsets_lost"]}
 CLUSTER = ["leader_kill", "leader_kill", "coordinator_kill", "coordinator_kill", "broker_down",
            "rolling_restart"]
 
@@ -317,13 +333,14 @@ def schedule(seed, seconds, world, only=()):
     if world.outside:
         lanes["outside"] = ["outside"]
     for lane, names in lanes.items():
-        rng = random.Random(f"{seed} {lane}")
-        names = [n for n in names if not only or n in only]
+        rng, after_rng = random.Random(f"{seed} {lane}"), random.Random(f"{seed} {lane} after")
+        names, after = ([n for n in kinds if not only or n in only]
+                        for kinds in (names, AFTER_ROUND.get(lane, ())))
         at_s, left = rng.uniform(2, 5), []
-        while names and at_s < seconds:
-            left = left or rng.sample(names, len(names))
+        while (names or after) and at_s < seconds:
+            left = left or [*after, *rng.sample(names, len(names))]
             name = left.pop()
-            arguments = draw(rng, name, world)
+            arguments = draw(after_rng if name in after else rng, name, world)
             faults.append(Fault(round(at_s, 1), lane, name, arguments))
             mode_s = arguments.get("seconds", 0) + arguments.get("times", 0) * 1.5 * arguments.get(
                 "pause_s", 0)

@@ -135,13 +135,15 @@ def settle(world):
 def judge(world, options, bad, folder):
     bad_path = folder / "bad.json"
     bad_path.write_text(json.dumps({t: sorted(p) for t, p in bad.items()}))
+    foreign_path = folder / "foreign.json"
+    foreign_path.write_text(json.dumps(world.foreign_commits))
     command = [sys.executable, str(Path(__file__).with_name("checker")),
                "--bootstrap", world.bootstrap, "--registry", world.registry,
                "--postgres", world.postgres, "--history", str(folder / "history.jsonl"), "--bad", str(bad_path),
                "--payment-ledger", world.env["ORDERLOG_PAYMENT_LEDGER"],
                "--carrier-ledger", world.env["ORDERLOG_CARRIER_LEDGER"]]
     result_path = folder / "result.json"
-    command += ["--result", str(result_path)]
+    command += ["--result", str(result_path), "--foreign", str(foreign_path)]
     if options.prove:
         command.append("--prove")
     try:

@@ -54,12 +54,13 @@ class ChaosRole(Role):
         self.lock = threading.RLock()
         self.wanted = False
         self.extra = {}  # environment for the next start
+        self.may_also_end = ()  # with these exit codes, because of what is done to it just now
         self.under = ()  # a program that starts it, and its arguments: it keeps the process id
         self.restart_at = 0
 
     def start(self):
         with self.lock, open(self.log, "ab") as log:
-            self.wanted = True
+            self.wanted, self.restart_at = True, 0
             self.process = subprocess.Popen(
                 [*self.under, self.world.program, *self.arguments, *self.metrics()],
                 env={**self.world.env, **self.extra}, stdin=subprocess.DEVNULL, stdout=log,
@@ -74,7 +75,7 @@ class ChaosRole(Role):
                 self.process.send_signal(number)
 
     def end(self, number=signal.SIGKILL):
-        """For good, as far as the supervisor goes."""
+        """For good, as far as the supervisor goes; False when the signal did not end it."""
         with self.lock:
             self.wanted = False
             if self.process and self.process.poll() is None:
@@ -84,6 +85,8 @@ class ChaosRole(Role):
                 except subprocess.TimeoutExpired:
                     self.process.kill()
                     self.process.wait()
+                    return False
+        return True
 
     def check_alive(self):
         """The supervisor sees to it."""
@@ -123,6 +126,7 @@ class ChaosWorld(World):
         self.proxy = None
         self.exits = Counter()
         self.defects = []
+        self.foreign_commits = []  # (group, topic, partition, offset, metadata) that no worker made
         self.ending = threading.Event()
         self.supervisor = threading.Thread(target=self._supervise, daemon=True)
 
@@ -258,7 +262,7 @@ class ChaosWorld(World):
 
     def note_exit(self, role, code):
         self.exits[f"{role.name.split('-')[0]}: {EXPECTED_EXITS.get(code, code)}"] += 1
-        if code not in EXPECTED_EXITS:
+        if code not in EXPECTED_EXITS and code not in role.may_also_end:
             self.defects.append(f"{role.name} ended with {code}:\n{role.tail()}")
 
     def second(self, name, slot=1):

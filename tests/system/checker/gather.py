@@ -1,77 +1,108 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log from offset 0, in both isolation levels: what is committed, what was aborted, and how far
-either reader gets. The messages of a group are taken out of it.
+"""The log from offset 0: what is committed, what was aborted, and how far either kind of reader gets. The
+messages of a group are taken out of it.
 
 A long run does not fit into memory. So partitions are read in parallel processes, which sort what they
 read into files by share: a share of the orders (by their ids, which are evenly spread) with all
-that any domain wrote about them, or the stock with what is about no order. A share is judged by itself.
+that any domain wrote about them, or of the stock (by SKU) with what is about no order. A share is judged by
+itself.
 Within a file records stand as in their partition."""
 
+import hashlib
+import heapq
 import marshal
 import struct
-from collections import defaultdict, namedtuple
+from collections import Counter, defaultdict, namedtuple
 
-from kafka import KafkaConsumer, TopicPartition
-
+from checker import wire
 from reader import Record, Registry
-from world import wait_until
+from world import Failed
 
 DOMAINS = ("orders", "inventory", "payments", "shipping")
 TOPICS = [f"{domain}.{kind}" for domain in DOMAINS for kind in ("inbox", "events", "deadletters")]
-POLL_RECORDS = 20000
 CHUNK = 4000  # records that are written at once
-STOCK = "stock"
+ORDERS, STOCK = "orders", "stock"
 COMMITTED, ABORTED = "committed", "aborted"
 
 Log = namedtuple("Log", "committed aborted")
 Read = namedtuple("Read", "topic partition committed aborted bad stable end")  # of one partition
 
 
-def share_of(order_id, shares):
-    """Which share of the orders this one is in: ranges of ids, as share_range() says."""
-    return int(order_id[:4], 16) * shares >> 16
+class Share(namedtuple("Share", "kind number count")):  # this one of so many
+    __slots__ = ()
+
+    @property
+    def name(self):
+        return f"{self.kind}{self.number}"
+
+    def ids(self):
+        """Of orders: the first id of this share, and the first of the next one; None after the last share."""
+        def begin(n):
+            return f"{-(-(n << 16) // self.count):04x}0000-0000-0000-0000-000000000000"
+
+        return begin(self.number), begin(self.number + 1) if self.number + 1 < self.count else None
 
 
-def share_range(share, shares):
-    """First id of the share, and first that is in the next one; None after the last share."""
-    def begin(n):
-        return f"{-(-(n << 16) // shares):04x}0000-0000-0000-0000-000000000000"
+class Shares:
+    """So many of the orders, and so many of the stock."""
 
-    return begin(share), begin(share + 1) if share + 1 < shares else None
+    def __init__(self, orders, stock):
+        self.orders = [Share(ORDERS, n, orders) for n in range(orders)]
+        self.stock = [Share(STOCK, n, stock) for n in range(stock)]
+        self.by_sku = {None: self.stock[0]}
 
+    def of_order(self, order_id):
+        return self.orders[int(order_id[:4], 16) * len(self.orders) >> 16]
 
-def open_consumer(bootstrap, isolation, partitions):
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap, isolation_level=isolation, group_id=None,
-                             auto_offset_reset="earliest", enable_auto_commit=False,
-                             max_poll_records=POLL_RECORDS, max_partition_fetch_bytes=8 << 20,
-                             fetch_max_wait_ms=50, check_crcs=False)
-    consumer.assign(partitions)
-    consumer.seek_to_beginning(*partitions)
-    return consumer
-
-
-def partitions_of(bootstrap, topics):
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap)
-    found = [TopicPartition(topic, p) for topic in topics
-             for p in sorted(consumer.partitions_for_topic(topic))]
-    consumer.close()
-    return found
+    def of_sku(self, sku):
+        """As PostgreSQL can tell it too; of no SKU: the first."""
+        if sku not in self.by_sku:
+            digits = hashlib.md5(sku.encode()).hexdigest()[:4]
+            self.by_sku[sku] = self.stock[int(digits, 16) * len(self.stock) >> 16]
+        return self.by_sku[sku]
 
 
-def read_all(bootstrap, isolation, partitions, take, seconds):
-    """Calls take(message) for every record; returns the end offsets of this isolation level."""
-    consumer = open_consumer(bootstrap, isolation, partitions)
-    ends = consumer.end_offsets(partitions)
+class Fates:
+    """Which batches of a partition are committed, twice: as the markers in the log say, and as the broker
+    tells a reader of what is committed."""
 
-    def read_some():
-        for messages in consumer.poll(timeout_ms=200).values():
-            for message in messages:
-                take(message)
-        return all(consumer.position(tp) >= ends[tp] for tp in partitions)
+    def __init__(self):
+        self.aborted = set()  # first offsets of batches, by their markers
+        self.open = defaultdict(list)  # by producer: batches that wait for a marker
+        self.told = []  # heap of (first offset, producer): transactions that the broker calls aborted
+        self.aborting = set()  # producers that are within one of those
+        self.told_aborted = set()
 
-    wait_until(f"the log cannot be read to its end with {isolation}", read_some, seconds, 0)
-    consumer.close()
-    return ends
+    def take(self, batch):
+        while self.told and self.told[0][0] <= batch.last:
+            self.aborting.add(heapq.heappop(self.told)[1])
+        if batch.attributes & wire.CONTROL:
+            pieces = self.open.pop(batch.producer, ())
+            if wire.is_abort(batch):
+                self.aborted.update(pieces)
+                self.aborting.discard(batch.producer)
+        elif batch.attributes & wire.TRANSACTIONAL:
+            self.open[batch.producer].append(batch.offset)
+            if batch.producer in self.aborting:
+                self.told_aborted.add(batch.offset)
+
+    def read(self, cluster, topic, partition, stable):
+        told = set()
+        for piece in cluster.read(topic, partition, stable, wire.COMMITTED):
+            for producer, first in piece.aborted:
+                if (first, producer) not in told:  # each answer tells of all that it overlaps
+                    told.add((first, producer))
+                    heapq.heappush(self.told, (first, producer))
+            for batch in piece.batches:
+                self.take(batch)
+        if self.aborted != self.told_aborted:
+            raise Failed(f"{topic}[{partition}]: by their markers other transactions are aborted than by the "
+                         f"broker: {sorted(self.aborted ^ self.told_aborted)[:20]}")
+        return self
+
+
+def is_data(batch):
+    return not batch.attributes & wire.CONTROL
 
 
 class Sorter:
@@ -85,14 +116,14 @@ class Sorter:
         self.count = 0
         self.bad = []  # what is no message: (offset, index)
 
-    def add(self, message):
-        name, body = self.registry.decode(message.value) or (None, None)
+    def add(self, offset, key, value):
+        name, body = self.registry.decode(value) or (None, None)
         if name != "MessageGroup":
-            self.sort(message.offset, -1, message.key, name, body)
+            self.sort(offset, -1, key, name, body)
             return
-        for index, value in enumerate(body["messages"]):
-            name, inner = self.registry.decode(value) or (None, None)
-            self.sort(message.offset, index, None, name, inner)
+        for index, inner in enumerate(body["messages"]):
+            name, body = self.registry.decode(inner) or (None, None)
+            self.sort(offset, index, None, name, body)
 
     def sort(self, offset, index, key, name, body):
         if name is None:
@@ -102,10 +133,11 @@ class Sorter:
         self.count += 1
         record = offset, key, name, body
         order_id = body.get("order_id") if body else None
+        sku = body.get("sku") if body else None
         if order_id:
-            self.put(share_of(order_id, self.shares), record)
-        if not order_id or (self.is_stock and body.get("sku")):
-            self.put(STOCK, record)
+            self.put(self.shares.of_order(order_id).name, record)
+        if not order_id or (self.is_stock and sku):
+            self.put(self.shares.of_sku(sku).name, record)
 
     def put(self, share, record):
         waiting = self.waiting[share]
@@ -123,49 +155,40 @@ class Sorter:
 
 
 def read_partition(job):
-    bootstrap, registry_url, folder, shares, tp, seconds = job
-    registry = Registry(registry_url)
-    committed, aborted = (Sorter(folder, registry, shares, tp.topic, tp.partition, kind)
+    bootstrap, registry_url, folder, shares, topic, partition, end = job
+    registry, cluster = Registry(registry_url), wire.Cluster(bootstrap)
+    committed, aborted = (Sorter(folder, registry, shares, topic, partition, kind)
                           for kind in (COMMITTED, ABORTED))
-    seen = bytearray()  # by offset: 1 where a record is committed
-
-    def take_committed(message):
-        if message.offset >= len(seen):
-            seen.extend(bytes(message.offset + POLL_RECORDS - len(seen)))
-        seen[message.offset] = 1
-        committed.add(message)
-
-    def take_any(message):
-        if message.offset >= len(seen) or not seen[message.offset]:
-            aborted.add(message)
-
-    stable = read_all(bootstrap, "read_committed", [tp], take_committed, seconds)
-    ends = read_all(bootstrap, "read_uncommitted", [tp], take_any, seconds)
+    stable = cluster.end(topic, partition, wire.COMMITTED)
+    fates = Fates().read(cluster, topic, partition, stable)
+    for piece in cluster.read(topic, partition, end):
+        for batch in filter(is_data, piece.batches):
+            sound = batch.offset < stable and batch.offset not in fates.aborted
+            add = (committed if sound else aborted).add
+            for record in wire.records(batch):
+                add(*record)
     committed.close()
     aborted.close()
-    return Read(tp.topic, tp.partition, committed.count, aborted.count, len(committed.bad),
-                stable[tp], ends[tp])
+    return Read(topic, partition, committed.count, aborted.count, len(committed.bad), stable, end)
 
 
 def end_offsets(bootstrap):
-    partitions = partitions_of(bootstrap, TOPICS)
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap)
-    ends = consumer.end_offsets(partitions)
-    consumer.close()
-    return ends
+    """{(topic, partition): end}"""
+    cluster = wire.Cluster(bootstrap)
+    return {place: cluster.end(*place, wire.UNCOMMITTED) for place in cluster.partitions(TOPICS)}
 
 
-def gather(pool, ends, bootstrap, registry_url, folder, shares, seconds=900):
+def gather(pool, ends, bootstrap, registry_url, folder, shares):
     """Reads every partition, the longest first; yields a Read of each."""
-    jobs = [(bootstrap, registry_url, folder, shares, tp, seconds)
-            for tp in sorted(ends, key=ends.get, reverse=True)]
+    jobs = [(bootstrap, registry_url, folder, shares, *place, ends[place])
+            for place in sorted(ends, key=ends.get, reverse=True)]
     return pool.imap_unordered(read_partition, jobs)
 
 
 def load_share(folder, share):
     """The Log of a share, with whole records."""
     log = Log({topic: [] for topic in TOPICS}, {topic: [] for topic in TOPICS})
-    for path in sorted(folder.glob(f"{share}-*")):
+    for path in sorted(folder.glob(f"{share.name}-*")):
         _, topic, partition, kind = path.name.split("-")
         into, partition = getattr(log, kind)[topic], int(partition)
         with open(path, "rb") as file:
@@ -206,28 +229,51 @@ def offset_commit(key, value):
     return (group, topic, int.from_bytes(key[at:at + 4], "big")), offset, metadata
 
 
-def committed_offsets(bootstrap, seconds=600):
+class Commits:
     """{(group, topic, partition): [(offset, metadata), …]} in the order of their commits.
 
     A coordinator that dies after it has written the offsets of a transaction, but before it has
-    said so, is replaced by one that is sent them again: the same words twice, and no transaction's end
-    between them. That is one commit. With an end between them they are two, and stay two."""
-    history = {}
-    run = {}  # by partition: where its current run of records without a marker began, and ends
-    place = {}  # of the last commit of each
+    said so, is replaced by one that is sent them again: the same words twice, by the same producer and with no
+    marker of its own between them. That is one commit. What others end meanwhile does not make it two;
+    with its own end between them they are two, and stay two.
 
-    def take(message):
-        began, ended = run.get(message.partition, (message.offset, message.offset))
-        if message.offset != ended:
-            began = message.offset  # a marker, or what was aborted, lies between
-        run[message.partition] = began, message.offset + 1
-        found = offset_commit(message.key, message.value)
-        if not found or not found[0][0].startswith("orderlog."):
+    foreign: commits that are known to be no worker's, as they were made on purpose. They are left out, but
+    not where a worker says the same words in a transaction."""
+
+    def __init__(self, foreign=()):
+        self.foreign = dict(foreign)
+        self.history = {}
+        self.ended = Counter()  # by producer: its transactions so far
+        self.place = {}  # of the last commit of each: its producer's transaction
+
+    def take(self, batch):
+        if not is_data(batch):
+            self.ended[batch.producer] += 1
             return
-        commits = history.setdefault(found[0], [])
-        if not commits or commits[-1] != found[1:] or place[found[0]] < began:
-            commits.append(found[1:])
-        place[found[0]] = message.offset
+        transactional = batch.attributes & wire.TRANSACTIONAL
+        transaction = (batch.producer, self.ended[batch.producer]) if transactional else None
+        for _, key, value in wire.records(batch):
+            found = offset_commit(key, value)
+            if found and found[0][0].startswith("orderlog."):
+                self.note(*found, transaction)
 
-    read_all(bootstrap, "read_committed", partitions_of(bootstrap, ["__consumer_offsets"]), take, seconds)
-    return history
+    def note(self, place, offset, metadata, transaction):
+        if not transaction and (offset, metadata) in self.foreign.get(place, ()):
+            return
+        commits = self.history.setdefault(place, [])
+        again = transaction and self.place.get(place) == transaction
+        if not again or commits[-1] != (offset, metadata):
+            commits.append((offset, metadata))
+        self.place[place] = transaction
+
+
+def committed_offsets(bootstrap, foreign=()):
+    cluster, commits = wire.Cluster(bootstrap), Commits(foreign)
+    for topic, partition in cluster.partitions(["__consumer_offsets"]):
+        end = cluster.end(topic, partition, wire.COMMITTED)
+        fates = Fates().read(cluster, topic, partition, end)
+        for piece in cluster.read(topic, partition, end):
+            for batch in piece.batches:
+                if batch.offset < end and batch.offset not in fates.aborted:
+                    commits.take(batch)
+    return commits.history
