@@ -103,7 +103,7 @@
     INT(projector_batch_records_max, "projector.batch.records.max", 20000, 1, 100000, ROLE_PROJECT, \
         "Records applied in one database transaction at most")                                     \
     MS(projector_batch_interval_ms, "projector.batch.interval.ms", 50, 0, 1000, ROLE_PROJECT,      \
-       "While records keep coming, transactions begin this far apart at least")                    \
+       "While records keep coming, transactions begin this far apart; further where it is busy")                    \
     INT(projector_threads, "projector.threads", 1, 1, 64, ROLE_PROJECT,                            \
         "Threads per topic, each with its own consumer and database connection")                   \
     BOOL(projector_synchronous_commit, "projector.synchronous-commit", false, ROLE_PROJECT,        \
@@ -113,8 +113,8 @@
         "Port to listen on; 0 takes a free one and logs it")                                       \
     INT(gateway_threads, "gateway.threads", 1, 1, 64, ROLE_GATEWAY, "Threads that serve HTTP")     \
     MS(gateway_backlog_ms_max, "gateway.backlog.ms.max", 2000, 100, 3600000, ROLE_GATEWAY,         \
-       "Above this lag of order or inventory processors batches wait, and new orders or what "     \
-       "concerns stock are put off with 503")                                                      \
+       "Above this lag of the order processors batches wait and new orders are put off with 503; " \
+       "of the inventory processors, what concerns products and stock")                            \
     MS(gateway_catalogue_age_ms_max, "gateway.catalogue.age.ms.max", 10000, 1000, 3600000,         \
        ROLE_GATEWAY, "With a catalogue older than this no orders are taken")                       \
     MS(gateway_request_timeout_ms, "gateway.request.timeout.ms", 5000, 100, 120000, ROLE_GATEWAY,  \

@@ -24,6 +24,10 @@ struct kafka_setting {
 };
 bool kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_setting *settings, struct error *err);
 
+// The same for tuning: what the operator has set is left as it is.
+bool kafka_conf_suggest(rd_kafka_conf_t *conf, const struct config *config,
+                        const struct kafka_setting *settings, struct error *err);
+
 // rd_kafka_new that takes conf in any case and sends the log through our log.
 rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct error *err);
 

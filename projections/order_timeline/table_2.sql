@@ -2,6 +2,9 @@
 -- One row per order and batch instead of one per event: what an event costs is its entry in the
 -- index over random order ids. Who reads sees one row per event as before.
 
+-- A projector of the version before may be at work: what it adds after the copy would be lost.
+LOCK TABLE order_timeline IN ACCESS EXCLUSIVE MODE;
+
 CREATE TYPE order_timeline_event AS (
     log_offset bigint,
     version bigint, -- NULL: outside the order's versions, such as a refused command

@@ -2,6 +2,9 @@
 -- Lines in one row per order instead of one per line: what a line costs is its entry in an index over
 -- random order ids. Who reads sees one row per line as before.
 
+-- A projector of the version before may be at work: what it adds after the copy would be lost.
+LOCK TABLE order_lines IN ACCESS EXCLUSIVE MODE;
+
 CREATE TYPE order_line AS (
     line_no integer, -- 1, 2, 3 … as ordered
     sku text,

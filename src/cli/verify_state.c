@@ -48,6 +48,8 @@ static bool take_row(struct states *states, const struct log_record *record) {
     }
     const struct snapshot_position *position = row.body;
     states->events_offset = position->format == SNAPSHOT_FORMAT ? position->events_offset : -1;
+    if (states->events_offset >= 0)
+        states->outdated = false; // as at a take-over: see restore.c
     return true;
 }
 

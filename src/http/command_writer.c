@@ -203,9 +203,7 @@ static rd_kafka_t *open_client(const struct config *config, struct error *err) {
     rd_kafka_conf_t *conf = kafka_conf_new(config, "orderlog.gateway", err);
     if (!conf)
         return NULL;
-    bool given = config_settings_find(&config->kafka, "linger.ms") ||
-                 config_settings_find(&config->kafka, "queue.buffering.max.ms");
-    if (!kafka_conf_set(conf, settings, err) || (!given && !kafka_conf_set(conf, linger, err))) {
+    if (!kafka_conf_set(conf, settings, err) || !kafka_conf_suggest(conf, config, linger, err)) {
         rd_kafka_conf_destroy(conf);
         return NULL;
     }

@@ -16,6 +16,7 @@ struct refused {
 
 #define OFFSETS "offsets are committed inside the transactions"
 #define IDEMPOTENCE "without it a retried send is lost, doubled or out of order"
+#define REPORTS "the roles count on being told of every delivery"
 #define SLOT "it is made from the role and the option 'slot'"
 
 static const struct refused kafka_refused[] = {
@@ -29,12 +30,18 @@ static const struct refused kafka_refused[] = {
     {"message.send.max.retries", IDEMPOTENCE},
     {"message.timeout.ms", "the roles set it from their own deadlines"},
     {"delivery.timeout.ms", "the roles set it from their own deadlines"},
+    {"delivery.report.only.error", REPORTS},
+    {"enabled_events", REPORTS},
+    {"message.max.bytes", "the largest order must fit into a record"},
+    {"queue.buffering.max.ms", "it is another name of linger.ms: use that one"},
     {"transactional.id", SLOT},
     {"transaction.timeout.ms", "use the option 'transaction.timeout.ms', which is range-checked"},
     {"group.id", SLOT},
     {"group.instance.id", SLOT},
     {"group.protocol", "take-over relies on the classic protocol with static membership"},
     {"partition.assignment.strategy", "take-over relies on eager assignment"},
+    {"heartbeat.interval.ms", "it is made from the option 'session.timeout.ms'"},
+    {"client.id", SLOT},
     {"session.timeout.ms", "use the option 'session.timeout.ms', which is range-checked"},
     {"isolation.level", "aborted records must not be acted upon"},
     {"enable.auto.commit", OFFSETS},

@@ -168,7 +168,7 @@ static void plan_gathering(struct projector *projector, int64_t begin_ms, size_t
     int64_t more_ms = (end_ms - begin_ms) / 2;
     if (more_ms > GATHER_MS_MAX)
         more_ms = GATHER_MS_MAX;
-    bool busy = end_ms - begin_ms > interval_ms;
+    bool busy = interval_ms > 0 && end_ms - begin_ms > interval_ms;
     bool full = count >= (size_t)config->projector_batch_records_max;
     projector->gather_until_ms = busy ? end_ms + more_ms : begin_ms + interval_ms;
     if (full)

@@ -69,6 +69,9 @@ static rd_kafka_conf_t *make_conf(struct projector_input *input, const struct co
         {"enable.auto.offset.store", "false"},
         {"auto.offset.reset", "error"},
         {"enable.partition.eof", "true"},
+        {NULL, NULL},
+    };
+    const struct kafka_setting tuning[] = {
         {"fetch.queue.backoff.ms", "5"}, // the default stalls a full queue for a second
         {"queued.max.messages.kbytes", "32768"},
         {NULL, NULL},
@@ -76,7 +79,7 @@ static rd_kafka_conf_t *make_conf(struct projector_input *input, const struct co
     rd_kafka_conf_t *conf = kafka_conf_new(config, client, err);
     if (!conf)
         return NULL;
-    if (!kafka_conf_set(conf, settings, err)) {
+    if (!kafka_conf_set(conf, settings, err) || !kafka_conf_suggest(conf, config, tuning, err)) {
         rd_kafka_conf_destroy(conf);
         return NULL;
     }

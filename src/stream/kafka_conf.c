@@ -48,6 +48,17 @@ bool kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_setting *settings,
     return true;
 }
 
+bool kafka_conf_suggest(rd_kafka_conf_t *conf, const struct config *config,
+                        const struct kafka_setting *settings, struct error *err) {
+    for (; settings->name; settings++) {
+        const struct kafka_setting one[] = {*settings, {NULL, NULL}};
+        if (!config_settings_find(&config->kafka, settings->name) &&
+            !kafka_conf_set(conf, one, err))
+            return false;
+    }
+    return true;
+}
+
 rd_kafka_conf_t *kafka_conf_new(const struct config *config, const char *client_id,
                                 struct error *err) {
     // A client connects twice at start, to a bootstrap server and to that broker by its id, and

@@ -62,12 +62,13 @@ static bool open_client(struct producer *producer, struct error *err) {
         // Must not pass transaction.timeout.ms: librdkafka refuses that.
         {"message.timeout.ms", timeout},
         {"message.max.bytes", "4194304"},
-        // What is handled while a transaction gathers goes out together: every request costs the
-        // broker as much as dozens of records. producer_commit() sends what is still held.
-        {"linger.ms", "25"},
-        {"queue.buffering.max.messages", "1000000"},
         {NULL, NULL}};
-    if (!kafka_conf_set(conf, own, err)) {
+    // What is handled while a transaction gathers goes out together: every request costs the broker
+    // as much as dozens of records. producer_commit() sends what is still held.
+    const struct kafka_setting tuning[] = {
+        {"linger.ms", "25"}, {"queue.buffering.max.messages", "1000000"}, {NULL, NULL}};
+    if (!kafka_conf_set(conf, own, err) ||
+        !kafka_conf_suggest(conf, settings->config, tuning, err)) {
         rd_kafka_conf_destroy(conf);
         return false;
     }

@@ -36,6 +36,10 @@ static bool take_row(const struct takeover *takeover, struct restore *restore,
     if (row->type != RECORD_SNAPSHOT_POSITION)
         return error_set(err, DISP_POISON, 0, "no position of snapshots");
     restore->position = *(const struct snapshot_position *)row->body;
+    // Whoever begins without usable rows writes them all before the next position: what lies before
+    // this one and is older has been replaced, and only waits to be compacted away.
+    if (restore->position.format == SNAPSHOT_FORMAT)
+        restore->outdated = false;
     return true;
 }
 

@@ -74,7 +74,7 @@ static void commit_succeeded(struct txn_loop *loop) {
         const struct events_sent *sent = &producer->events[p];
         if (!partition->touched)
             continue;
-        located = located && all_located(sent);
+        located = located && (!loop->role->located || all_located(sent));
         if (loop->role->located && sent->count > 0)
             loop->role->located(loop->role->context, partition->state, sent->offsets, sent->count);
         if (loop->role->commit)

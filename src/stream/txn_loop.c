@@ -402,16 +402,16 @@ static rd_kafka_t *consumer_new(struct txn_loop *loop, const char *isolation, bo
                                            {"auto.offset.reset", "error"},
                                            {"check.crcs", "true"},
                                            {NULL, NULL}};
-    const struct kafka_setting reading[] = {{"group.instance.id", instance},
-                                            {"session.timeout.ms", session_ms},
-                                            {"heartbeat.interval.ms", heartbeat_ms},
-                                            {"partition.assignment.strategy", "range"},
-                                            {"enable.partition.eof", "true"},
-                                            // The default stalls a full queue for a second.
-                                            {"fetch.queue.backoff.ms", "5"},
-                                            {"queued.max.messages.kbytes", "16384"},
-                                            {NULL, NULL}};
-    if (!kafka_conf_set(conf, common, err) || (input && !kafka_conf_set(conf, reading, err))) {
+    const struct kafka_setting reading[] = {
+        {"group.instance.id", instance},         {"session.timeout.ms", session_ms},
+        {"heartbeat.interval.ms", heartbeat_ms}, {"partition.assignment.strategy", "range"},
+        {"enable.partition.eof", "true"},        {NULL, NULL}};
+    // The default stalls a full queue for a second.
+    const struct kafka_setting tuning[] = {
+        {"fetch.queue.backoff.ms", "5"}, {"queued.max.messages.kbytes", "16384"}, {NULL, NULL}};
+    if (!kafka_conf_set(conf, common, err) ||
+        (input && (!kafka_conf_set(conf, reading, err) ||
+                   !kafka_conf_suggest(conf, loop->config, tuning, err)))) {
         rd_kafka_conf_destroy(conf);
         return NULL;
     }

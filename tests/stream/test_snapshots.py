@@ -168,6 +168,32 @@ class Snapshots(WorldTest):
             self.await_snapshots(domain, ends[domain])
         self.assertGreater(self.verify(), 40)
 
+    def test_4_an_older_row_counts_until_it_is_replaced(self):
+        world = self.world
+        order = world.start("order", snapshot_interval_ms=OFTEN_MS).await_ready()
+        inventory = world.start("inventory", snapshot_interval_ms=OFTEN_MS).await_ready()
+        ends = self.events_ends("orders.events")
+        self.work(10, "before")
+        self.await_snapshots("orders", ends)
+        self.stop(order)
+        partition, key, (name, fields) = next(
+            (partition, key, row) for partition, rows in self.log.rows("orders.state").items()
+            for key, row in rows.items() if row[0].endswith("ClosedOrderSnapshot"))
+        world.send("orders.state", partition, key, world.registry.encode(
+            "orders.state", "ClosedOrderSnapshot", {**fields, "closing_offset": None}))
+        world.flush()
+        order = world.start("order", snapshot_interval_ms=OFTEN_MS).await_ready()
+        self.assertIn("snapshots cannot be used", order.log())
+        ends = self.events_ends("orders.events")
+        self.work(10, "after")
+        behind = self.await_snapshots("orders", ends)
+        self.stop(order)
+        order = world.start("order", snapshot_interval_ms=OFTEN_MS).await_ready()
+        self.assertNotIn("snapshots cannot be used", order.log())
+        self.assertLessEqual(sum(folded for _, folded in self.taken(order).values()), behind)
+        self.verify()
+        self.assertTrue(inventory.alive())
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

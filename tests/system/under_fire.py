@@ -25,7 +25,7 @@ from kafka import KafkaProducer
 
 import checks
 from reader import ANSWER_S, Registry, read_topic
-from world import PARTITIONS, ROOT, Caller, Failed, World, quote, wait_until
+from world import PARTITIONS, REAL_ORDERS, Caller, Failed, World, quote, wait_until
 
 ORDERS = 2000
 RATE = 120  # orders per second: slow enough for every role to die while orders flow
@@ -45,13 +45,11 @@ def say(text):
 
 def write_orders(world, path):
     """The first orders of the real file where it is at hand, invented ones otherwise."""
-    folder = Path(os.environ.get("ORDERLOG_DATA_DIR", ROOT.parent / "shared" / "data"))
-    real = folder / "online_retail.csv.gz"
-    if not real.exists():
+    if not REAL_ORDERS.exists():
         path.write_text(world.tool("generate", "--orders", ORDERS, "--seed", "7"))
         return "generated orders"
     taken = set()
-    with gzip.open(real, "rt", newline="") as source, open(path, "w", newline="") as out:
+    with gzip.open(REAL_ORDERS, "rt", newline="") as source, open(path, "w", newline="") as out:
         rows = csv.reader(source)
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(next(rows))

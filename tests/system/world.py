@@ -19,6 +19,10 @@ PARTITIONS = 4
 READY_S = 60
 
 
+# Real orders where they are at hand; tests make do without.
+REAL_ORDERS = Path(os.environ.get("ORDERLOG_DATA_DIR", ROOT.parent / "shared" / "data")) / "online_retail.csv.gz"
+
+
 class Failed(Exception):
     """A promise was broken; the text says which."""
 

@@ -204,6 +204,9 @@ static void what_correctness_depends_on_is_refused_with_the_reason(void **state)
         "group.instance.id",  "partitioner",
         "max.in.flight",      "transaction.timeout.ms",
         "check.crcs",         "partition.assignment.strategy",
+        "enabled_events",     "delivery.report.only.error",
+        "client.id",          "heartbeat.interval.ms",
+        "message.max.bytes",  "queue.buffering.max.ms",
     };
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         char flag[96];
