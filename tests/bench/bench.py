@@ -18,7 +18,7 @@ SETTINGS = {
     "seconds": 60,
     "warmup": 60,
     "batch": 500,
-    "window": 4000,
+    "window": 8000,
     "connections": 2,
     "skus": 1000,
     "rate": 500,
