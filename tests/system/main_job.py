@@ -10,15 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from world import REAL_ORDERS, ROOT, Failed, free_port, wait_until
+from world import REAL_ORDERS, ROOT, Failed, expect, free_port, wait_until
 
 PORTS = ("GATEWAY_PORT", "QUERY_PORT", "KAFKA_PORT", "REGISTRY_PORT", "POSTGRES_PORT")
-
-
-def expect(what, condition, detail=""):
-    if not condition:
-        raise Failed(f"{what}\n{detail}")
-    print(f"holds  {what}", flush=True)
 
 
 class Stranger:

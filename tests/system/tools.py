@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kafka import KafkaConsumer, TopicPartition
 
-from world import PARTITIONS, Caller, Failed, World, wait_until
+from world import PARTITIONS, Caller, Failed, World, expect, wait_until
 
 CSV = """order_id,customer_id,ordered_at,line_no,sku,description,quantity,unit_price_minor,currency,line_total_minor
 T-1,c1,2026-03-02T10:00:00,1,AB 1,"Ant, brown",2,100,GBP,200
@@ -22,12 +22,6 @@ CT-4,c1,2026-03-02T10:04:00,1,AB 1,"Ant, brown",-2,100,GBP,-200
 T-5,c1,2026-03-02T10:05:00,1,bee,adjust,1,-7,GBP,-7
 T-6,c1,2026-03-02T10:06:00,1,bee,free,1,0,GBP,0
 """
-
-
-def expect(what, condition, detail=""):
-    if not condition:
-        raise Failed(f"{what}\n{detail}")
-    print(f"holds  {what}", flush=True)
 
 
 def refuse(world, status, text, *arguments, **environment):

@@ -27,6 +27,12 @@ class Failed(Exception):
     """A promise was broken; the text says which."""
 
 
+def expect(what, condition, detail=""):
+    if not condition:
+        raise Failed(f"{what}\n{detail}")
+    print(f"holds  {what}", flush=True)
+
+
 def wait_until(what, condition, seconds=60, every_s=0.05):
     """Returns the first true value of condition(); fails when there is none in time. A machine that
     stands still, and we with it, takes nothing of that time."""
