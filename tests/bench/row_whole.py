@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All roles and servers on this machine: batches over HTTP until PostgreSQL shows every order
+completed. Rounds follow one another on one log; what an order costs is of the last of them."""
+
+import system_load
+import system_print
+
+
+def measure(bench):
+    settings = system_load.settings_of(bench, seconds=20)
+    system = system_load.start_system(bench, settings)
+    orders = 0
+    try:
+        for number in range(bench.rounds):
+            found, begin, end = system_load.generate_load(
+                bench, system, "throughput", settings, f"whole{number}")
+            if not found["good"]:
+                raise SystemExit("bench: not every order was completed")
+            settings["warmup"] = 1
+            orders += found["orders"] + found["orders_warmup"]
+            bench.record("orders", found["completed_per_s"])
+            system_print.print_throughput(found)
+        found["records_per_order"] = system_load.records_per_order(begin, end, found["orders"])
+        found["rows_per_order"] = system_load.rows_per_order(orders)
+        bench.details.update(found)
+        system_print.print_cpu(found)
+        system_print.print_records(
+            found["records_per_order"], found["rows_per_order"], found["wal_bytes_per_order"])
+        system_load.verify(system)
+    finally:
+        system.stop()
