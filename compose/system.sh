@@ -28,7 +28,7 @@ supervisor_is_running() {
         supervisorctl_ pid >/dev/null 2>&1
 }
 
-declare -A ports=() # by name of server or role; metrics_NAME for a role's open listener
+declare -A ports=() # by name of server or role; metrics_NAME for a role's listener for operators
 
 load_ports() {
     local name port
@@ -93,6 +93,10 @@ CONF
     if [[ -f $data/api.key ]]; then
         echo "api.key = $(<"$data/api.key")" >>"$data/orderlog.conf.new"
     fi
+    if [[ ! -s $data/metrics.key ]]; then
+        echo "ol_metrics_$(od -An -N 32 -t x1 /dev/urandom | tr -d ' \n')" >"$data/metrics.key"
+    fi
+    echo "metrics.key = $(<"$data/metrics.key")" >>"$data/orderlog.conf.new"
     mv "$data/orderlog.conf.new" "$data/orderlog.conf"
 )
 

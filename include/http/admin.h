@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The open listener of every long-running role: /metrics, /livez and /readyz on metrics.host and
-// metrics.port (loopback unless the operator says otherwise), away from the public one.
+// The operator's listener of every long-running role, on metrics.host and metrics.port (loopback
+// unless the operator says otherwise), away from the public one: /livez and /readyz are open,
+// /metrics wants metrics.key, as not every role knows the keys of access.keys.
 #ifndef ORDERLOG_HTTP_ADMIN_H
 #define ORDERLOG_HTTP_ADMIN_H
 
@@ -11,7 +12,7 @@
 
 struct http_server;
 
-// *ret is NULL when metrics.port is 0. Free it with http_server_free().
+// *ret is NULL when metrics.port is 0. Free it with http_server_free(). One in a process.
 bool admin_start(const struct config *config, struct http_server **ret, struct error *err);
 
 // Rows for public tables: liveness and readiness are open, metrics needs the read scope there.

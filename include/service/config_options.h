@@ -38,7 +38,7 @@
         "Commit after this many messages at the latest")                                           \
     MS(commit_interval_ms, "commit.interval.ms", 25, 1, 5000, ROLES_PROCESS,                       \
        "Commit after this time at the latest")                                                     \
-    MS(commit_linger_ms, "commit.linger.ms", 10, 0, 1000, ROLES_PROCESS,                            \
+    MS(commit_linger_ms, "commit.linger.ms", 10, 0, 1000, ROLES_PROCESS,                           \
        "Let messages gather for this time after a commit; the first after a rest is not kept")     \
     INT(parked_letters_max, "parked.letters.max", 10000, 1, 10000000, ROLES_PROCESS,               \
         "A partition with so many inputs parked takes no more until some are retried or dropped")  \
@@ -100,10 +100,10 @@
        "With carrier.mode=auto: from booked to the request to dispatch")                           \
     MS(carrier_deliver_after_ms, "carrier.deliver.after.ms", 300, 0, 604800000, ROLE_SHIPPING,     \
        "With carrier.mode=auto: from dispatched to delivered")                                     \
-    INT(projector_batch_records_max, "projector.batch.records.max", 20000, 1, 100000, ROLE_PROJECT, \
-        "Records applied in one database transaction at most")                                     \
+    INT(projector_batch_records_max, "projector.batch.records.max", 20000, 1, 100000,              \
+        ROLE_PROJECT, "Records applied in one database transaction at most")                       \
     MS(projector_batch_interval_ms, "projector.batch.interval.ms", 50, 0, 1000, ROLE_PROJECT,      \
-       "While records keep coming, transactions begin this far apart; further where it is busy")                    \
+       "While records keep coming, transactions begin this far apart; further where it is busy")   \
     INT(projector_threads, "projector.threads", 1, 1, 64, ROLE_PROJECT,                            \
         "Threads per topic, each with its own consumer and database connection")                   \
     BOOL(projector_synchronous_commit, "projector.synchronous-commit", false, ROLE_PROJECT,        \
@@ -145,9 +145,12 @@
     MS(http_read_timeout_ms, "http.read.timeout.ms", 15000, 100, 3600000,                          \
        ROLE_GATEWAY | ROLE_QUERY, "A request must have arrived whole by then")                     \
     STR(metrics_host, "metrics.host", "127.0.0.1", ROLES_SERVER,                                   \
-        "Address of the open listener for /metrics, /livez and /readyz")                           \
+        "Address of the listener for /metrics, /livez and /readyz")                                \
     INT(metrics_port, "metrics.port", 0, 0, 65535, ROLES_SERVER,                                   \
-        "Port of the open listener for /metrics, /livez and /readyz; 0: none")                     \
+        "Port of the listener for /metrics, /livez and /readyz; 0: none")                          \
+    SECRET(                                                                                        \
+        metrics_key, "metrics.key", NULL, ROLES_SERVER,                                            \
+        "Key, ol_ID_SECRET, that /metrics on metrics.port wants; not set: it refuses everybody")   \
     CHOICE(log_level, "log.level", "info", "debug|info|warn|error", ROLES_ALL,                     \
            "Log lines of this level and above")                                                    \
     CHOICE(log_format, "log.format", "text", "text|json", ROLES_ALL, "One line per event, as")     \

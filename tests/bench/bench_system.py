@@ -22,6 +22,7 @@ ROLES = {
     "query": ["query"],
 }
 SERVERS = ("kafka", "registry", "postgres")
+METRICS_KEY = f"ol_metrics_{secrets.token_hex(32)}"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -69,6 +70,11 @@ def memory_mib(pid, field):
     return 0.0
 
 
+def metrics_request(port):
+    headers = {"Authorization": f"Bearer {METRICS_KEY}"}
+    return urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers=headers)
+
+
 class System:
     def __init__(self, program, directory, partitions, config):
         self.program = str(program)
@@ -92,6 +98,7 @@ query.url = http://127.0.0.1:{self.query_port}
 topics.partitions.orders = {partitions}
 topics.partitions.inventory = {partitions}
 topics.partitions.other = {partitions}
+metrics.key = {METRICS_KEY}
 carrier.dispatch.after.ms = 0
 carrier.deliver.after.ms = 0
 """
@@ -187,7 +194,7 @@ carrier.deliver.after.ms = 0
         found = {}
         for name, port in self.ports.items():
             try:
-                text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read()
+                text = urllib.request.urlopen(metrics_request(port), timeout=5).read()
             except OSError:
                 continue
             for line in text.decode().splitlines():

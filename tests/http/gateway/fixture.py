@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -164,6 +165,12 @@ class Servers:
         out.write(struct.pack(">bI", 0, schema_id))
         fastavro.schemaless_writer(out, self.schema(schema_id), value)
         return out.getvalue()
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
 
 
 class Reply:

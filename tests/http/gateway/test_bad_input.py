@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from fixture import TOKEN, Gateway, order, servers, wait_until
+from fixture import TOKEN, Gateway, free_port, order, servers, wait_until
 
 ORDERS = "/v1/orders"
 ORDER = "/v1/orders/4b2c5a3e-0000-8000-8000-000000000000"
@@ -206,6 +206,20 @@ class BadInput(unittest.TestCase):
         wait_until("the key is known", lambda: read() == 200)
         self.servers.orderlog("keys", "revoke", token.split("_")[1])
         wait_until("the key is refused", lambda: read() == 401)
+
+    def test_metrics_on_the_listener_for_operators_want_their_key(self):
+        key, port = "ol_metrics_0123456789abcdef", free_port()
+        with Gateway(self.servers, f"--metrics.port={port}", f"--metrics.key={key}") as gateway:
+            gateway.port = port
+            for path in ("/livez", "/readyz"):
+                self.assertEqual(gateway.call("GET", path, token=None).status, 200)
+            for token in (None, TOKEN, key + "0", key[:-1], "ol_other_0123456789abcdef"):
+                reply = gateway.call("GET", "/metrics", token=token)
+                self.assertEqual((reply.status, reply.problem), (401, "unauthenticated"))
+            self.assertIn(b"orderlog_", gateway.call("GET", "/metrics", token=key).body)
+        with Gateway(self.servers, f"--metrics.port={port}") as gateway:
+            gateway.port = port
+            self.assertEqual(gateway.call("GET", "/metrics", token=key).status, 401)
 
     def test_no_secret_is_in_the_log_lines(self):
         self.gateway.call("POST", ORDERS, "{", token=TOKEN)
