@@ -3,45 +3,27 @@
 -- One write per SKU and batch: its events carry absolute levels, so the last one says it all, but
 -- for name and price, which the last product event says.
 
-WITH last AS (
-    SELECT DISTINCT ON (shop_id, sku)
-        shop_id, sku, version, occurred_at, on_hand, reserved, sold
-    FROM event
-    WHERE version IS NOT NULL
-    ORDER BY shop_id, sku, version DESC
-), product AS (
-    SELECT DISTINCT ON (shop_id, sku)
-        shop_id, sku, name, currency, price_minor, price_version
-    FROM event
-    WHERE price_version IS NOT NULL
-    ORDER BY shop_id, sku, version DESC
-), fold AS (
-    SELECT
-        shop_id, sku, version, occurred_at, on_hand, reserved, sold,
-        name, currency, price_minor, price_version
-    FROM last
-    LEFT JOIN product USING (shop_id, sku)
-), created AS (
+WITH created AS (
     INSERT INTO inventory
     SELECT
-        c.shop_id, c.sku, f.version, f.name, f.currency, f.price_minor, f.price_version,
-        f.on_hand, f.reserved, f.sold, f.occurred_at
-    FROM product_created c
-    JOIN fold f USING (shop_id, sku)
-    ORDER BY c.shop_id, c.sku
+        shop_id, sku, l.version, l.name, l.currency, l.price_minor, l.price_version,
+        l.on_hand, l.reserved, l.sold, l.occurred_at
+    FROM product_created
+    JOIN latest l USING (shop_id, sku)
+    ORDER BY shop_id, sku
     ON CONFLICT (shop_id, sku) DO NOTHING
 )
 UPDATE inventory i
 SET
-    version = f.version,
-    name = coalesce(f.name, i.name),
-    currency = coalesce(f.currency, i.currency),
-    price_minor = coalesce(f.price_minor, i.price_minor),
-    price_version = coalesce(f.price_version, i.price_version),
-    on_hand = f.on_hand,
-    reserved = f.reserved,
-    sold = f.sold,
-    updated_at = f.occurred_at
-FROM fold f
-WHERE i.shop_id = f.shop_id AND i.sku = f.sku AND i.version < f.version
+    version = l.version,
+    name = coalesce(l.name, i.name),
+    currency = coalesce(l.currency, i.currency),
+    price_minor = coalesce(l.price_minor, i.price_minor),
+    price_version = coalesce(l.price_version, i.price_version),
+    on_hand = l.on_hand,
+    reserved = l.reserved,
+    sold = l.sold,
+    updated_at = l.occurred_at
+FROM latest l
+WHERE i.shop_id = l.shop_id AND i.sku = l.sku AND i.version < l.version
 ;

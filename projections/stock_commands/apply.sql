@@ -10,8 +10,7 @@ SELECT DISTINCT ON (causation_id)
     CASE WHEN type = 'StockCommandRefused' THEN reason END,
     CASE WHEN type = 'StockCommandRefused' THEN detail END,
     type, version, log_partition, log_offset, occurred_at
-FROM event
-WHERE key_id IS NOT NULL
+FROM command_event
 ORDER BY causation_id, (type = 'StockCommandRefused'), log_offset
 ON CONFLICT (command_id) DO UPDATE
 SET

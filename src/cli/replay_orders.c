@@ -4,7 +4,7 @@
 // file's order id. Lines that were certainly not written, or may have been, are sent again with the
 // same key, which cannot place an order twice.
 #include "cli/replay.h"
-#include "http/jsonout.h"
+#include "service/jsonout.h"
 #include "service/clock.h"
 
 #include <jansson.h>

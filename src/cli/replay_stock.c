@@ -4,7 +4,7 @@
 // has an upper bound), each with a key made from the file, so that a second replay of the same file
 // adds nothing.
 #include "cli/replay.h"
-#include "http/jsonout.h"
+#include "service/jsonout.h"
 
 #include <inttypes.h>
 #include <jansson.h>

@@ -7,7 +7,7 @@
 
 #include "cli/random.h"
 #include "http/body.h"
-#include "http/jsonout.h"
+#include "service/jsonout.h"
 #include "http/respond.h"
 #include "http/server.h"
 #include "service/clock.h"

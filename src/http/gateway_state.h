@@ -11,7 +11,7 @@
 #include "http/catalogue.h"
 #include "http/command.h"
 #include "http/command_writer.h"
-#include "http/jsonout.h"
+#include "service/jsonout.h"
 #include "http/server.h"
 
 struct gateway {

@@ -3,7 +3,7 @@
 // The table of problems as rows, and problems as JSON.
 #include "http/problem.h"
 
-#include "http/jsonout.h"
+#include "service/jsonout.h"
 
 #include <assert.h>
 #include <stdarg.h>

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "event/types.h"
-#include "http/jsonout.h"
+#include "service/jsonout.h"
 #include "http/respond.h"
 
 enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 500, TEXT_MAX = 64, CURSOR_TEXT_LEN = 48 };

@@ -227,7 +227,8 @@ bool projection_set_apply(struct projection_set *set, struct db *db,
     relations_clear(&set->relations);
     for (size_t i = 0; i < batch->records_count; i++)
         relations_add(&set->relations, &batch->records[i], (int32_t)i);
-    if (!relations_finish(&set->relations))
+    if (!relations_group(&set->relations, batch->records, batch->records_count) ||
+        !relations_finish(&set->relations))
         return error_set(err, DISP_RETRY, 0, "out of memory while preparing a batch");
     bool ok = prepare_all(set, db, err) && exchange(set, db, batch, &failed, err);
     if (ret_failed)

@@ -22,21 +22,29 @@ static bool file_is(const struct projection_file *file, const char *base) {
            (size_t)(slash - file->name) < PROJECTION_NAME_MAX;
 }
 
-// The topic named in the leading comments: `-- topic: orders.events`.
-static bool topic_of(const struct projection_file *file, const char **ret, size_t *ret_length) {
-    static const char key[] = "-- topic:";
+// What the leading comments say: `-- NAME: text`. NULL: nothing.
+static const char *heading_of(const struct projection_file *file, const char *name,
+                              size_t *ret_length) {
     const char *line = file->text;
-    while (line && strncmp(line, "--", 2) == 0) {
-        if (strncmp(line, key, sizeof(key) - 1) == 0) {
-            *ret = line + sizeof(key) - 1 + strspn(line + sizeof(key) - 1, " \t");
-            *ret_length = strcspn(*ret, " \t\r\n");
-            return *ret_length > 0;
+    const size_t name_length = strlen(name);
+    while (line && strncmp(line, "-- ", 3) == 0) {
+        const char *at = line + 3;
+        if (strncmp(at, name, name_length) == 0 && at[name_length] == ':') {
+            at += name_length + 1;
+            at += strspn(at, " \t");
+            *ret_length = strcspn(at, "\r\n");
+            return at;
         }
         line = strchr(line, '\n');
         if (line)
             line++;
     }
-    return false;
+    return NULL;
+}
+
+static bool topic_of(const struct projection_file *file, const char **ret, size_t *ret_length) {
+    *ret = heading_of(file, "topic", ret_length);
+    return *ret && *ret_length > 0;
 }
 
 const char *projection_topic_of(const struct projection_file *files, size_t files_count,
@@ -91,6 +99,23 @@ static bool statement_uses_column(const char *text, size_t length,
         before = token.kind == SQL_WORD ? 'w' : *token.text;
     }
     return false;
+}
+
+// Columns of `latest` that are made as they are named: RECORD__FIELD.
+static bool name_columns(struct projection_set *set, const char *text, size_t length,
+                         struct error *err) {
+    struct sql_scan scan = {text, text + length};
+    struct sql_token token;
+    if (!set->relations.latest || !statement_uses_relation(text, length, "latest"))
+        return true;
+    while (sql_scan_next(&scan, &token)) {
+        if (token.kind != SQL_WORD || !memmem(token.text, token.length, "__", 2) ||
+            latest_add_column(&set->relations, token.text, token.length))
+            continue;
+        return error_set(err, DISP_FATAL, 0, "\"%.*s\" is no RECORD__FIELD of %s",
+                         (int)token.length, token.text, set->topic);
+    }
+    return true;
 }
 
 static bool choose_columns(struct projection_set *set, struct projection_statement *statement,
@@ -186,6 +211,8 @@ static bool add_statement(struct projection_set *set, const struct projection_fi
     if (is_purge) {
         statement->sql = strndup(text, length);
     } else {
+        if (!name_columns(set, text, length, err))
+            return error_wrap(err, "projections/%s", file->name);
         if (!choose_columns(set, statement, text, length))
             return error_set(err, DISP_FATAL, 0, "out of memory");
         if (statement->relations_count == 0)
@@ -228,6 +255,10 @@ static bool add_projection(struct projection_set *set, const struct projection_f
     if (set->count == PROJECTIONS_MAX)
         return error_set(err, DISP_FATAL, 0, "more than %d read models of %s", PROJECTIONS_MAX,
                          set->topic);
+    size_t history_length;
+    const char *history = heading_of(apply, "history", &history_length);
+    if (history && !latest_set_history(&set->relations, history, history_length, err))
+        return error_wrap(err, "projections/%s", apply->name);
     const struct projection_file *purge = find_purge(files, files_count, set->names[set->count]);
     if (!add_file(set, apply, false, err) || (purge && !add_file(set, purge, true, err)))
         return false;

@@ -33,7 +33,7 @@ enum {
     TOPIC_ID_TIMEOUT_MS = 5000,
     HOUSEKEEPING_MS = 1000,
     PURGE_MS = 60000,
-    GATHER_MS_MAX = 400,
+    GATHER_MS_MAX = 800,
     METRIC_SERIES_MAX = 8,
 };
 
@@ -165,7 +165,7 @@ static void plan_gathering(struct projector *projector, int64_t begin_ms, size_t
     const struct config *config = projector->options.config;
     const int64_t interval_ms = config->projector_batch_interval_ms;
     int64_t end_ms = clock_monotonic_ms();
-    int64_t more_ms = (end_ms - begin_ms) / 2;
+    int64_t more_ms = (end_ms - begin_ms) * 2;
     if (more_ms > GATHER_MS_MAX)
         more_ms = GATHER_MS_MAX;
     bool busy = interval_ms > 0 && end_ms - begin_ms > interval_ms;

@@ -18,7 +18,7 @@ const char *sql_type_name(enum sql_type type) {
     return names[type];
 }
 
-static enum sql_type sql_type_of(enum field_kind kind) {
+enum sql_type relation_sql_type_of(enum field_kind kind) {
     switch (kind) {
     case FIELD_BOOLEAN:
         return SQL_TYPE_BOOL;
@@ -45,8 +45,7 @@ static bool is_column(const struct field_type *field) {
     return !field->is_array && field->kind != FIELD_RECORD;
 }
 
-// OrderPlaced → order_placed
-static void snake_case(const char *name, char *out, size_t size) {
+void relation_snake_case(const char *name, char *out, size_t size) {
     size_t n = 0;
     for (const char *c = name; *c && n + 2 < size; c++) {
         if (isupper((unsigned char)*c) && c != name)
@@ -56,9 +55,9 @@ static void snake_case(const char *name, char *out, size_t size) {
     out[n] = '\0';
 }
 
-static struct relation_column *add_column(struct relations *relations, struct relation *relation,
-                                          const char *name, enum sql_type type,
-                                          enum column_source source) {
+struct relation_column *relation_column_add(struct relations *relations, struct relation *relation,
+                                            const char *name, enum sql_type type,
+                                            enum column_source source) {
     assert(relation->columns_count < RELATION_COLUMNS_MAX);
     struct relation_column *column = &relation->columns[relation->columns_count];
     column->fields = calloc(relations->records, sizeof(*column->fields));
@@ -73,7 +72,7 @@ static struct relation_column *add_column(struct relations *relations, struct re
     return column;
 }
 
-static struct relation_column *find_column(struct relation *relation, const char *name) {
+struct relation_column *relation_column_find(struct relation *relation, const char *name) {
     for (size_t i = 0; i < relation->columns_count; i++)
         if (strcmp(relation->columns[i].name, name) == 0)
             return &relation->columns[i];
@@ -92,9 +91,9 @@ static struct relation *add_relation(struct relations *relations, const struct r
     relation->record = record;
     relation->array = array;
     relations->count++;
-    add_column(relations, relation, "log_partition", SQL_TYPE_INT4, COLUMN_PARTITION);
-    add_column(relations, relation, "log_offset", SQL_TYPE_INT8, COLUMN_OFFSET);
-    add_column(relations, relation, "seq", SQL_TYPE_INT4, COLUMN_SEQ);
+    relation_column_add(relations, relation, "log_partition", SQL_TYPE_INT4, COLUMN_PARTITION);
+    relation_column_add(relations, relation, "log_offset", SQL_TYPE_INT8, COLUMN_OFFSET);
+    relation_column_add(relations, relation, "seq", SQL_TYPE_INT4, COLUMN_SEQ);
     return relation;
 }
 
@@ -103,7 +102,7 @@ static void add_count(struct relations *relations, struct relation *relation,
     char name[COLUMN_NAME_MAX];
     snprintf(name, sizeof(name), "%.50s_count", array->name);
     struct relation_column *column =
-        add_column(relations, relation, name, SQL_TYPE_INT4, COLUMN_COUNT);
+        relation_column_add(relations, relation, name, SQL_TYPE_INT4, COLUMN_COUNT);
     if (column)
         column->fields[index] = array;
 }
@@ -116,8 +115,8 @@ static void add_fields(struct relations *relations, struct relation *relation,
             add_count(relations, relation, field, index);
         if (!is_column(field))
             continue;
-        struct relation_column *column =
-            add_column(relations, relation, field->name, sql_type_of(field->kind), COLUMN_FIELD);
+        struct relation_column *column = relation_column_add(
+            relations, relation, field->name, relation_sql_type_of(field->kind), COLUMN_FIELD);
         if (column)
             column->fields[index] = field;
     }
@@ -134,15 +133,16 @@ static void add_child(struct relations *relations, const struct record_type *rec
         if (strcmp(record->fields[i].name, "event_id") != 0)
             continue;
         struct relation_column *column =
-            add_column(relations, relation, "event_id", SQL_TYPE_UUID, COLUMN_EVENT_ID);
+            relation_column_add(relations, relation, "event_id", SQL_TYPE_UUID, COLUMN_EVENT_ID);
         if (column)
             column->fields[index] = &record->fields[i];
     }
-    add_column(relations, relation, "line_no", SQL_TYPE_INT4, COLUMN_LINE_NO);
+    relation_column_add(relations, relation, "line_no", SQL_TYPE_INT4, COLUMN_LINE_NO);
     if (array->kind == FIELD_RECORD)
         add_fields(relations, relation, array->record, index);
     else
-        add_column(relations, relation, "value", sql_type_of(array->kind), COLUMN_ITEM);
+        relation_column_add(relations, relation, "value", relation_sql_type_of(array->kind),
+                            COLUMN_ITEM);
 }
 
 // One name, two types: marked by giving it no source of its own, removed at the end.
@@ -152,13 +152,13 @@ static void join_event_fields(struct relations *relations, struct relation *even
         const struct field_type *field = &record->fields[i];
         if (!is_column(field))
             continue;
-        struct relation_column *column = find_column(event, field->name);
+        struct relation_column *column = relation_column_find(event, field->name);
         if (!column)
-            column =
-                add_column(relations, event, field->name, sql_type_of(field->kind), COLUMN_FIELD);
+            column = relation_column_add(relations, event, field->name,
+                                         relation_sql_type_of(field->kind), COLUMN_FIELD);
         if (!column)
             return;
-        if (column->type != sql_type_of(field->kind) || column->source != COLUMN_FIELD)
+        if (column->type != relation_sql_type_of(field->kind) || column->source != COLUMN_FIELD)
             clashes[column - event->columns] = true;
         column->fields[index] = field;
     }
@@ -176,9 +176,30 @@ static void remove_clashes(struct relation *event, const bool *clashes) {
     event->columns_count = kept;
 }
 
+static void copy_columns(struct relations *relations, struct relation *to,
+                         const struct relation *from) {
+    for (size_t i = to->columns_count; i < from->columns_count; i++) {
+        const struct relation_column *column = &from->columns[i];
+        struct relation_column *copy =
+            relation_column_add(relations, to, column->name, column->type, column->source);
+        if (copy)
+            memcpy(copy->fields, column->fields, relations->records * sizeof(*column->fields));
+    }
+}
+
+static void add_command_event(struct relations *relations, struct relation *event) {
+    if (!relation_column_find(event, "key_id"))
+        return;
+    struct relation *relation = add_relation(relations, NULL, NULL, "command_event");
+    if (!relation)
+        return;
+    copy_columns(relations, relation, event);
+    relation->filter = relation_column_find(relation, "key_id");
+}
+
 bool relations_init(struct relations *relations, const char *topic) {
-    *relations = (struct relations){.records = RECORD_COUNT};
-    size_t relations_max = 1;
+    *relations = (struct relations){.records = RECORD_COUNT, .topic = topic};
+    size_t relations_max = 3;
     for (size_t r = 0; r < RECORD_COUNT; r++)
         relations_max += 1 + record_types[r]->fields_count;
     relations->items = calloc(relations_max, sizeof(*relations->items));
@@ -188,15 +209,15 @@ bool relations_init(struct relations *relations, const char *topic) {
     struct relation *event = add_relation(relations, NULL, NULL, "event");
     bool clashes[RELATION_COLUMNS_MAX] = {false};
     if (event) {
-        add_column(relations, event, "type", SQL_TYPE_TEXT, COLUMN_TYPE);
-        add_column(relations, event, "body", SQL_TYPE_JSON, COLUMN_BODY);
+        relation_column_add(relations, event, "type", SQL_TYPE_TEXT, COLUMN_TYPE);
+        relation_column_add(relations, event, "body", SQL_TYPE_JSON, COLUMN_BODY);
     }
     for (size_t r = 0; r < RECORD_COUNT && !relations->failed; r++) {
         if (strcmp(record_dirs[r], topic) != 0)
             continue;
         const struct record_type *record = record_types[r];
         char name[RELATION_NAME_MAX];
-        snake_case(record->name, name, sizeof(name));
+        relation_snake_case(record->name, name, sizeof(name));
         join_event_fields(relations, event, record, r, clashes);
         struct relation *own = add_relation(relations, record, NULL, name);
         if (own)
@@ -210,7 +231,11 @@ bool relations_init(struct relations *relations, const char *topic) {
         return false;
     }
     remove_clashes(event, clashes);
-    return true;
+    add_command_event(relations, event);
+    latest_init(relations, event);
+    if (relations->failed)
+        relations_done(relations);
+    return !relations->failed;
 }
 
 void relations_done(struct relations *relations) {
@@ -222,6 +247,7 @@ void relations_done(struct relations *relations) {
         }
         free(relation->columns);
     }
+    latest_done(relations);
     free(relations->items);
     *relations = (struct relations){0};
 }

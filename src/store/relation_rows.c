@@ -54,7 +54,8 @@ static void put_value(struct pg_array *values, const struct field_type *field, c
     assert(!"a record is no column");
 }
 
-static bool is_null(const struct field_type *field, const uint8_t *base) {
+bool relation_field_is_null(const struct field_type *field, const void *record) {
+    const uint8_t *base = record;
     if (!field->is_nullable)
         return false;
     if (field->kind == FIELD_STRING || field->kind == FIELD_BYTES)
@@ -62,12 +63,12 @@ static bool is_null(const struct field_type *field, const uint8_t *base) {
     return !*(const bool *)(base + field->aux_offset);
 }
 
-static void put_field(struct pg_array *values, const struct field_type *field,
-                      const uint8_t *base) {
-    if (!field || is_null(field, base))
+void relation_put_field(struct pg_array *values, const struct field_type *field,
+                        const void *record) {
+    if (!field || relation_field_is_null(field, record))
         pg_array_add_null(values);
     else
-        put_value(values, field, base + field->offset);
+        put_value(values, field, (const uint8_t *)record + field->offset);
 }
 
 // jsonb in binary: a version byte, then the text.
@@ -97,10 +98,10 @@ static void add_row(struct relation *relation, const struct projection_record *r
             continue;
         switch (column->source) {
         case COLUMN_FIELD:
-            put_field(values, column->fields[record->type], base);
+            relation_put_field(values, column->fields[record->type], base);
             break;
         case COLUMN_EVENT_ID:
-            put_field(values, column->fields[record->type], record->value);
+            relation_put_field(values, column->fields[record->type], record->value);
             break;
         case COLUMN_COUNT:
             pg_array_add_int4(values,
@@ -126,6 +127,11 @@ static void add_row(struct relation *relation, const struct projection_record *r
             break;
         case COLUMN_BODY:
             put_body(values, record);
+            break;
+        case COLUMN_FIRST_OFFSET:
+        case COLUMN_OF_RECORD:
+        case COLUMN_HISTORY:
+            assert(!"a column of latest");
             break;
         }
     }
@@ -163,6 +169,13 @@ static void add_items(struct relation *relation, const struct projection_record 
         add_row(relation, record, seq, items + i * size, i + 1);
 }
 
+static bool passes(const struct relation_column *filter, const struct projection_record *record) {
+    if (!filter)
+        return true;
+    const struct field_type *field = filter->fields[record->type];
+    return field && !relation_field_is_null(field, record->value);
+}
+
 void relations_add(struct relations *relations, const struct projection_record *record,
                    int32_t seq) {
     for (size_t i = 0; i < relations->count; i++) {
@@ -170,6 +183,8 @@ void relations_add(struct relations *relations, const struct projection_record *
         if (!relation->is_used)
             continue;
         if (relation->record && relation->record != record_types[record->type])
+            continue;
+        if (relation == relations->latest || !passes(relation->filter, record))
             continue;
         if (relation->array)
             add_items(relation, record, seq);

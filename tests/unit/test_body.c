@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "http/body.h"
-#include "http/jsonout.h"
+#include "service/jsonout.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,8 +8,8 @@
 //   jsonout_string(&out, "order_id", id);
 //   jsonout_object_end(&out);
 //   char *body = jsonout_take(&out, &length);
-#ifndef ORDERLOG_HTTP_JSONOUT_H
-#define ORDERLOG_HTTP_JSONOUT_H
+#ifndef ORDERLOG_SERVICE_JSONOUT_H
+#define ORDERLOG_SERVICE_JSONOUT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +25,9 @@ struct jsonout {
 
 void jsonout_init(struct jsonout *out);
 void jsonout_done(struct jsonout *out);
+
+// Empty again, with the memory it has.
+void jsonout_reset(struct jsonout *out);
 
 // Hands the bytes over (free() them) and leaves out empty; NULL when memory was out.
 char *jsonout_take(struct jsonout *out, size_t *ret_length);

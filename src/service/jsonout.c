@@ -2,7 +2,7 @@
 //
 // Writes JSON as it is told; bytes that are not UTF-8 become U+FFFD, so that what leaves is always
 // valid.
-#include "http/jsonout.h"
+#include "service/jsonout.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +17,12 @@ void jsonout_init(struct jsonout *out) {
 void jsonout_done(struct jsonout *out) {
     free(out->bytes);
     jsonout_init(out);
+}
+
+void jsonout_reset(struct jsonout *out) {
+    out->length = 0;
+    out->comma = false;
+    out->failed = false;
 }
 
 char *jsonout_take(struct jsonout *out, size_t *ret_length) {
@@ -161,9 +167,15 @@ void jsonout_string(struct jsonout *out, const char *name, const char *value) {
 
 void jsonout_int(struct jsonout *out, const char *name, int64_t value) {
     char number[24];
-    int length = snprintf(number, sizeof(number), "%lld", (long long)value);
+    char *at = number + sizeof(number);
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (value < 0)
+        *--at = '-';
     put_name(out, name);
-    put(out, number, (size_t)length);
+    put(out, at, (size_t)(number + sizeof(number) - at));
 }
 
 void jsonout_bool(struct jsonout *out, const char *name, bool value) {

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `latest`: a batch folded to one row per key before PostgreSQL sees it. Folding there costs twenty
+// times as much: every event of an order is a row to unnest, to sort and to aggregate.
+//
+//   FIELD             its last value that is not NULL
+//   RECORD__FIELD     as the key's last record of that type has it; NULL: there is none in the
+//   batch log_offset        of its last record; first_offset, of its first history           all
+//   its records, as text
+//
+// Records that have no version though others of the topic do, such as a refused command, stand
+// outside of what happened to the key: they are in `history` and in the offsets only. So whatever
+// the batches are cut into, the same values come out.
+#include "relation.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ---- what there is
+// -------------------------------------------------------------------------------
+
+static bool all_have(const struct relations *relations, const struct relation_column *column) {
+    for (size_t r = 0; r < relations->records; r++)
+        if (strcmp(record_dirs[r], relations->topic) == 0 &&
+            (!column->fields[r] || column->fields[r]->is_nullable))
+            return false;
+    return true;
+}
+
+static const char *const keys_of_order[] = {"order_id", NULL};
+static const char *const keys_of_sku[] = {"shop_id", "sku", NULL};
+
+static bool use_keys(struct relations *relations, const char *const *names) {
+    relations->keys_count = 0;
+    for (; *names; names++) {
+        struct relation_column *column = relation_column_find(relations->latest, *names);
+        if (!column || !all_have(relations, column))
+            return false;
+        relations->keys[relations->keys_count++] = column;
+    }
+    for (size_t i = 0; i < relations->keys_count; i++)
+        ((struct relation_column *)relations->keys[i])->is_key = true;
+    return true;
+}
+
+void latest_init(struct relations *relations, const struct relation *event) {
+    struct relation *latest = &relations->items[relations->count];
+    latest->columns = calloc(RELATION_COLUMNS_MAX, sizeof(*latest->columns));
+    if (!latest->columns) {
+        relations->failed = true;
+        return;
+    }
+    (void)snprintf(latest->name, sizeof(latest->name), "latest");
+    relations->latest = latest;
+    relations->count++;
+    for (size_t i = 0; i < event->columns_count; i++) {
+        const struct relation_column *column = &event->columns[i];
+        if (column->source == COLUMN_TYPE || column->source == COLUMN_BODY)
+            continue;
+        struct relation_column *copy =
+            relation_column_add(relations, latest, column->name, column->type, column->source);
+        if (!copy)
+            return;
+        memcpy(copy->fields, column->fields, relations->records * sizeof(*column->fields));
+    }
+    relation_column_add(relations, latest, "first_offset", SQL_TYPE_INT8, COLUMN_FIRST_OFFSET);
+    relation_column_add(relations, latest, "history", SQL_TYPE_TEXT, COLUMN_HISTORY);
+    relations->version = relation_column_find(latest, "version");
+    if (!use_keys(relations, keys_of_order) && !use_keys(relations, keys_of_sku))
+        latest->name[0] = '\0'; // nothing can name it
+}
+
+void latest_done(struct relations *relations) {
+    for (size_t i = 0; i < relations->history_count; i++)
+        free(relations->history[i].fields);
+    jsonout_done(&relations->text);
+    free(relations->order);
+}
+
+bool latest_add_column(struct relations *relations, const char *word, size_t length) {
+    char name[COLUMN_NAME_MAX];
+    if (length >= sizeof(name))
+        return false;
+    memcpy(name, word, length);
+    name[length] = '\0';
+    if (relation_column_find(relations->latest, name))
+        return true;
+    const char *underscores = strstr(name, "__");
+    for (size_t r = 0; underscores && r < relations->records; r++) {
+        char record[RELATION_NAME_MAX];
+        relation_snake_case(record_types[r]->name, record, sizeof(record));
+        if (strcmp(record_dirs[r], relations->topic) != 0 ||
+            strlen(record) != (size_t)(underscores - name) ||
+            strncmp(record, name, strlen(record)) != 0)
+            continue;
+        for (size_t f = 0; f < record_types[r]->fields_count; f++) {
+            const struct field_type *field = &record_types[r]->fields[f];
+            if (field->is_array || field->kind == FIELD_RECORD ||
+                strcmp(field->name, underscores + 2) != 0)
+                continue;
+            struct relation_column *column =
+                relation_column_add(relations, relations->latest, name,
+                                    relation_sql_type_of(field->kind), COLUMN_OF_RECORD);
+            if (!column)
+                return false;
+            column->fields[r] = field;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool add_history_field(struct relations *relations, const char *name, size_t length,
+                              struct error *err) {
+    if (relations->history_count == HISTORY_FIELDS_MAX || length >= COLUMN_NAME_MAX)
+        return error_set(err, DISP_FATAL, 0, "history: at most %d names of at most %d characters",
+                         HISTORY_FIELDS_MAX, COLUMN_NAME_MAX - 1);
+    struct history_field *one = &relations->history[relations->history_count];
+    memcpy(one->name, name, length);
+    one->name[length] = '\0';
+    one->fields = NULL;
+    if (strcmp(one->name, "log_offset") != 0 && strcmp(one->name, "type") != 0) {
+        const struct relation_column *column = relation_column_find(relations->latest, one->name);
+        if (!column || column->source != COLUMN_FIELD)
+            return error_set(err, DISP_FATAL, 0, "history: records of %s have no field %s",
+                             relations->topic, one->name);
+        one->fields = calloc(relations->records, sizeof(const struct field_type *));
+        if (!one->fields)
+            return error_set(err, DISP_FATAL, 0, "out of memory");
+        memcpy(one->fields, column->fields, relations->records * sizeof(*column->fields));
+    }
+    relations->history_count++;
+    return true;
+}
+
+bool latest_set_history(struct relations *relations, const char *names, size_t length,
+                        struct error *err) {
+    const char *end = names + length;
+    if (relations->history_count > 0)
+        return error_set(err, DISP_FATAL, 0, "one read model of %s has a history already",
+                         relations->topic);
+    relations->history_head = SIZE_MAX;
+    for (const char *at = names; at < end;) {
+        size_t space = strspn(at, " \t");
+        at += space;
+        size_t word = strcspn(at, " \t\r\n");
+        if (at + word > end || word == 0)
+            break;
+        if (word == 1 && *at == '|')
+            relations->history_head = relations->history_count;
+        else if (!add_history_field(relations, at, word, err))
+            return false;
+        at += word;
+    }
+    if (relations->history_head == SIZE_MAX)
+        relations->history_head = relations->history_count;
+    return true;
+}
+
+// ---- what a batch makes of it
+// --------------------------------------------------------------------
+
+struct sorting {
+    const struct relations *relations;
+    const struct projection_record *records;
+};
+
+static int compare_field(const struct field_type *f, const void *a, const struct field_type *g,
+                         const void *b) {
+    const uint8_t *x = (const uint8_t *)a + f->offset;
+    const uint8_t *y = (const uint8_t *)b + g->offset;
+    if (f->kind == FIELD_UUID)
+        return memcmp(x, y, sizeof(struct id));
+    const struct view *v = (const struct view *)x;
+    const struct view *w = (const struct view *)y;
+    const int order = memcmp(v->ptr, w->ptr, v->len < w->len ? v->len : w->len);
+    return order ? order : (v->len > w->len) - (v->len < w->len);
+}
+
+static int compare_keys(const struct relations *relations, const struct projection_record *a,
+                        const struct projection_record *b) {
+    int order = 0;
+    for (size_t i = 0; i < relations->keys_count && order == 0; i++)
+        order = compare_field(relations->keys[i]->fields[a->type], a->value,
+                              relations->keys[i]->fields[b->type], b->value);
+    return order;
+}
+
+static int compare_records(const void *a, const void *b, void *opaque) {
+    const struct sorting *sorting = opaque;
+    const uint32_t x = *(const uint32_t *)a;
+    const uint32_t y = *(const uint32_t *)b;
+    const int order = compare_keys(sorting->relations, &sorting->records[x], &sorting->records[y]);
+    return order ? order : (x > y) - (x < y);
+}
+
+static void put_text(struct jsonout *out, const char *name, const char *text, size_t length) {
+    // PostgreSQL has no text with a NUL: it shall refuse this one here, as it does in a column.
+    if (memchr(text, '\0', length))
+        jsonout_raw(out, name, "", 1);
+    else
+        jsonout_string_n(out, name, text, length);
+}
+
+static void put_json(struct jsonout *out, const char *name, const struct field_type *field,
+                     const void *record) {
+    const uint8_t *at = (const uint8_t *)record + field->offset;
+    switch (field->kind) {
+    case FIELD_BOOLEAN:
+        jsonout_bool(out, name, *(const bool *)at);
+        return;
+    case FIELD_INT:
+        jsonout_int(out, name, *(const int32_t *)at);
+        return;
+    case FIELD_LONG:
+    case FIELD_TIME: // microseconds since 1970
+        jsonout_int(out, name, *(const int64_t *)at);
+        return;
+    case FIELD_STRING: {
+        const struct view *view = (const struct view *)at;
+        put_text(out, name, view->ptr, view->len);
+        return;
+    }
+    case FIELD_UUID: {
+        const struct id_text text = id_text((const struct id *)at);
+        jsonout_string(out, name, text.text);
+        return;
+    }
+    case FIELD_ENUM:
+        jsonout_string(out, name, field->symbols[*(const unsigned int *)at]);
+        return;
+    case FIELD_BYTES:
+    case FIELD_RECORD:
+        break;
+    }
+    jsonout_null(out, name);
+}
+
+static const struct field_type *field_of(const struct history_field *one,
+                                         const struct projection_record *record) {
+    const struct field_type *field = one->fields ? one->fields[record->type] : NULL;
+    return field && !relation_field_is_null(field, record->value) ? field : NULL;
+}
+
+static void write_item(struct jsonout *out, const struct history_field *one,
+                       const struct projection_record *record) {
+    const struct field_type *field = field_of(one, record);
+    if (field)
+        put_json(out, NULL, field, record->value);
+    else if (one->fields)
+        jsonout_null(out, NULL);
+    else if (strcmp(one->name, "type") == 0)
+        jsonout_string(out, NULL, record_types[record->type]->name);
+    else
+        jsonout_int(out, NULL, record->offset);
+}
+
+static void write_history(struct relations *relations, const struct projection_record *record) {
+    struct jsonout *out = &relations->text;
+    bool is_open = false;
+    jsonout_array_begin(out, NULL);
+    for (size_t i = 0; i < relations->history_head; i++)
+        write_item(out, &relations->history[i], record);
+    for (size_t i = relations->history_head; i < relations->history_count; i++) {
+        const struct history_field *one = &relations->history[i];
+        const struct field_type *field = field_of(one, record);
+        if (!field)
+            continue;
+        if (!is_open)
+            jsonout_object_begin(out, NULL);
+        is_open = true;
+        put_json(out, one->name, field, record->value);
+    }
+    if (is_open)
+        jsonout_object_end(out);
+    jsonout_array_end(out);
+}
+
+// The records of one key, oldest first.
+struct run {
+    const struct projection_record *records;
+    const uint32_t *order;
+    size_t count;
+};
+
+static void put_history(struct relations *relations, struct pg_array *values,
+                        const struct run *run) {
+    struct jsonout *out = &relations->text;
+    jsonout_reset(out);
+    jsonout_array_begin(out, NULL);
+    for (size_t i = 0; i < run->count; i++)
+        write_history(relations, &run->records[run->order[i]]);
+    jsonout_array_end(out);
+    if (out->failed)
+        values->failed = true;
+    else
+        pg_array_add(values, out->bytes, out->length);
+}
+
+static bool is_versioned(const struct relations *relations,
+                         const struct projection_record *record) {
+    if (!relations->version)
+        return true;
+    const struct field_type *field = relations->version->fields[record->type];
+    return field && !relation_field_is_null(field, record->value);
+}
+
+static void put_last(const struct relations *relations, struct relation_column *column,
+                     const struct run *run) {
+    for (size_t i = run->count; i-- > 0;) {
+        const struct projection_record *record = &run->records[run->order[i]];
+        const struct field_type *field = column->fields[record->type];
+        if (!field || relation_field_is_null(field, record->value) ||
+            (!column->is_key && !is_versioned(relations, record)))
+            continue;
+        relation_put_field(&column->values, field, record->value);
+        return;
+    }
+    pg_array_add_null(&column->values);
+}
+
+static void put_of_record(struct relation_column *column, const struct run *run) {
+    for (size_t i = run->count; i-- > 0;) {
+        const struct projection_record *record = &run->records[run->order[i]];
+        const struct field_type *field = column->fields[record->type];
+        if (!field)
+            continue;
+        relation_put_field(&column->values, field, record->value);
+        return;
+    }
+    pg_array_add_null(&column->values);
+}
+
+static void add_run(struct relations *relations, const struct run *run) {
+    const struct projection_record *first = &run->records[run->order[0]];
+    const struct projection_record *last = &run->records[run->order[run->count - 1]];
+    struct relation *latest = relations->latest;
+    latest->rows++;
+    for (size_t i = 0; i < latest->columns_count; i++) {
+        struct relation_column *column = &latest->columns[i];
+        if (!column->is_used)
+            continue;
+        switch (column->source) {
+        case COLUMN_PARTITION:
+            pg_array_add_int4(&column->values, last->partition);
+            break;
+        case COLUMN_OFFSET:
+            pg_array_add_int8(&column->values, last->offset);
+            break;
+        case COLUMN_FIRST_OFFSET:
+            pg_array_add_int8(&column->values, first->offset);
+            break;
+        case COLUMN_SEQ:
+            pg_array_add_int4(&column->values, (int32_t)latest->rows);
+            break;
+        case COLUMN_HISTORY:
+            put_history(relations, &column->values, run);
+            break;
+        case COLUMN_OF_RECORD:
+            put_of_record(column, run);
+            break;
+        default:
+            put_last(relations, column, run);
+        }
+    }
+}
+
+bool relations_group(struct relations *relations, const struct projection_record *records,
+                     size_t count) {
+    if (!relations->latest || !relations->latest->is_used || count == 0)
+        return true;
+    if (count > relations->order_size) {
+        uint32_t *order = realloc(relations->order, count * sizeof(*order));
+        if (!order)
+            return false;
+        relations->order = order;
+        relations->order_size = count;
+    }
+    for (size_t i = 0; i < count; i++)
+        relations->order[i] = (uint32_t)i;
+    struct sorting sorting = {.relations = relations, .records = records};
+    qsort_r(relations->order, count, sizeof(*relations->order), compare_records, &sorting);
+    for (size_t begin = 0, end = 1; begin < count; begin = end++) {
+        while (end < count && compare_keys(relations, &records[relations->order[begin]],
+                                           &records[relations->order[end]]) == 0)
+            end++;
+        const struct run run = {records, relations->order + begin, end - begin};
+        add_run(relations, &run);
+    }
+    return true;
+}
