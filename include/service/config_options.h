@@ -40,6 +40,8 @@
        "Commit after this time at the latest")                                                     \
     MS(commit_linger_ms, "commit.linger.ms", 10, 0, 1000, ROLES_PROCESS,                           \
        "Let messages gather for this time after a commit; the first after a rest is not kept")     \
+    MS(commit_linger_ms_max, "commit.linger.ms.max", 60, 0, 1000, ROLES_PROCESS,                   \
+       "In a flood, of 1,000 messages per transaction and more, for this time")                    \
     INT(parked_letters_max, "parked.letters.max", 10000, 1, 10000000, ROLES_PROCESS,               \
         "A partition with so many inputs parked takes no more until some are retried or dropped")  \
     BYTES(parked_bytes_max, "parked.bytes.max", 67108864, 1048576, 17179869184, ROLES_PROCESS,     \
@@ -100,7 +102,7 @@
        "With carrier.mode=auto: from booked to the request to dispatch")                           \
     MS(carrier_deliver_after_ms, "carrier.deliver.after.ms", 300, 0, 604800000, ROLE_SHIPPING,     \
        "With carrier.mode=auto: from dispatched to delivered")                                     \
-    INT(projector_batch_records_max, "projector.batch.records.max", 20000, 1, 100000,              \
+    INT(projector_batch_records_max, "projector.batch.records.max", 50000, 1, 100000,              \
         ROLE_PROJECT, "Records applied in one database transaction at most")                       \
     MS(projector_batch_interval_ms, "projector.batch.interval.ms", 50, 0, 1000, ROLE_PROJECT,      \
        "While records keep coming, transactions begin this far apart; further where it is busy")   \

@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    POLL_MAX = 256,
+    POLL_MAX = 1024,
     DECISION_BYTES_MAX = 1 << 20,
 };
 

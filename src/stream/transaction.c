@@ -66,6 +66,20 @@ static bool all_located(const struct events_sent *sent) {
     return true;
 }
 
+// How long what comes next may gather. A flood needs not be answered at once, but each of its
+// orders cheaply: the more was in this transaction, the longer, so that there are fewer of them.
+static int64_t gather_us(const struct txn_loop *loop) {
+    enum { CALM_MESSAGES = 200, FLOOD_MESSAGES = 1000 };
+    const int64_t least_us = loop->config->commit_linger_ms * 1000;
+    const int64_t most_us = loop->config->commit_linger_ms_max * 1000;
+    int64_t above = (int64_t)loop->messages - CALM_MESSAGES;
+    if (above <= 0 || most_us <= least_us)
+        return least_us;
+    if (above > FLOOD_MESSAGES - CALM_MESSAGES)
+        above = FLOOD_MESSAGES - CALM_MESSAGES;
+    return least_us + (most_us - least_us) * above / (FLOOD_MESSAGES - CALM_MESSAGES);
+}
+
 static void commit_succeeded(struct txn_loop *loop) {
     const struct producer *producer = &loop->producers[loop->current];
     bool located = true;
@@ -90,7 +104,8 @@ static void commit_succeeded(struct txn_loop *loop) {
     loop->open = false;
     loop->failures = 0;
     loop->current ^= 1;
-    loop->gather_until_us = clock_monotonic_us() + loop->config->commit_linger_ms * 1000;
+    loop->gather_us = gather_us(loop);
+    loop->gather_until_us = clock_monotonic_us() + loop->gather_us;
     metrics_add(METRIC_TRANSACTIONS, 0, 1);
     FAILPOINT(loop_kept);
 }

@@ -139,12 +139,11 @@ static bool client_event(struct txn_loop *loop, const rd_kafka_message_t *raw) {
 
 // ---- what finishes by itself: calls and deadlines -----------------------------------------------
 
-static bool take_completions(struct txn_loop *loop, struct error *err) {
-    if (!loop->role->poll)
-        return true;
+static bool take_some(struct txn_loop *loop, size_t *ret_count, struct error *err) {
     struct stream_completion batch[COMPLETIONS_MAX];
     size_t count = loop->role->poll(loop->role->context, clock_now_us(), batch, COMPLETIONS_MAX);
     bool good = true;
+    *ret_count = count;
     for (size_t i = 0; i < count; i++) {
         const struct stream_completion *completion = &batch[i];
         struct partition *partition = &loop->partitions[completion->token.partition];
@@ -167,6 +166,15 @@ static bool take_completions(struct txn_loop *loop, struct error *err) {
         loop->messages++;
     }
     return good;
+}
+
+static bool take_completions(struct txn_loop *loop, struct error *err) {
+    size_t count = COMPLETIONS_MAX;
+    while (loop->role->poll && count == COMPLETIONS_MAX &&
+           loop->messages < (size_t)loop->config->commit_records_max)
+        if (!take_some(loop, &count, err))
+            return false;
+    return true;
 }
 
 // A deadline counts only when everything that was in the inbox after it has been read: an answer
@@ -311,6 +319,13 @@ static int gather_ms(const struct txn_loop *loop) {
     return left_us <= 0 ? 0 : (int)((left_us + 999) / 1000);
 }
 
+// From the first message on.
+static int64_t latest_ms(const struct txn_loop *loop) {
+    int64_t gather_ms = loop->gather_us / 1000;
+    return gather_ms > loop->config->commit_interval_ms ? gather_ms
+                                                        : loop->config->commit_interval_ms;
+}
+
 // Reads until the input is drained, or the batch is big or old enough.
 static bool take_input(struct txn_loop *loop, struct error *err) {
     int wait_ms = idle_ms(loop);
@@ -337,7 +352,7 @@ static bool take_input(struct txn_loop *loop, struct error *err) {
             return false;
         int64_t now_ms = clock_monotonic_ms();
         if (until_ms == INT64_MAX)
-            until_ms = now_ms + loop->config->commit_interval_ms;
+            until_ms = now_ms + latest_ms(loop);
         if (now_ms >= until_ms)
             return true;
     }

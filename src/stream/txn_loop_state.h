@@ -55,6 +55,7 @@ struct txn_loop {
     size_t messages;
     int64_t now_us; // last time handed to a decider
     int64_t turn_started_ms;
+    int64_t gather_us;          // how long after the last commit
     int64_t gather_until_us;    // a commit before that would be a small one: see take_input()
     int64_t uncertain_until_ms; // until then the slot may have been given away in our sleep
     int64_t lag_due_ms;
