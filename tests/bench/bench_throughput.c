@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// As many orders as the system takes, in batches over HTTP, counted at the end of the pipe: the
-// clock stops when PostgreSQL shows the last of them as COMPLETED. No more are sent than come out:
-// a flood would be measured as two phases, of which only the first has all processes at work.
+// As many orders as the system takes, in batches over HTTP, counted at the end of the pipe: how many
+// more PostgreSQL shows as COMPLETED at the end of a time than at its beginning, while the pipe is full
+// at both. No more are sent than come out, within a window.
 #include "bench_load.h"
 #include "cli/http_client.h"
 #include "service/clock.h"
@@ -27,7 +27,7 @@ struct load {
     _Atomic uint64_t next_number;
     _Atomic uint64_t accepted;
     _Atomic uint64_t resent; // batches of which not every line was accepted at first
-    int64_t until_us;
+    _Atomic bool stop;
 };
 
 struct batch {
@@ -128,7 +128,7 @@ static void *send_batches(void *opaque) {
     const uint64_t count = (uint64_t)load->options->batch;
     for (;;) {
         await_room(sender);
-        if (clock_monotonic_us() >= load->until_us)
+        if (atomic_load(&load->stop))
             return NULL;
         const uint64_t first = atomic_fetch_add(&load->next_number, count);
         for (uint64_t i = 0; i < count; i++) {
@@ -144,11 +144,14 @@ static void *send_batches(void *opaque) {
     }
 }
 
-static void send_for(struct load *load, struct sender *senders, int seconds) {
-    load->until_us = clock_monotonic_us() + (int64_t)seconds * 1000000;
+static void start_sending(struct load *load, struct sender *senders) {
     for (int i = 0; i < load->options->connections; i++)
         if (pthread_create(&senders[i].thread, NULL, send_batches, &senders[i]) != 0)
             bench_die("no thread");
+}
+
+static void stop_sending(struct load *load, struct sender *senders) {
+    atomic_store(&load->stop, true);
     for (int i = 0; i < load->options->connections; i++)
         (void)pthread_join(senders[i].thread, NULL);
 }
@@ -160,6 +163,17 @@ static int64_t ask(PGconn *db, const char *sql) {
     const int64_t number = atoll(PQgetvalue(result, 0, 0));
     PQclear(result);
     return number;
+}
+
+struct moment {
+    int64_t at_us;
+    int64_t completed;
+    uint64_t accepted;
+};
+
+static struct moment look(PGconn *db, struct load *load) {
+    const int64_t completed = ask(db, "SELECT count(*) FROM orders WHERE status = 'COMPLETED'");
+    return (struct moment){clock_monotonic_us(), completed, load->accepted};
 }
 
 // Until all that were accepted are in PostgreSQL and none is on its way; the whole is counted only
@@ -202,26 +216,22 @@ bool bench_throughput(const struct bench_options *options) {
     PGconn *db = bench_connect(options);
     const int64_t before = ask(db, "SELECT count(*) FROM orders");
 
-    send_for(&load, senders, options->warmup_seconds);
-    bool good = await_completed(db, before + (int64_t)load.accepted);
-    const uint64_t warmed_up = load.accepted;
-
+    start_sending(&load, senders);
+    bench_wait_until(clock_monotonic_us() + (int64_t)options->warmup_seconds * 1000000);
+    const struct moment begin = look(db, &load);
     bench_phase("begin");
-    const int64_t began_us = clock_monotonic_us();
-    send_for(&load, senders, options->seconds);
-    const int64_t sent_us = clock_monotonic_us();
-    bench_phase("sent");
-    good = await_completed(db, before + (int64_t)load.accepted) && good;
-    const int64_t ended_us = clock_monotonic_us();
+    bench_wait_until(begin.at_us + (int64_t)options->seconds * 1000000);
+    const struct moment end = look(db, &load);
     bench_phase("end");
+    stop_sending(&load, senders);
+    const bool good = await_completed(db, before + (int64_t)load.accepted);
 
-    const uint64_t orders = load.accepted - warmed_up;
-    printf("{\"orders\":%" PRIu64 ",\"orders_warmup\":%" PRIu64 ",\"resent_batches\":%" PRIu64
-           ",\"sending_s\":%.3f,\"total_s\":%.3f,\"accepted_per_s\":%.0f,"
-           "\"completed_per_s\":%.0f,\"good\":%s}\n",
-           orders, warmed_up, (uint64_t)load.resent, (double)(sent_us - began_us) / 1e6,
-           (double)(ended_us - began_us) / 1e6, (double)orders * 1e6 / (double)(sent_us - began_us),
-           (double)orders * 1e6 / (double)(ended_us - began_us), good ? "true" : "false");
+    const double seconds = (double)(end.at_us - begin.at_us) / 1e6;
+    printf("{\"orders\":%" PRId64 ",\"orders_all\":%" PRIu64 ",\"resent_batches\":%" PRIu64
+           ",\"seconds\":%.3f,\"accepted_per_s\":%.0f,\"completed_per_s\":%.0f,\"good\":%s}\n",
+           end.completed - begin.completed, (uint64_t)load.accepted, (uint64_t)load.resent, seconds,
+           (double)(end.accepted - begin.accepted) / seconds,
+           (double)(end.completed - begin.completed) / seconds, good ? "true" : "false");
     PQfinish(db);
     for (int i = 0; i < options->connections; i++) {
         http_client_free(senders[i].client);

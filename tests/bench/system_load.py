@@ -14,7 +14,7 @@ SETTINGS = {
     "seconds": 60,
     "warmup": 60,
     "batch": 500,
-    "window": 8000,
+    "window": 20000,
     "connections": 2,
     "skus": 1000,
     "rate": 500,
@@ -50,6 +50,7 @@ class Phase:
         asking = "SELECT pid FROM pg_stat_activity WHERE application_name = 'bench_load'"
         self.cpu = system.cpu({int(pid) for pid in database(asking).split()})
         self.wal = int(database("SELECT pg_current_wal_lsn() - '0/0'"))
+        self.lags = system.lags()
         if with_log:
             self.offsets = bench_records.end_offsets()
             self.log_bytes = bench_records.log_bytes(system.directory)
@@ -82,7 +83,7 @@ def generate_load(bench, system, kind, settings, tag):
         word, _, name = line.strip().partition(" ")
         if word == "phase":
             say(f"{kind}: {name}")
-            phases[name] = system.lags() if name == "sent" else Phase(system, kind == "throughput")
+            phases[name] = Phase(system, kind == "throughput")
             load.stdin.write("\n")
             load.stdin.flush()
         elif line.startswith("{"):
@@ -103,7 +104,7 @@ def generate_load(bench, system, kind, settings, tag):
         sum(end.cpu.values()) - sum(begin.cpu.get(name, 0) for name in end.cpu), 2
     ) / round(end.at - begin.at, 2)
     found["wal_bytes_per_order"] = round((end.wal - begin.wal) / orders)
-    found["lags_when_sent"] = phases.get("sent")
+    found["lags"] = end.lags
     found["memory"] = system.memory()
     return found, begin, end
 

@@ -5,10 +5,10 @@
 def print_throughput(found):
     per_s = found["completed_per_s"]
     print(f"\nSustained, HTTP batch to COMPLETED in PostgreSQL: {per_s:,} orders/s")
-    print(f"  {found['orders']:,} orders in {found['total_s']:.1f} s; the gateway took"
+    print(f"  {found['orders']:,} orders in {found['seconds']:.1f} s; the gateway took"
           f" {found['accepted_per_s']:,}/s; {found['resent_batches']} batches resent;"
           f" {found['cpu_cores_busy']:.2f} cores busy")
-    print(f"  behind when the load ended: {found['lags_when_sent']}")
+    print(f"  behind at the end: {found['lags']}")
 
 
 def print_cpu(found):
