@@ -16,7 +16,8 @@
 
 #include <stdio.h>
 
-enum { REGISTRY_TIMEOUT_MS = 20000 };
+// A registry that has just started now and then leaves a request without an answer.
+enum { REGISTRY_TIMEOUT_MS = 10000, REGISTRY_ATTEMPTS = 3 };
 
 static bool setup_topics(const struct config *config, struct error *err) {
     struct topic_admin *admin = topic_admin_open(config, err);
@@ -54,7 +55,12 @@ static bool setup_schemas(const struct config *config, struct error *err) {
         return false;
     struct schema_topic schema_topics[TOPIC_COUNT];
     topics_for_schemas(schema_topics);
-    const bool ok = schema_ids_register(registry, schema_topics, TOPIC_COUNT, err);
+    bool ok = false;
+    for (int attempt = 1; !ok && attempt <= REGISTRY_ATTEMPTS; attempt++) {
+        ok = schema_ids_register(registry, schema_topics, TOPIC_COUNT, err);
+        if (!ok && err->what != DISP_RETRY)
+            break;
+    }
     if (ok)
         printf("schemas: registered at %s\n", registry_url(registry));
     registry_free(registry);
