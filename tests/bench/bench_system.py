@@ -135,10 +135,12 @@ carrier.deliver.after.ms = 0
         except OSError:
             return False
 
-    def stop(self):
-        for process in self.processes.values():
+    def stop(self, *names):
+        """All roles, or only these."""
+        stopping = {name: self.processes.pop(name) for name in names or list(self.processes)}
+        for process in stopping.values():
             process.send_signal(signal.SIGTERM)
-        for name, process in self.processes.items():
+        for name, process in stopping.items():
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
