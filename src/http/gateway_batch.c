@@ -18,6 +18,7 @@
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/service.h"
+#include "service/uninitialized.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -263,7 +264,7 @@ static void on_written(void *state, enum writer_outcome outcome) {
 static bool build(struct batch *batch, const char *text, size_t length, struct command *ret,
                   struct problem *problem) {
     const struct jsonin *root = NULL;
-    char key[COMMAND_KEY_MAX + 1];
+    char key[COMMAND_KEY_MAX + 1] UNINITIALIZED;
     if (service_stopping())
         return problem_set(problem, PROBLEM_UNAVAILABLE, "the service is stopping");
     if (batch->json.bytes_held > JSON_BYTES_KEPT)
@@ -297,7 +298,7 @@ static void take_line(struct batch *batch, const char *text, size_t length, bool
     batch->line_number++;
     if (!too_long && is_blank(text, length))
         return;
-    struct problem problem;
+    struct problem problem UNINITIALIZED;
     struct command command;
     problem_init(&problem);
     bool ok = too_long

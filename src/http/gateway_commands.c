@@ -6,6 +6,7 @@
 
 #include "http/respond.h"
 #include "service/clock.h"
+#include "service/uninitialized.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,9 +80,9 @@ typedef bool build_fn(const struct command_context *context, struct http_request
 // The steps of every command: key, body, command, log.
 static void take(struct http_request *request, struct gateway *gateway, enum record_id type,
                  bool body_optional, build_fn *build) {
-    struct problem problem;
+    struct problem problem UNINITIALIZED;
+    char key[COMMAND_KEY_MAX + 1] UNINITIALIZED;
     problem_init(&problem);
-    char key[COMMAND_KEY_MAX + 1];
     const char *key_given = http_request_header(request, "Idempotency-Key");
     struct command_prices prices = gateway_prices(gateway);
     const struct command_context context = {

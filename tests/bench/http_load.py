@@ -45,3 +45,9 @@ class BareServer:
     def __exit__(self, *failure):
         self.process.stdin.close()
         self.process.wait()
+
+
+def postgres_cpu(system):
+    """Seconds of CPU of all connections and background processes."""
+    used = system.cpu(set())
+    return used["postgresql"] + used["postgresql background"]
