@@ -120,21 +120,45 @@ const uint8_t *codec_get_long_slow(const uint8_t *at, const uint8_t *end, int64_
                                    struct codec_fault *fault);
 const uint8_t *codec_get_int_slow(const uint8_t *at, const uint8_t *end, int32_t *ret,
                                   struct codec_fault *fault);
+
+// Returned in registers, so that no local of a decoder needs a place in memory.
+struct codec_small {
+    const uint8_t *at; // NULL: fault
+    uint32_t value;
+};
+
 CODEC_COLD const uint8_t *codec_get_uuid_slow(const uint8_t *at, const uint8_t *end, struct id *ret,
                                               struct codec_fault *fault);
-const uint8_t *codec_get_length_slow(const uint8_t *at, const uint8_t *end, uint32_t *ret,
-                                     struct codec_fault *fault);
+struct codec_small codec_get_length_slow(const uint8_t *at, const uint8_t *end,
+                                         struct codec_fault *fault);
+struct codec_small codec_get_branch_slow(const uint8_t *at, const uint8_t *end,
+                                         struct codec_fault *fault);
+struct codec_small codec_get_enum_slow(const uint8_t *at, const uint8_t *end,
+                                       uint32_t symbols_count, struct codec_fault *fault);
 bool codec_utf8_is_valid_slow(const uint8_t *text, size_t len);
+
+// A position further on is never NULL, which the hardened build would look for after each value.
+CODEC_INLINE const uint8_t *codec_after(const uint8_t *at, size_t bytes) {
+    at += bytes;
+    if (!at)
+        __builtin_unreachable();
+    return at;
+}
 
 CODEC_INLINE int64_t codec_unzigzag(uint64_t value) {
     return (int64_t)((value >> 1) ^ (0 - (value & 1)));
 }
 
+// Quantities and versions are one byte, most amounts two, times eight.
 CODEC_INLINE const uint8_t *codec_get_long(const uint8_t *at, const uint8_t *end, int64_t *ret,
                                            struct codec_fault *fault) {
-    if (CODEC_LIKELY(at < end && *at < 0x80)) {
-        *ret = codec_unzigzag(*at);
-        return at + 1;
+    if (CODEC_LIKELY(at < end && at[0] < 0x80)) {
+        *ret = codec_unzigzag(at[0]);
+        return codec_after(at, 1);
+    }
+    if (CODEC_LIKELY(end - at >= 2 && at[1] < 0x80)) {
+        *ret = codec_unzigzag((uint64_t)(at[0] & 0x7f) | (uint64_t)at[1] << 7);
+        return codec_after(at, 2);
     }
     return codec_get_long_slow(at, end, ret, fault);
 }
@@ -143,7 +167,7 @@ CODEC_INLINE const uint8_t *codec_get_int(const uint8_t *at, const uint8_t *end,
                                           struct codec_fault *fault) {
     if (CODEC_LIKELY(at < end && *at < 0x80)) {
         *ret = (int32_t)codec_unzigzag(*at);
-        return at + 1;
+        return codec_after(at, 1);
     }
     return codec_get_int_slow(at, end, ret, fault);
 }
@@ -152,7 +176,7 @@ CODEC_INLINE const uint8_t *codec_get_boolean(const uint8_t *at, const uint8_t *
                                               struct codec_fault *fault) {
     if (CODEC_LIKELY(at < end && *at <= 1)) {
         *ret = *at;
-        return at + 1;
+        return codec_after(at, 1);
     }
     return codec_fault(fault, at, at < end ? "a boolean is 0 or 1" : "the message ends too early");
 }
@@ -162,32 +186,25 @@ CODEC_INLINE const uint8_t *codec_get_branch(const uint8_t *at, const uint8_t *e
                                              struct codec_fault *fault) {
     if (CODEC_LIKELY(at < end && (*at | 2) == 2)) {
         *ret = *at;
-        return at + 1;
+        return codec_after(at, 1);
     }
-    *ret = false;
-    int64_t branch;
-    at = codec_get_long(at, end, &branch, fault);
-    if (at && (uint64_t)branch > 1)
-        return codec_fault(fault, at, "no such branch of the union");
-    *ret = at && branch;
-    return at;
+    struct codec_small slow = codec_get_branch_slow(at, end, fault);
+    *ret = slow.value;
+    return slow.at;
 }
 
 CODEC_INLINE const uint8_t *codec_get_enum(const uint8_t *at, const uint8_t *end,
                                            uint32_t symbols_count, uint32_t *ret,
                                            struct codec_fault *fault) {
-    if (CODEC_LIKELY(at < end && (*at & 0x81) == 0 && *at >> 1 < (int)symbols_count)) {
-        *ret = *at >> 1;
-        return at + 1;
+    // Turned round, a negative symbol or a second byte is 64 or more.
+    uint8_t symbol = at < end ? (uint8_t)(*at >> 1 | *at << 7) : UINT8_MAX;
+    if (CODEC_LIKELY(symbol < (symbols_count < 64 ? symbols_count : 64))) {
+        *ret = symbol;
+        return codec_after(at, 1);
     }
-    int32_t symbol;
-    at = codec_get_int(at, end, &symbol, fault);
-    if (!at)
-        return NULL;
-    if ((uint32_t)symbol >= symbols_count)
-        return codec_fault(fault, at, "no such symbol of the enum");
-    *ret = (uint32_t)symbol;
-    return at;
+    struct codec_small slow = codec_get_enum_slow(at, end, symbols_count, fault);
+    *ret = slow.value;
+    return slow.at;
 }
 
 // A length that the rest of the input can hold.
@@ -195,9 +212,11 @@ CODEC_INLINE const uint8_t *codec_get_length(const uint8_t *at, const uint8_t *e
                                              struct codec_fault *fault) {
     if (CODEC_LIKELY(at < end && (*at & 0x81) == 0 && end - at > (*at >> 1))) {
         *ret = *at >> 1;
-        return at + 1;
+        return codec_after(at, 1);
     }
-    return codec_get_length_slow(at, end, ret, fault);
+    struct codec_small slow = codec_get_length_slow(at, end, fault);
+    *ret = slow.value;
+    return slow.at;
 }
 
 CODEC_INLINE uint64_t codec_load64(const uint8_t *at) {
@@ -236,7 +255,7 @@ CODEC_INLINE const uint8_t *codec_get_bytes(const uint8_t *at, const uint8_t *en
     if (!at)
         return NULL;
     *ret = (struct view){(const char *)at, len};
-    return at + len;
+    return codec_after(at, len);
 }
 
 static inline const uint8_t *codec_get_string(const uint8_t *at, const uint8_t *end,
@@ -248,7 +267,7 @@ static inline const uint8_t *codec_get_string(const uint8_t *at, const uint8_t *
     if (!codec_utf8_is_valid(at, len))
         return codec_fault(fault, at, "a string is not UTF-8");
     *ret = (struct view){(const char *)at, len};
-    return at + len;
+    return codec_after(at, len);
 }
 
 CODEC_INLINE const uint8_t *codec_get_bytes_or_null(const uint8_t *at, const uint8_t *end,
@@ -271,14 +290,31 @@ CODEC_INLINE const uint8_t *codec_get_uuid(const uint8_t *at, const uint8_t *end
                                            struct codec_fault *fault) {
     if (CODEC_LIKELY(end - at > ID_TEXT_LEN && *at == ID_TEXT_LEN << 1 &&
                      id_parse((const char *)at + 1, ID_TEXT_LEN, ret)))
-        return at + 1 + ID_TEXT_LEN;
+        return codec_after(at, 1 + ID_TEXT_LEN);
     return codec_get_uuid_slow(at, end, ret, fault);
 }
 
 // The next block's header. Refuses more items than CODEC_ARRAY_ITEMS_MAX, or than the rest of the
 // input can hold when each takes item_bytes_min, so that a claim alone reserves no memory.
-const uint8_t *codec_get_block(const uint8_t *at, const uint8_t *end, size_t item_bytes_min,
-                               struct codec_items *items, struct codec_fault *fault);
+const uint8_t *codec_get_block_slow(const uint8_t *at, const uint8_t *end, size_t item_bytes_min,
+                                    struct codec_items *items, struct codec_fault *fault);
+
+CODEC_INLINE const uint8_t *codec_get_block(const uint8_t *at, const uint8_t *end,
+                                            size_t item_bytes_min, struct codec_items *items,
+                                            struct codec_fault *fault) {
+    // Less than 64 items, or the end.
+    if (CODEC_LIKELY(at < end && (*at & 0x81) == 0)) {
+        uint32_t count = *at >> 1;
+        if (CODEC_LIKELY(items->count <= CODEC_ARRAY_ITEMS_MAX - 64 &&
+                         count * item_bytes_min < (size_t)(end - at))) {
+            items->block_end = NULL;
+            items->block = count;
+            items->count += count;
+            return codec_after(at, 1);
+        }
+    }
+    return codec_get_block_slow(at, end, item_bytes_min, items, fault);
+}
 
 // Room for items->count items, the earlier ones kept. NULL (DISP_RETRY) when the arena is full.
 void *codec_items_grow(struct codec_items *items, void *list, size_t item_size, struct arena *arena,

@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Strict JSON in, with errors that name the field: duplicate keys refused, nesting bounded before
-// jansson sees it, no NUL, no trailing bytes. A struct body_part is an object of the body and the
-// name it goes by; its checks add to the problem and go on, so that a caller learns everything that
-// is wrong at once (up to PROBLEM_ERRORS_MAX).
+// Bodies as JSON, with errors that name the field. A struct body_part is an object of the body and
+// the name it goes by; its checks add to the problem and go on, so that a caller learns everything
+// that is wrong at once (up to PROBLEM_ERRORS_MAX).
 #ifndef ORDERLOG_HTTP_BODY_H
 #define ORDERLOG_HTTP_BODY_H
 
+#include "http/jsonin.h"
 #include "http/problem.h"
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BODY_DEPTH_MAX = 16 };
+// *ret lives in the arena. False: the problem is set.
+bool body_parse(struct arena *arena, const char *text, size_t length, const struct jsonin **ret,
+                struct problem *problem);
 
-// *ret is owned by the caller (json_decref). False: the problem is set.
-bool body_parse(const char *text, size_t length, json_t **ret, struct problem *problem);
-
-// An object in the body and the name it goes by: "" for the root, "lines[3]" within.
+// An object in the body and the name it goes by: "" for the root, "lines[3]" within, which is put
+// together only when there is something to say about it.
 struct body_part {
-    const json_t *object; // borrowed
+    const struct jsonin *object; // borrowed
     struct problem *problem;
-    char path[PROBLEM_FIELD_MAX];
+    const char *list; // borrowed; NULL: the root
+    size_t index;     // in the list
 };
 
 // The root must be an object: false otherwise.
-bool body_part_root(struct body_part *part, const json_t *root, struct problem *problem);
+bool body_part_root(struct body_part *part, const struct jsonin *root, struct problem *problem);
 
 // Every key of the object must be one of the NULL-terminated names.
 void body_part_allow(const struct body_part *part, const char *const *names);
@@ -44,10 +44,11 @@ bool body_part_int(const struct body_part *part, const char *name, bool required
                    int64_t max, enum problem_type type, int64_t *ret_value);
 bool body_part_bool(const struct body_part *part, const char *name, bool required, bool *ret_value);
 bool body_part_array(const struct body_part *part, const char *name, bool required,
-                     const json_t **ret_array);
+                     const struct jsonin **ret_array);
 
-// Steps into item `index` of the array field `name`; it must be an object: false otherwise.
-bool body_part_item(const struct body_part *part, const char *name, const json_t *array,
+// Steps into an item of the root's array field `name`, the one at `index`; it must be an object:
+// false otherwise.
+bool body_part_item(const struct body_part *root, const char *name, const struct jsonin *item,
                     size_t index, struct body_part *ret_item);
 
 // Adds an error about the field: path and name are joined.

@@ -56,21 +56,21 @@ void command_done(struct command *command);
 bool command_key_parse(const char *header, char ret_key[COMMAND_KEY_MAX + 1],
                        struct problem *problem);
 
-bool command_place_order(const struct command_context *context, const json_t *root,
+bool command_place_order(const struct command_context *context, const struct jsonin *root,
                          struct command *ret, struct problem *problem);
 
 // The key of a line of a batch, which is in its body.
-bool command_line_key(const json_t *root, char ret_key[COMMAND_KEY_MAX + 1],
+bool command_line_key(const struct jsonin *root, char ret_key[COMMAND_KEY_MAX + 1],
                       struct problem *problem);
 
 // type: RECORD_CANCEL_ORDER, RECORD_DISPATCH_ORDER or RECORD_DELIVER_ORDER. root may be NULL: no
 // body. order_id is the text of the path.
 bool command_about_order(const struct command_context *context, enum record_id type,
-                         const char *order_id, const json_t *root, struct command *ret,
+                         const char *order_id, const struct jsonin *root, struct command *ret,
                          struct problem *problem);
 
 // type: RECORD_SET_PRODUCT, RECORD_RECEIVE_STOCK or RECORD_ADJUST_STOCK.
 bool command_about_sku(const struct command_context *context, enum record_id type, const char *sku,
-                       const json_t *root, struct command *ret, struct problem *problem);
+                       const struct jsonin *root, struct command *ret, struct problem *problem);
 
 #endif

@@ -81,6 +81,8 @@ const char *http_request_param(const struct http_request *request, const char *n
 // Decoded query parameter; NULL when absent. valid until the request is done.
 const char *http_request_query(struct http_request *request, const char *name);
 
+bool http_request_has_query(const struct http_request *request); // any at all, decodable or not
+
 // False with ret_name set when the query has a parameter that is not in the NULL-terminated list,
 // one twice, or one that cannot be decoded (then it and the rest are given as they were sent).
 bool http_request_query_only(struct http_request *request, const char *const *names,

@@ -256,13 +256,13 @@ static bool read_body(const struct http_request *request, struct simulator_call 
                                         NULL};
     size_t length = 0;
     const char *text = http_request_body(request, &length);
-    json_t *root = NULL;
-    if (!body_parse(text, length, &root, problem))
-        return false;
+    const struct jsonin *root = NULL;
+    struct arena arena;
+    arena_init(&arena, 0);
     struct body_part part;
     const char *order = NULL, *currency = NULL, *method = NULL;
     size_t order_len = 0, currency_len = 0, method_len = 0;
-    if (body_part_root(&part, root, problem)) {
+    if (body_parse(&arena, text, length, &root, problem) && body_part_root(&part, root, problem)) {
         body_part_allow(&part, names);
         (void)body_part_int(&part, "amount_minor", false, 0, INT64_MAX, PROBLEM_INVALID_AMOUNT,
                             &call->amount_minor);
@@ -277,7 +277,7 @@ static bool read_body(const struct http_request *request, struct simulator_call 
                              PROBLEM_INVALID_VALUE, &method, &method_len))
             memcpy(call->method, method, method_len);
     }
-    json_decref(root);
+    arena_done(&arena);
     return problem->type == PROBLEM_NONE;
 }
 

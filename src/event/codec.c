@@ -102,18 +102,33 @@ const uint8_t *codec_get_int_slow(const uint8_t *at, const uint8_t *end, int32_t
     return next;
 }
 
-const uint8_t *codec_get_length_slow(const uint8_t *at, const uint8_t *end, uint32_t *ret,
-                                     struct codec_fault *fault) {
+struct codec_small codec_get_length_slow(const uint8_t *at, const uint8_t *end,
+                                         struct codec_fault *fault) {
     int64_t len = 0;
     const uint8_t *next = codec_get_long_slow(at, end, &len, fault);
-    if (!next)
-        return NULL;
-    if (len < 0)
-        return codec_fault(fault, at, "a length is negative");
-    if (len > end - next)
-        return codec_fault(fault, at, "a length is more than is left of the message");
-    *ret = (uint32_t)len;
-    return next;
+    if (next && len < 0)
+        next = codec_fault(fault, at, "a length is negative");
+    else if (next && len > end - next)
+        next = codec_fault(fault, at, "a length is more than is left of the message");
+    return (struct codec_small){next, next ? (uint32_t)len : 0};
+}
+
+struct codec_small codec_get_branch_slow(const uint8_t *at, const uint8_t *end,
+                                         struct codec_fault *fault) {
+    int64_t branch = 0;
+    at = codec_get_long(at, end, &branch, fault);
+    if (at && (uint64_t)branch > 1)
+        at = codec_fault(fault, at, "no such branch of the union");
+    return (struct codec_small){at, at && branch};
+}
+
+struct codec_small codec_get_enum_slow(const uint8_t *at, const uint8_t *end,
+                                       uint32_t symbols_count, struct codec_fault *fault) {
+    int32_t symbol = 0;
+    at = codec_get_int(at, end, &symbol, fault);
+    if (at && (uint32_t)symbol >= symbols_count)
+        at = codec_fault(fault, at, "no such symbol of the enum");
+    return (struct codec_small){at, (uint32_t)symbol};
 }
 
 // ---- text ---------------------------------------------------------------------------------------
@@ -168,8 +183,8 @@ const uint8_t *codec_get_uuid_slow(const uint8_t *at, const uint8_t *end, struct
 
 // ---- arrays -------------------------------------------------------------------------------------
 
-const uint8_t *codec_get_block(const uint8_t *at, const uint8_t *end, size_t item_bytes_min,
-                               struct codec_items *items, struct codec_fault *fault) {
+const uint8_t *codec_get_block_slow(const uint8_t *at, const uint8_t *end, size_t item_bytes_min,
+                                    struct codec_items *items, struct codec_fault *fault) {
     int64_t count = 0;
     const uint8_t *start = at;
     at = codec_get_long(at, end, &count, fault);

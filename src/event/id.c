@@ -13,6 +13,7 @@
 
 // Sixteen bytes at once; the compiler makes SSE2, NEON or plain code of it.
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef uint16_t pairs8 __attribute__((vector_size(16)));
 typedef uint32_t words4 __attribute__((vector_size(16)));
 typedef uint64_t halves2 __attribute__((vector_size(16)));
 
@@ -49,7 +50,12 @@ static bytes16 digit_values(bytes16 digits, bytes16 *all) {
     bytes16 decimal = digits - '0', letter = (digits | 0x20) - 'a';
     bytes16 is_decimal = (bytes16)(decimal < 10), is_letter = (bytes16)(letter < 6);
     *all &= is_decimal | is_letter;
-    return (decimal & is_decimal) | ((letter + 10) & is_letter);
+    return (digits & 15) + (is_letter & 9);
+}
+
+// A pair of values as 0x0b0a: times 0x1001 its upper byte is a and b together, 0xab.
+static bytes16 join_pairs(bytes16 values) {
+    return (bytes16)((pairs8)values * 0x1001);
 }
 
 bool id_parse(const char *text, size_t len, struct id *ret_id) {
@@ -60,16 +66,13 @@ bool id_parse(const char *text, size_t len, struct id *ret_id) {
     words4 first = {load32(text), load32(text + 4), load32(text + 9), load32(text + 14)};
     words4 second = {load32(text + 19), load32(text + 24), load32(text + 28), load32(text + 32)};
     bytes16 all = (bytes16){0} == 0;
-    bytes16 x = digit_values((bytes16)first, &all);
-    bytes16 y = digit_values((bytes16)second, &all);
+    bytes16 x = join_pairs(digit_values((bytes16)first, &all));
+    bytes16 y = join_pairs(digit_values((bytes16)second, &all));
     if ((((halves2)all)[0] & ((halves2)all)[1]) != UINT64_MAX)
         return false;
 
-    bytes16 high =
-        __builtin_shufflevector(x, y, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    bytes16 low =
+    bytes16 bytes =
         __builtin_shufflevector(x, y, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-    bytes16 bytes = high << 4 | low;
     memcpy(ret_id->bytes, &bytes, sizeof(bytes));
     return true;
 }

@@ -71,7 +71,7 @@ bool command_key_parse(const char *header, char ret_key[COMMAND_KEY_MAX + 1],
                              COMMAND_KEY_MAX);
 }
 
-bool command_line_key(const json_t *root, char ret_key[COMMAND_KEY_MAX + 1],
+bool command_line_key(const struct jsonin *root, char ret_key[COMMAND_KEY_MAX + 1],
                       struct problem *problem) {
     struct body_part part;
     const char *key = NULL;
@@ -162,7 +162,7 @@ bool command_sku_valid(const char *sku, size_t length) {
 }
 
 // A missing body is an empty object.
-static bool open_body(const struct command_context *context, const json_t *root,
+static bool open_body(const struct command_context *context, const struct jsonin *root,
                       const char *const *fields, struct body_part *ret_part,
                       struct problem *problem) {
     if (!body_part_root(ret_part, root, problem))
@@ -193,7 +193,7 @@ union about_order {
 };
 
 bool command_about_order(const struct command_context *context, enum record_id type,
-                         const char *order_id, const json_t *root, struct command *ret,
+                         const char *order_id, const struct jsonin *root, struct command *ret,
                          struct problem *problem) {
     static const char *const cancel_fields[] = {"reason", "shop_id", NULL};
     static const char *const other_fields[] = {"shop_id", NULL};
@@ -293,7 +293,7 @@ static void read_sku_body(enum record_id type, const struct body_part *part, uni
 }
 
 bool command_about_sku(const struct command_context *context, enum record_id type, const char *sku,
-                       const json_t *root, struct command *ret, struct problem *problem) {
+                       const struct jsonin *root, struct command *ret, struct problem *problem) {
     static const char *const product_fields[] = {"name", "price_minor", "currency", "shop_id",
                                                  NULL};
     static const char *const adjust_fields[] = {"delta", "reason", "shop_id", NULL};

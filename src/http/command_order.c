@@ -88,10 +88,10 @@ static void read_line(const struct command_context *context, const struct body_p
 
 static bool read_lines(const struct command_context *context, const struct body_part *part,
                        struct reading *reading) {
-    const json_t *array = NULL;
+    const struct jsonin *array = NULL;
     if (!body_part_array(part, "lines", true, &array))
         return true;
-    size_t count = json_array_size(array);
+    size_t count = array->length;
     if (count == 0)
         body_part_refuse(part, "lines", PROBLEM_NO_LINES, "is empty");
     if (count > COMMAND_LINES_MAX)
@@ -104,9 +104,10 @@ static bool read_lines(const struct command_context *context, const struct body_
     if (!reading->record.lines || !reading->explicit_price)
         return problem_set(part->problem, PROBLEM_UNAVAILABLE, "out of memory");
     reading->record.lines_count = (uint32_t)count;
-    for (size_t i = 0; i < count; i++) {
+    size_t i = 0;
+    for (const struct jsonin *item = array->first; item; item = item->next, i++) {
         struct body_part line;
-        if (body_part_item(part, "lines", array, i, &line))
+        if (body_part_item(part, "lines", item, i, &line))
             read_line(context, &line, &reading->record.lines[i], &reading->explicit_price[i]);
     }
     return true;
@@ -129,7 +130,7 @@ static void allow_fields(const struct command_context *context, const struct bod
     body_part_allow(part, fields);
 }
 
-static bool read_order(const struct command_context *context, const json_t *root,
+static bool read_order(const struct command_context *context, const struct jsonin *root,
                        struct reading *reading, struct problem *problem) {
     struct place_order *record = &reading->record;
     struct body_part part;
@@ -218,7 +219,7 @@ static bool check_total(const struct reading *reading, struct problem *problem) 
 
 // --- all together ------------------------------------------------------------------------------
 
-static bool build(const struct command_context *context, const json_t *root,
+static bool build(const struct command_context *context, const struct jsonin *root,
                   struct reading *reading, struct command *command, struct problem *problem) {
     struct place_order *record = &reading->record;
     if (!read_order(context, root, reading, problem))
@@ -240,7 +241,7 @@ static bool build(const struct command_context *context, const json_t *root,
     return command_encode(context, record, command, problem);
 }
 
-bool command_place_order(const struct command_context *context, const json_t *root,
+bool command_place_order(const struct command_context *context, const struct jsonin *root,
                          struct command *ret, struct problem *problem) {
     struct reading reading = {0};
     struct command command = {.topic = TOPIC_ORDERS_INBOX, .type = RECORD_PLACE_ORDER};

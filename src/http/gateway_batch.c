@@ -18,6 +18,7 @@
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/service.h"
+#include "service/uninitialized.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -28,6 +29,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+// A long line's memory is given back before the next.
+enum { JSON_BYTES_KEPT = 256 * 1024 };
 
 enum { WINDOW = 1024, SPOOL_BYTES = 16 * 1024, BATCHES_MAX = 128 };
 
@@ -57,6 +61,8 @@ struct batch {
     uint64_t spooled_bytes;
     bool spool_failed;
     size_t buffered;
+
+    struct arena json; // of the line at hand
 
     char *partial; // owned: a line that has not ended yet
     size_t partial_length;
@@ -117,6 +123,7 @@ void gateway_batch_begin(struct http_request *request, void *state) {
     batch->request = request;
     batch->fd = fd;
     batch->head = batch->tail = 1;
+    arena_init(&batch->json, 0);
     batch->waiter.wake = wake;
     batch->waiter.state = batch;
     (void)pthread_mutex_init(&batch->lock, NULL);
@@ -127,6 +134,7 @@ static void batch_free(struct batch *batch) {
     for (size_t i = 0; i < WINDOW; i++)
         free(batch->lines[i].result);
     free(batch->partial);
+    arena_done(&batch->json);
     if (batch->fd >= 0)
         (void)close(batch->fd);
     (void)pthread_mutex_destroy(&batch->lock);
@@ -255,11 +263,14 @@ static void on_written(void *state, enum writer_outcome outcome) {
 
 static bool build(struct batch *batch, const char *text, size_t length, struct command *ret,
                   struct problem *problem) {
-    json_t *root = NULL;
-    char key[COMMAND_KEY_MAX + 1];
+    const struct jsonin *root = NULL;
+    char key[COMMAND_KEY_MAX + 1] UNINITIALIZED;
     if (service_stopping())
         return problem_set(problem, PROBLEM_UNAVAILABLE, "the service is stopping");
-    if (!body_parse(text, length, &root, problem))
+    if (batch->json.bytes_held > JSON_BYTES_KEPT)
+        arena_done(&batch->json);
+    arena_reset(&batch->json);
+    if (!body_parse(&batch->json, text, length, &root, problem))
         return false;
     struct command_prices prices = gateway_prices(batch->gateway);
     const struct command_context context = {
@@ -270,10 +281,8 @@ static bool build(struct batch *batch, const char *text, size_t length, struct c
         .key_in_body = true,
         .now_us = clock_now_us(),
     };
-    bool ok =
-        command_line_key(root, key, problem) && command_place_order(&context, root, ret, problem);
-    json_decref(root);
-    return ok;
+    return command_line_key(root, key, problem) &&
+           command_place_order(&context, root, ret, problem);
 }
 
 static bool is_blank(const char *text, size_t length) {
@@ -289,7 +298,7 @@ static void take_line(struct batch *batch, const char *text, size_t length, bool
     batch->line_number++;
     if (!too_long && is_blank(text, length))
         return;
-    struct problem problem;
+    struct problem problem UNINITIALIZED;
     struct command command;
     problem_init(&problem);
     bool ok = too_long

@@ -6,6 +6,7 @@
 
 #include "http/respond.h"
 #include "service/clock.h"
+#include "service/uninitialized.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,15 +74,15 @@ static void submit(struct http_request *request, struct gateway *gateway, struct
 }
 
 typedef bool build_fn(const struct command_context *context, struct http_request *request,
-                      enum record_id type, const json_t *root, struct command *ret,
+                      enum record_id type, const struct jsonin *root, struct command *ret,
                       struct problem *problem);
 
 // The steps of every command: key, body, command, log.
 static void take(struct http_request *request, struct gateway *gateway, enum record_id type,
                  bool body_optional, build_fn *build) {
-    struct problem problem;
+    struct problem problem UNINITIALIZED;
+    char key[COMMAND_KEY_MAX + 1] UNINITIALIZED;
     problem_init(&problem);
-    char key[COMMAND_KEY_MAX + 1];
     const char *key_given = http_request_header(request, "Idempotency-Key");
     struct command_prices prices = gateway_prices(gateway);
     const struct command_context context = {
@@ -94,12 +95,15 @@ static void take(struct http_request *request, struct gateway *gateway, enum rec
     struct command command;
     size_t length = 0;
     const char *body = http_request_body(request, &length);
-    json_t *root = NULL;
-    bool ok = command_key_parse(key_given, key, &problem) &&
-              ((length == 0 && body_optional) || body_parse(body, length, &root, &problem)) &&
-              build(&context, request, type, root, &command, &problem);
+    const struct jsonin *root = NULL;
+    struct arena arena;
+    arena_init(&arena, 0);
+    bool ok =
+        command_key_parse(key_given, key, &problem) &&
+        ((length == 0 && body_optional) || body_parse(&arena, body, length, &root, &problem)) &&
+        build(&context, request, type, root, &command, &problem);
     // The command is encoded: nothing of the body is needed any more.
-    json_decref(root);
+    arena_done(&arena);
     if (!ok)
         respond_problem(request, &problem);
     else
@@ -107,7 +111,7 @@ static void take(struct http_request *request, struct gateway *gateway, enum rec
 }
 
 static bool build_order(const struct command_context *context, struct http_request *request,
-                        enum record_id type, const json_t *root, struct command *ret,
+                        enum record_id type, const struct jsonin *root, struct command *ret,
                         struct problem *problem) {
     (void)request;
     (void)type;
@@ -115,14 +119,14 @@ static bool build_order(const struct command_context *context, struct http_reque
 }
 
 static bool build_about_order(const struct command_context *context, struct http_request *request,
-                              enum record_id type, const json_t *root, struct command *ret,
+                              enum record_id type, const struct jsonin *root, struct command *ret,
                               struct problem *problem) {
     return command_about_order(context, type, http_request_param(request, "id"), root, ret,
                                problem);
 }
 
 static bool build_about_sku(const struct command_context *context, struct http_request *request,
-                            enum record_id type, const json_t *root, struct command *ret,
+                            enum record_id type, const struct jsonin *root, struct command *ret,
                             struct problem *problem) {
     return command_about_sku(context, type, http_request_param(request, "sku"), root, ret, problem);
 }

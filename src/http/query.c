@@ -62,7 +62,7 @@ static void read_now(struct http_request *request, struct query *query, struct d
                      query_read_fn *read) {
     struct error err;
     // A connection that broke while nobody looked is no reason to refuse: once more, on a new one.
-    if (read(request, db, &err) || (!db_is_connected(db) && read(request, db, &err)))
+    if (read(request, query, db, &err) || (!db_is_connected(db) && read(request, query, db, &err)))
         atomic_store(&query->ready, true);
     else
         query_answer_unavailable(query, request, &err);
@@ -110,6 +110,7 @@ static void destroy(struct query *query) {
     for (size_t i = 0; i < query->pool_free; i++)
         db_free(query->pool[i]);
     db_free(query->waiter.db);
+    query_versions_stop(query->versions);
     free(query);
 }
 
@@ -121,7 +122,8 @@ bool query_start(const struct config *config, struct http_access access, struct 
     query->config = config;
     (void)pthread_mutex_init(&query->pool_lock, NULL);
     (void)pthread_cond_init(&query->pool_freed, NULL);
-    if (!pool_open(query) || !query_waiter_start(query, err)) {
+    if (!pool_open(query) || !query_versions_start(config, &query->versions, err) ||
+        !query_waiter_start(query, err)) {
         destroy(query);
         return error_set(err, DISP_FATAL, 0, "out of memory");
     }

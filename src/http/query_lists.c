@@ -140,7 +140,9 @@ static int write_rows(struct jsonout *out, const char *name, const PGresult *res
     return rows;
 }
 
-bool query_read_orders(struct http_request *request, struct db *db, struct error *err) {
+bool query_read_orders(struct http_request *request, struct query *query, struct db *db,
+                       struct error *err) {
+    (void)query;
     // 8 bytes of time as PostgreSQL sends it, and the order id.
     uint8_t cursor[8 + sizeof(struct id)];
     bool has_cursor;
@@ -185,7 +187,9 @@ bool query_read_orders(struct http_request *request, struct db *db, struct error
     return true;
 }
 
-bool query_read_order_events(struct http_request *request, struct db *db, struct error *err) {
+bool query_read_order_events(struct http_request *request, struct query *query, struct db *db,
+                             struct error *err) {
+    (void)query;
     uint8_t cursor[8];
     bool has_cursor;
     int64_t limit;

@@ -4,6 +4,7 @@
 // caller's shop.
 #include "query_state.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,18 +54,26 @@ static bool is_known_to_caller(struct http_request *request, const char *tag) {
     return false;
 }
 
+static void add_headers(struct http_request *request, int64_t version) {
+    respond_header(request, "Cache-Control", "private, no-cache");
+    if (version >= 0)
+        respond_header(request, "ETag", "\"%lld\"", (long long)version);
+}
+
+static void answer_not_modified(struct http_request *request, int64_t version) {
+    add_headers(request, version);
+    respond_empty(request, 304);
+}
+
 void query_answer_json(struct http_request *request, const char *json, size_t length,
                        int64_t version) {
     char tag[32];
-    respond_header(request, "Cache-Control", "private, no-cache");
-    if (version >= 0) {
-        (void)snprintf(tag, sizeof(tag), "\"%lld\"", (long long)version);
-        respond_header(request, "ETag", "%s", tag);
-        if (is_known_to_caller(request, tag)) {
-            respond_empty(request, 304);
-            return;
-        }
+    (void)snprintf(tag, sizeof(tag), "\"%lld\"", (long long)version);
+    if (version >= 0 && is_known_to_caller(request, tag)) {
+        answer_not_modified(request, version);
+        return;
     }
+    add_headers(request, version);
     char *body = malloc(length + 1);
     if (!body) {
         respond_refuse(request, PROBLEM_UNAVAILABLE, "out of memory");
@@ -75,16 +84,20 @@ void query_answer_json(struct http_request *request, const char *json, size_t le
     respond_json_take(request, 200, body, length + 1);
 }
 
+// ret_version: of what was found, -1 if it has none; not set when nothing was.
 static bool answer_row(struct http_request *request, struct db *db, const char *sql,
-                       const struct db_params *params, const char *what, struct error *err) {
+                       const struct db_params *params, const char *what, int64_t *ret_version,
+                       struct error *err) {
     DB_RESULT result = db_query(db, sql, params, err);
     if (!result)
         return false;
-    if (PQntuples(result) == 0)
+    if (PQntuples(result) == 0) {
         respond_refuse(request, PROBLEM_NOT_FOUND, "there is no such %s", what);
-    else
-        query_answer_json(request, PQgetvalue(result, 0, 1), (size_t)PQgetlength(result, 0, 1),
-                          db_int8(result, 0, 0));
+        return true;
+    }
+    *ret_version = db_int8(result, 0, 0);
+    query_answer_json(request, PQgetvalue(result, 0, 1), (size_t)PQgetlength(result, 0, 1),
+                      *ret_version);
     return true;
 }
 
@@ -93,33 +106,79 @@ static void add_shop(struct db_params *params, struct http_request *request) {
     db_params_text(params, shop, strlen(shop));
 }
 
+static bool parse_id(struct http_request *request, struct id *ret) {
+    const char *text = http_request_param(request, "id");
+    return id_parse(text, strlen(text), ret);
+}
+
 // What is no id cannot be there.
 static bool answer_by_id(struct http_request *request, struct db *db, const char *sql,
-                         const char *what, struct error *err) {
+                         const char *what, int64_t *ret_version, struct error *err) {
     struct id id;
     struct db_params params = {.count = 0};
-    const char *text = http_request_param(request, "id");
-    if (!id_parse(text, strlen(text), &id)) {
+    if (!parse_id(request, &id)) {
         respond_refuse(request, PROBLEM_NOT_FOUND, "there is no such %s", what);
         return true;
     }
     db_params_uuid(&params, &id);
     add_shop(&params, request);
-    return answer_row(request, db, sql, &params, what, err);
+    return answer_row(request, db, sql, &params, what, ret_version, err);
 }
 
-bool query_read_order(struct http_request *request, struct db *db, struct error *err) {
-    return answer_by_id(request, db, sql_order, "order", err);
+bool query_read_order(struct http_request *request, struct query *query, struct db *db,
+                      struct error *err) {
+    // The caller is gone once it is answered.
+    struct id id;
+    char shop[HTTP_SHOP_MAX];
+    bool is_id = parse_id(request, &id);
+    memcpy(shop, http_request_caller(request)->shop_id, sizeof(shop));
+    uint64_t look = query_versions_look(query->versions);
+    int64_t version = -1;
+    if (!answer_by_id(request, db, sql_order, "order", &version, err))
+        return false;
+    if (is_id && version >= 0)
+        query_versions_note(query->versions, &id, shop, version, look);
+    return true;
 }
 
-bool query_read_command(struct http_request *request, struct db *db, struct error *err) {
-    return answer_by_id(request, db, sql_command, "command, or its outcome is not known yet", err);
+// One strong or weak tag, as this service gives them; a list is for PostgreSQL.
+static bool parse_tag(const char *header, int64_t *ret_version) {
+    const char *at = header + (strncmp(header, "W/", 2) == 0 ? 2 : 0);
+    char *end;
+    if (at[0] != '"' || at[1] < '1' || at[1] > '9')
+        return false;
+    errno = 0;
+    *ret_version = strtoll(at + 1, &end, 10);
+    return !errno && end[0] == '"' && end[1] == '\0';
 }
 
-bool query_read_inventory(struct http_request *request, struct db *db, struct error *err) {
+bool query_answer_unchanged(struct http_request *request, struct query *query) {
+    struct id id;
+    int64_t version;
+    const char *header = http_request_header(request, "If-None-Match");
+    const char *shop = http_request_caller(request)->shop_id;
+    if (!header || !parse_tag(header, &version) || !parse_id(request, &id) ||
+        !query_versions_is(query->versions, &id, shop, version))
+        return false;
+    answer_not_modified(request, version);
+    return true;
+}
+
+bool query_read_command(struct http_request *request, struct query *query, struct db *db,
+                        struct error *err) {
+    (void)query;
+    int64_t version;
+    return answer_by_id(request, db, sql_command, "command, or its outcome is not known yet",
+                        &version, err);
+}
+
+bool query_read_inventory(struct http_request *request, struct query *query, struct db *db,
+                          struct error *err) {
+    (void)query;
     struct db_params params = {.count = 0};
     const char *sku = http_request_param(request, "sku");
     add_shop(&params, request);
     db_params_text(&params, sku, strlen(sku));
-    return answer_row(request, db, sql_inventory, &params, "SKU", err);
+    int64_t version;
+    return answer_row(request, db, sql_inventory, &params, "SKU", &version, err);
 }

@@ -72,6 +72,8 @@ static const char *const list_names[] = {"customer", "status", "cursor", "limit"
 static const char *const events_names[] = {"cursor", "limit", "after", "wait", NULL};
 
 static void handle_order(struct http_request *request, void *state) {
+    if (!http_request_has_query(request) && query_answer_unchanged(request, state))
+        return;
     serve(request, state, waiting_names, query_read_order, NULL);
 }
 

@@ -16,7 +16,8 @@ struct query;
 
 // Answers the request in any case: false means that the database did not, and err why; then the
 // request is still to be answered.
-typedef bool query_read_fn(struct http_request *request, struct db *db, struct error *err);
+typedef bool query_read_fn(struct http_request *request, struct query *query, struct db *db,
+                           struct error *err);
 
 struct query_waiting {
     struct http_request *request; // suspended
@@ -50,6 +51,7 @@ struct query {
     atomic_bool ready;
     _Atomic int64_t complained_ms;
     struct query_waiter waiter;
+    struct query_versions *versions;
 };
 
 extern const char query_session_settings[];
@@ -80,6 +82,25 @@ bool query_waiter_add(struct query *query, const struct query_waiting *waiting);
 bool query_visible(struct db *db, const struct query_waiting *waiting, size_t count,
                    bool *ret_visible, struct error *err);
 
+// --- versions of orders (query_versions.c) ------------------------------------------------------
+//
+// So that a caller who has an order already is told that it is unchanged without PostgreSQL being
+// asked for it. What is said was true in PostgreSQL less than 50 ms ago, most often less than 10;
+// an order that was read at a version is never said to be at an older one. Any thread.
+
+bool query_versions_start(const struct config *config, struct query_versions **ret,
+                          struct error *err);
+void query_versions_stop(struct query_versions *versions); // NULL is fine
+
+// The order belongs to the shop and is at this version. False: not so, or not known.
+bool query_versions_is(struct query_versions *versions, const struct id *order_id, const char *shop,
+                       int64_t version);
+
+// What the version of an order is by a read that began after query_versions_look() returned look.
+void query_versions_note(struct query_versions *versions, const struct id *order_id,
+                         const char *shop, int64_t version, uint64_t look);
+uint64_t query_versions_look(struct query_versions *versions);
+
 // --- reads --------------------------------------------------------------------------------------
 
 query_read_fn query_read_order;
@@ -87,6 +108,9 @@ query_read_fn query_read_orders;
 query_read_fn query_read_order_events;
 query_read_fn query_read_inventory;
 query_read_fn query_read_command;
+
+// Answers 304, if the caller has the order and it is known to be unchanged.
+bool query_answer_unchanged(struct http_request *request, struct query *query);
 
 // Answers with a JSON text of PostgreSQL, and its ETag when version >= 0 (or 304).
 void query_answer_json(struct http_request *request, const char *json, size_t length,

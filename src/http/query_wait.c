@@ -97,8 +97,8 @@ static void look(struct query *query, struct query_waiting *waiting, size_t coun
         struct http_request *request = waiting[i].request;
         struct error read_err;
         if (asked && visible[i]) {
-            if (!waiting[i].read(request, db, &read_err) &&
-                (db_is_connected(db) || !waiting[i].read(request, db, &read_err)))
+            if (!waiting[i].read(request, query, db, &read_err) &&
+                (db_is_connected(db) || !waiting[i].read(request, query, db, &read_err)))
                 query_answer_unavailable(query, request, &read_err);
         } else if (now_ms < waiting[i].deadline_ms) {
             put_back(&query->waiter, &waiting[i]);

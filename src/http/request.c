@@ -58,10 +58,22 @@ void request_free(struct http_request *request) {
 // --- well-formed? ------------------------------------------------------------------------------
 
 // Headers that mean something different to different readers when they come twice.
-static const char *const single_headers[] = {
-    "Host",         "Content-Length", "Transfer-Encoding", "Authorization",
-    "Content-Type", "Expect",         "Idempotency-Key",   "traceparent",
+#define SINGLE(name)                                                                               \
+    { name, sizeof(name) - 1 }
+static const struct {
+    const char *name;
+    size_t length;
+} single_headers[] = {
+    SINGLE("Host"),
+    SINGLE("Content-Length"),
+    SINGLE("Transfer-Encoding"),
+    SINGLE("Authorization"),
+    SINGLE("Content-Type"),
+    SINGLE("Expect"),
+    SINGLE("Idempotency-Key"),
+    SINGLE("traceparent"),
 };
+#undef SINGLE
 enum { SINGLE_HEADERS = sizeof(single_headers) / sizeof(single_headers[0]) };
 
 struct header_scan {
@@ -70,15 +82,18 @@ struct header_scan {
     bool bad_name;
 };
 
+// RFC 9110's tchar: 1 for those that may stand in a name.
+static const uint8_t token_chars[256] = {
+    ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1,         ['&'] = 1,         ['\''] = 1,
+    ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,         ['^'] = 1,         ['_'] = 1,
+    ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+};
+
 static bool is_token(const char *text, size_t length) {
-    if (length == 0)
-        return false;
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c <= ' ' || c >= 0x7F || strchr("()<>@,;:\\\"/[]?={}", c))
-            return false;
-    }
-    return true;
+    uint8_t good = length > 0;
+    for (size_t i = 0; i < length; i++)
+        good &= token_chars[(unsigned char)text[i]];
+    return good;
 }
 
 static enum MHD_Result scan_header(void *state, enum MHD_ValueKind kind, const char *name,
@@ -90,8 +105,9 @@ static enum MHD_Result scan_header(void *state, enum MHD_ValueKind kind, const c
     if (!is_token(name, name_length))
         scan->bad_name = true;
     for (size_t i = 0; i < SINGLE_HEADERS; i++) {
-        if (strcasecmp(single_headers[i], name) == 0 && ++scan->counts[i] > 1)
-            scan->twice = single_headers[i];
+        if (single_headers[i].length == name_length &&
+            strcasecmp(single_headers[i].name, name) == 0 && ++scan->counts[i] > 1)
+            scan->twice = single_headers[i].name;
     }
     return MHD_YES;
 }
@@ -297,6 +313,10 @@ const char *http_request_query(struct http_request *request, const char *name) {
             return request->query_params[i].value;
     }
     return NULL;
+}
+
+bool http_request_has_query(const struct http_request *request) {
+    return request->query && request->query[0];
 }
 
 bool http_request_query_only(struct http_request *request, const char *const *names,

@@ -5,6 +5,8 @@
 // character, '/' included.
 #include "http/router.h"
 
+#include "service/uninitialized.h"
+
 #include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
@@ -82,7 +84,7 @@ static bool split_path(const char *path, struct segments *ret) {
     while (*path == '/') {
         path++;
         size_t length = strcspn(path, "/");
-        char scratch[ROUTE_PARAM_BYTES_MAX];
+        char scratch[ROUTE_PARAM_BYTES_MAX] UNINITIALIZED;
         char *into = ret->count < SEGMENTS_MAX ? ret->text[ret->count] : scratch;
         if (!router_decode(path, length, /* plus_is_space= */ false, into, ROUTE_PARAM_BYTES_MAX))
             return false;
@@ -109,7 +111,7 @@ static bool match_pattern(const char *pattern, const struct segments *segments,
             uint32_t param = ret->params_count++;
             ret->params[param].name = pattern + 1;
             ret->params[param].name_length = length - 2;
-            (void)snprintf(ret->params[param].value, ROUTE_PARAM_BYTES_MAX, "%s", text);
+            memcpy(ret->params[param].value, text, strlen(text) + 1);
         } else if (strncmp(pattern, text, length) != 0 || text[length]) {
             return false;
         }
@@ -133,7 +135,7 @@ static void allow_method(struct http_match *match, const char *method) {
 
 bool router_match(const struct http_routes *routes, const char *method, const char *path,
                   struct http_match *ret) {
-    struct segments segments;
+    struct segments segments UNINITIALIZED;
     ret->route = NULL;
     ret->path_known = false;
     ret->allow[0] = '\0';

@@ -15,6 +15,7 @@
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
+#include "service/uninitialized.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -98,7 +99,7 @@ static enum MHD_Result queue_or_discard(struct http_request *request) {
 }
 
 static enum MHD_Result admit(struct http_request *request, const char *method) {
-    struct problem problem;
+    struct problem problem UNINITIALIZED;
     problem_init(&problem);
     request->method = method;
     request->phase = REQUEST_BODY;

@@ -1,25 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What encoding and decoding one OrderPlaced of three lines costs, ours against avro-c's generic
-// values, in nanoseconds and (where the kernel counts them for us) instructions.
+// Encodes or decodes one OrderPlaced of three lines COUNT times, by our codec or by avro-c's
+// generic values, from and to the same struct. What a single one takes is for callgrind to count
+// (row_codec.py); the last line of output is the nanoseconds of each.
 //
-//   bench_codec [ours-encode|ours-decode|avroc-encode|avroc-decode]
-//
-// With an argument only that runs, 100,000 times, for a profiler.
-#include <avro.h>
-#include <linux/perf_event.h>
+//   bench_codec ours-encode|ours-decode|avroc-encode|avroc-decode COUNT
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "event/types.h"
+#include "bench_codec_avroc.h"
 #include "service/clock.h"
-#include "unit/codec_avroc.h"
 
-enum { BYTES_MAX = 4096, ROUNDS = 100000, REPEATS = 7 };
+enum { BYTES_MAX = 4096, LINES_MAX = 8 };
 
 static struct order_line lines[] = {
     {.sku = {"85123A", 6},
@@ -58,64 +52,31 @@ static void ours_encode(void) {
     bytes_len = (size_t)(end - bytes);
 }
 
+static struct order_placed decoded;
+
 static void ours_decode(void) {
-    struct order_placed decoded;
     arena_reset(&arena);
     if (!order_placed_decode(bytes, bytes + bytes_len, &arena, &decoded, NULL))
         abort();
 }
 
-// From our struct to bytes and back to avro-c's value: the same work as ours does.
 static void avroc_encode(void) {
-    codec_avroc_set(&order_placed_type, &order, &value);
+    bench_avroc_set(&order, &value);
     avro_writer_t writer = avro_writer_memory((char *)bytes, sizeof(bytes));
     if (avro_value_write(writer, &value) != 0)
         abort();
+    bytes_len = (size_t)avro_writer_tell(writer);
     avro_writer_free(writer);
 }
 
 static void avroc_decode(void) {
+    static struct order_line read_lines[LINES_MAX];
     avro_reader_t reader = avro_reader_memory((char *)bytes, (int64_t)bytes_len);
     avro_value_reset(&value);
     if (avro_value_read(reader, &value) != 0)
         abort();
     avro_reader_free(reader);
-}
-
-static int open_counter(void) {
-    struct perf_event_attr attr = {.type = PERF_TYPE_HARDWARE,
-                                   .size = sizeof(attr),
-                                   .config = PERF_COUNT_HW_INSTRUCTIONS,
-                                   .exclude_kernel = 1,
-                                   .exclude_hv = 1};
-    return (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
-}
-
-struct cost {
-    double ns;
-    double instructions; // 0 = not counted
-};
-
-// The fastest of a few repeats: the others were disturbed.
-static struct cost measure(void (*run)(void)) {
-    int counter = open_counter();
-    struct cost best = {0};
-    for (int repeat = 0; repeat < REPEATS; repeat++) {
-        if (counter >= 0)
-            (void)ioctl(counter, PERF_EVENT_IOC_RESET, 0);
-        int64_t began_us = clock_monotonic_us();
-        for (int i = 0; i < ROUNDS; i++)
-            run();
-        double ns = (double)(clock_monotonic_us() - began_us) * 1000 / ROUNDS;
-        if (repeat == 0 || ns < best.ns)
-            best.ns = ns;
-        uint64_t count;
-        if (counter >= 0 && read(counter, &count, sizeof(count)) == sizeof(count))
-            best.instructions = (double)count / ROUNDS;
-    }
-    if (counter >= 0)
-        (void)close(counter);
-    return best;
+    bench_avroc_get(&value, read_lines, LINES_MAX, &decoded);
 }
 
 static const struct {
@@ -129,21 +90,32 @@ static const struct {
 };
 enum { RUNS = sizeof(runs) / sizeof(runs[0]) };
 
-static void print_ratio(const char *what, struct cost ours, struct cost theirs) {
-    printf("%s: %.1f times faster than avro-c", what, theirs.ns / ours.ns);
-    if (ours.instructions > 0)
-        printf(", %.1f times fewer instructions", theirs.instructions / ours.instructions);
-    printf("\n");
+// What was written, or what was read and is written once more, is what we write ourselves.
+static void check(void) {
+    uint8_t want[BYTES_MAX], again[BYTES_MAX];
+    size_t len = (size_t)(order_placed_encode(want, want + sizeof(want), &order) - want);
+    if (decoded.lines)
+        bytes_len = (size_t)(order_placed_encode(again, again + sizeof(again), &decoded) - again);
+    if (bytes_len != len || memcmp(decoded.lines ? again : bytes, want, len) != 0)
+        abort();
 }
 
-int main(int argc, char **argv) {
+static void open_avroc(void) {
     avro_schema_t schema;
     if (avro_schema_from_json_length(order_placed_type.schema, order_placed_type.schema_len,
                                      &schema) != 0)
-        return 1;
+        abort();
     avro_value_iface_t *class = avro_generic_class_from_schema(schema);
     if (avro_generic_value_new(class, &value) != 0)
-        return 1;
+        abort();
+    avro_value_iface_decref(class);
+    avro_schema_decref(schema);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 3)
+        return 2;
+    open_avroc();
     arena_init(&arena, 0);
     for (size_t i = 0; i < 16; i++) {
         struct id *ids[] = {&order.event_id, &order.order_id, &order.causation_id,
@@ -152,29 +124,19 @@ int main(int argc, char **argv) {
             ids[j]->bytes[i] = (uint8_t)(i * 37 + j * 59);
     }
     ours_encode();
-
-    struct cost costs[RUNS];
+    int status = 2;
     for (int i = 0; i < RUNS; i++) {
-        if (argc > 1 && strcmp(argv[1], runs[i].name) == 0) {
-            for (int round = 0; round < ROUNDS; round++)
-                runs[i].run();
-            return 0;
-        }
-        if (argc == 1) {
-            costs[i] = measure(runs[i].run);
-            printf("%-12s %8.1f ns", runs[i].name, costs[i].ns);
-            if (costs[i].instructions > 0)
-                printf(" %8.0f instructions", costs[i].instructions);
-            printf("  (%zu bytes)\n", bytes_len);
-        }
+        if (strcmp(argv[1], runs[i].name) != 0)
+            continue;
+        const long count = atol(argv[2]);
+        const int64_t began_us = clock_monotonic_us();
+        for (long round = 0; round < count; round++)
+            runs[i].run();
+        printf("%.1f\n", (double)(clock_monotonic_us() - began_us) * 1000 / (double)count);
+        check();
+        status = 0;
     }
-    if (argc > 1)
-        return 2;
-    print_ratio("encode", costs[0], costs[2]);
-    print_ratio("decode", costs[1], costs[3]);
     avro_value_decref(&value);
-    avro_value_iface_decref(class);
-    avro_schema_decref(schema);
     arena_done(&arena);
-    return 0;
+    return status;
 }

@@ -5,6 +5,7 @@ import os
 import pathlib
 
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 INBOX = ".inbox"
 
@@ -45,6 +46,22 @@ def end_offsets():
             ends[topic, partition] = end
     reader.close()
     return ends
+
+
+def ends_of(topic):
+    """The next offset of each partition."""
+    found = {part: end for (name, part), end in end_offsets().items() if name == topic}
+    return [found[part] for part in sorted(found)]
+
+
+def topic_like(topic, name):
+    """Makes an empty topic of the same shape and settings."""
+    admin = AdminClient({"bootstrap.servers": os.environ["ORDERLOG_KAFKA_BOOTSTRAP"]})
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    settings = admin.describe_configs([resource])[resource].result()
+    config = {key: row.value for key, row in settings.items() if row.source == 1}  # of the topic
+    partitions = len(admin.list_topics(topic, timeout=10).topics[topic].partitions)
+    admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result()
 
 
 def group_size(value):

@@ -119,16 +119,19 @@ carrier.deliver.after.ms = 0
     def start(self):
         self.tool("setup")
         self.token = self.tool("keys", "create", "--scopes", "read,write,import").stdout.strip()
+        self.start_roles(*ROLES)
+
+    def start_roles(self, *names):
         (self.directory / "log").mkdir(exist_ok=True)
-        for name, words in ROLES.items():
-            command = [self.program, *words, "--config", str(self.config)]
+        for name in names:
+            command = [self.program, *ROLES[name], "--config", str(self.config)]
             command += ["--metrics.port", str(self.ports[name])]
             log = open(self.directory / "log" / f"{name}.log", "wb")
             self.processes[name] = subprocess.Popen(
                 command, env=self.environment, stdout=log, stderr=subprocess.STDOUT
             )
         deadline = time.monotonic() + 60
-        for name in ROLES:
+        for name in names:
             while not self.is_ready(name):
                 if time.monotonic() > deadline or self.processes[name].poll() is not None:
                     log = (self.directory / "log" / f"{name}.log").read_text()
@@ -142,10 +145,12 @@ carrier.deliver.after.ms = 0
         except OSError:
             return False
 
-    def stop(self):
-        for process in self.processes.values():
+    def stop(self, *names):
+        """All roles, or only these."""
+        stopping = {name: self.processes.pop(name) for name in names or list(self.processes)}
+        for process in stopping.values():
             process.send_signal(signal.SIGTERM)
-        for name, process in self.processes.items():
+        for name, process in stopping.items():
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:

@@ -21,7 +21,7 @@ static bool find_price(void *state, const char *shop, size_t shop_len, const cha
     return sku_len > 0 && sku[0] != 'x';
 }
 
-static bool build(uint8_t choice, const struct command_context *context, const json_t *root,
+static bool build(uint8_t choice, const struct command_context *context, const struct jsonin *root,
                   struct command *ret, struct problem *problem) {
     static const enum record_id about_order[] = {RECORD_CANCEL_ORDER, RECORD_DISPATCH_ORDER,
                                                  RECORD_DELIVER_ORDER};
@@ -54,7 +54,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     char key[COMMAND_KEY_MAX + 1] = "key";
     struct problem problem;
-    json_t *root = NULL;
+    const struct jsonin *root = NULL;
+    struct arena arena;
+    arena_init(&arena, 0);
     problem_init(&problem);
     struct command_context context = {.caller = &caller,
                                       .ids = ids,
@@ -62,13 +64,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                       .idempotency_key = key,
                                       .key_in_body = (data[0] & 0x80) != 0};
     struct command command;
-    bool ok = body_parse((const char *)data + 1, size - 1, &root, &problem) &&
+    bool ok = body_parse(&arena, (const char *)data + 1, size - 1, &root, &problem) &&
               (!context.key_in_body || command_line_key(root, key, &problem)) &&
               build(data[0] % 8, &context, root, &command, &problem);
-    json_decref(root);
+    arena_reset(&arena);
     if (ok) {
         check_decodes(ids, &command);
         command_done(&command);
+        arena_done(&arena);
         return 0;
     }
     size_t length = 0;
@@ -77,9 +80,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     assert(text);
     // What we say of a bad body is itself a good one.
     problem_init(&problem);
-    bool parsed = body_parse(text, length, &root, &problem);
+    bool parsed = body_parse(&arena, text, length, &root, &problem);
     assert(parsed);
-    json_decref(root);
+    arena_done(&arena);
     free(text);
     return 0;
 }

@@ -202,6 +202,63 @@ static void a_known_version_is_not_sent_again(void **state) {
     assert_int_equal(reply.status, 200);
 }
 
+// A second look at the order's row would wait for whoever has the table locked.
+static bool is_unchanged_while_locked(const char *path) {
+    fixture_exec(db, "BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+    get("ol_main_x", path, "If-None-Match: \"1\"", &reply);
+    fixture_exec(db, "COMMIT");
+    return reply.status == 304;
+}
+
+static void an_unchanged_order_is_told_without_being_read(void **state) {
+    (void)state;
+    const char *path = order_path(5, "");
+    bool told = false;
+    for (int tries = 0; tries < 3 && !told; tries++) {
+        for (int i = 0; i < 50; i++) { // meanwhile looks begin
+            get("ol_main_x", path, "If-None-Match: \"1\"", &reply);
+            assert_int_equal(reply.status, 304);
+        }
+        told = is_unchanged_while_locked(path);
+    }
+    assert_true(told);
+    assert_non_null(strstr(reply.headers, "ETag: \"1\""));
+    // Whatever is known, it is nobody else's.
+    get("ol_other_x", path, "If-None-Match: \"1\"", &reply);
+    assert_int_equal(reply.status, 404);
+    get("ol_main_x", path, "If-None-Match: \"2\"", &reply);
+    assert_int_equal(reply.status, 200);
+}
+
+static void a_changed_order_is_soon_told_and_stays_changed(void **state) {
+    (void)state;
+    char sql[512];
+    const char *path = order_path(6, "");
+    for (int i = 0; i < 50; i++) {
+        get("ol_main_x", path, "If-None-Match: \"1\"", &reply);
+        assert_int_equal(reply.status, 304);
+    }
+    struct id id = fixture_order_id(6);
+    snprintf(sql, sizeof(sql),
+             "BEGIN; UPDATE orders SET version = 2 WHERE order_id = '%s'; UPDATE projection_offsets "
+             "SET next_offset = next_offset + 1 WHERE projection = 'orders'; COMMIT",
+             id_text(&id).text);
+    fixture_exec(db, sql);
+    int64_t changed_ms = clock_monotonic_ms();
+    do { // each answer left after its request: its time is a lower bound
+        int64_t asked_ms = clock_monotonic_ms();
+        get("ol_main_x", path, "If-None-Match: \"1\"", &reply);
+        assert_true(reply.status == 200 || asked_ms - changed_ms <= 100);
+    } while (reply.status != 200);
+    assert_non_null(strstr(reply.headers, "ETag: \"2\""));
+    for (int i = 0; i < 50; i++) {
+        get("ol_main_x", path, "If-None-Match: \"1\"", &reply);
+        assert_int_equal(reply.status, 200);
+        get("ol_main_x", path, "If-None-Match: \"2\"", &reply);
+        assert_int_equal(reply.status, 304);
+    }
+}
+
 static void what_belongs_to_another_shop_is_not_there(void **state) {
     (void)state;
     char path[128];
@@ -373,6 +430,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(an_order_is_read_back_with_its_lines, begin),
         cmocka_unit_test_setup(a_known_version_is_not_sent_again, begin),
+        cmocka_unit_test_setup(an_unchanged_order_is_told_without_being_read, begin),
+        cmocka_unit_test_setup(a_changed_order_is_soon_told_and_stays_changed, begin),
         cmocka_unit_test_setup(what_belongs_to_another_shop_is_not_there, begin),
         cmocka_unit_test_setup(pages_neither_skip_nor_repeat, begin),
         cmocka_unit_test_setup(bad_parameters_are_refused, begin),

@@ -12,6 +12,7 @@
 #include "http/command.h"
 #include "service/clock.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,11 +42,12 @@ static struct command_context context(const char *key) {
                                     .now_us = 1700000000000000};
 }
 
-static json_t *json(const char *text) {
+static const struct jsonin *json(struct arena *arena, const char *text) {
     struct problem problem;
-    json_t *root = NULL;
+    const struct jsonin *root = NULL;
+    arena_init(arena, 0);
     problem_init(&problem);
-    assert_true(body_parse(text, strlen(text), &root, &problem));
+    assert_true(body_parse(arena, text, strlen(text), &root, &problem));
     return root;
 }
 
@@ -53,11 +55,12 @@ static json_t *json(const char *text) {
 static enum problem_type place(const char *key, const char *text, struct command *ret) {
     struct problem problem;
     struct command_context with = context(key);
-    json_t *root = json(text);
+    struct arena arena;
+    const struct jsonin *root = json(&arena, text);
     problem_init(&problem);
     if (command_place_order(&with, root, ret, &problem))
         assert_int_equal(problem.type, PROBLEM_NONE);
-    json_decref(root);
+    arena_done(&arena);
     return problem.type;
 }
 
@@ -155,7 +158,7 @@ static void what_was_built_decodes_to_what_was_asked(void **state) {
 static void the_largest_order_fits_and_the_next_larger_does_not(void **state) {
     (void)state;
     for (size_t count = COMMAND_LINES_MAX; count <= COMMAND_LINES_MAX + 1; count++) {
-        json_t *root = json(BY_CATALOGUE);
+        json_t *root = json_loads(BY_CATALOGUE, 0, NULL);
         json_t *lines = json_array();
         char sku[65];
         memset(sku, 'x', 64);

@@ -128,6 +128,7 @@ static void emit_get_field(FILE *out, const struct schema_type *type,
         fprintf(out, "    %s = (enum %s)symbol;\n", value, field->type->snake);
 }
 
+// Nested records are small and come in numbers: they are read in place.
 static void emit_get(FILE *out, const struct schema_type *type) {
     bool has_enum = false;
     for (size_t i = 0; i < type->fields_count; i++) {
@@ -136,10 +137,11 @@ static void emit_get(FILE *out, const struct schema_type *type) {
         has_enum |= type->fields[i].kind == FIELD_ENUM && !type->fields[i].is_array;
     }
     fprintf(out,
-            "\nstatic const uint8_t *%s_get(const uint8_t *at, const uint8_t *end,\n"
+            "\n%s const uint8_t *%s_get(const uint8_t *at, const uint8_t *end,\n"
             "    struct arena *arena, struct %s *r, struct codec_fault *fault) {\n"
             "    (void)arena;\n%s",
-            type->snake, type->snake, has_enum ? "    uint32_t symbol = 0;\n" : "");
+            type->dir ? "static" : "CODEC_INLINE", type->snake, type->snake,
+            has_enum ? "    uint32_t symbol = 0;\n" : "");
     for (size_t i = 0; i < type->fields_count; i++)
         emit_get_field(out, type, &type->fields[i]);
     fputs("    return at;\n}\n", out);
