@@ -74,12 +74,17 @@ static bool runs(const void *opaque, const struct timer *timer) {
 // Most orders close long before the deadlines that they had: what is outdated goes before there is
 // more of it than of what runs.
 void orders_watch(struct orders *orders, const struct id *id, int64_t deadline_us) {
-    if (deadline_us == INT64_MAX)
+    if (deadline_us == INT64_MAX || !orders->watching)
         return;
     struct timers *timers = &orders->timers;
     if (timers->count == timers->capacity && timers->count / 2 > soft_table_count(orders->open))
         timers_filter(timers, runs, orders);
     timers_push(timers, deadline_us, id);
+}
+
+static void watch(void *opaque, const void *key, size_t key_len, const void *block, size_t size) {
+    (void)key_len;
+    orders_watch(opaque, key, order_packed_deadline_us(block, size));
 }
 
 struct orders_before orders_before(const struct order *order) {
@@ -170,15 +175,9 @@ void orders_commit(struct orders *orders) {
     command_memory_commit(orders->commands);
 }
 
-static void restored(void *opaque, const void *key, size_t key_len, const void *block,
-                     size_t size) {
-    (void)key_len;
-    orders_watch(opaque, key, order_packed_deadline_us(block, size));
-}
-
 void orders_undo(struct orders *orders) {
     // Deadlines popped meanwhile may run again.
-    soft_table_undo(orders->open, restored, orders);
+    soft_table_undo(orders->open, watch, orders);
     closed_orders_undo(orders->closed);
     command_memory_undo(orders->commands);
 }
@@ -207,6 +206,10 @@ static void take_up(struct orders *orders) {
 }
 
 const struct timer *orders_next_deadline(struct orders *orders) {
+    if (!orders->watching) {
+        orders->watching = true;
+        soft_table_each(orders->open, watch, orders);
+    }
     take_up(orders);
     const struct timer *top;
     while ((top = timers_top(&orders->timers))) {

@@ -18,7 +18,8 @@ struct orders {
     struct soft_table *open; // order id -> a packed order
     struct closed_orders *closed;
     struct command_memory *commands;
-    struct timers timers;
+    struct timers timers; // none before the first is asked for
+    bool watching;
     struct timers put_off;       // of parked orders
     const struct parked *parked; // borrowed; NULL: none can be
     uint64_t freed_seen;         // parked_freed() when put_off was last looked through
@@ -79,7 +80,8 @@ bool orders_snapshot(struct orders *orders, size_t max, struct arena *arena,
 bool orders_rows(const struct orders *orders, struct arena *arena, const struct snapshot_sink *sink,
                  struct error *err);
 
-// Its deadline, unless it is INT64_MAX, runs from now on (again).
+// Its deadline, unless it is INT64_MAX, runs from now on (again). Nothing is noted before
+// orders_next_deadline() has been called once: while orders are folded most deadlines come and go.
 void orders_watch(struct orders *orders, const struct id *id, int64_t deadline_us);
 
 // The order whose deadline passes first, NULL if none runs: those of parked orders do not. It is

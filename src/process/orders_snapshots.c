@@ -49,11 +49,6 @@ bool orders_restore(struct orders *orders, const struct snapshot_row *row, struc
     return good || error_set(err, DISP_POISON, 0, "no snapshot of an order");
 }
 
-static void watch(void *opaque, const void *key, size_t key_len, const void *block, size_t size) {
-    (void)key_len;
-    orders_watch(opaque, key, order_packed_deadline_us(block, size));
-}
-
 void orders_restored(struct orders *orders, bool usable) {
     orders->refolds = usable;
     command_memory_restored(orders->commands, usable);
@@ -61,7 +56,6 @@ void orders_restored(struct orders *orders, bool usable) {
     soft_table_all_stored(orders->open);
     if (usable) {
         closed_orders_all_stored(orders->closed);
-        soft_table_each(orders->open, watch, orders);
         return;
     }
     soft_table_remove_all(orders->open);

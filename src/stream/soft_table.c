@@ -184,23 +184,44 @@ static bool is_gone(const struct soft_table *table, const struct entry *entry) {
     return !entry->block && !entry->queued && entry->changed_in != table->transaction;
 }
 
+// Entries lie anywhere: whoever walks along the slots asks for them early.
+static struct entry *walk(const struct soft_table *table, size_t at) {
+    enum { ENTRY_AHEAD = 16, BLOCK_AHEAD = 8 };
+    size_t mask = table->slots_count - 1;
+    const struct entry *next = table->slots[(at + BLOCK_AHEAD) & mask];
+    __builtin_prefetch(table->slots[(at + ENTRY_AHEAD) & mask]);
+    if (next)
+        __builtin_prefetch(next->block);
+    return table->slots[at];
+}
+
+// For a key that is not there.
+static struct entry **free_slot(const struct soft_table *table, uint64_t hash) {
+    size_t mask = table->slots_count - 1;
+    size_t at = hash & mask;
+    while (table->slots[at])
+        at = (at + 1) & mask;
+    return &table->slots[at];
+}
+
 // Rebuilds the index for what is still needed and half as much again, dropping the dead that no
 // undo needs.
 static void grow(struct soft_table *table) {
     changes_compact(table);
     size_t kept = 1;
-    for (size_t i = 0; i < table->slots_count; i++)
-        kept += table->slots[i] && !is_gone(table, table->slots[i]);
+    for (size_t i = 0; i < table->slots_count; i++) {
+        const struct entry *entry = walk(table, i);
+        kept += entry && !is_gone(table, entry);
+    }
     size_t count = SLOTS_FIRST;
     while (count < kept * 3)
         count *= 2;
-    struct entry **old = table->slots;
-    size_t old_count = table->slots_count;
+    struct soft_table old = *table;
     table->slots = must(calloc(count, sizeof(struct entry *)));
     table->slots_count = count;
     table->used = 0;
-    for (size_t i = 0; i < old_count; i++) {
-        struct entry *entry = old[i];
+    for (size_t i = 0; i < old.slots_count; i++) {
+        struct entry *entry = walk(&old, i);
         if (!entry)
             continue;
         if (is_gone(table, entry)) {
@@ -208,10 +229,10 @@ static void grow(struct soft_table *table) {
             free(entry);
             continue;
         }
-        *slot_of(table, entry->hash, entry->key, entry->key_len) = entry;
+        *free_slot(table, entry->hash) = entry;
         table->used++;
     }
-    free(old);
+    free(old.slots);
 }
 
 // Moves the entry's block into the log, once per transaction; what has come after that one is given
@@ -325,7 +346,7 @@ void soft_table_each(const struct soft_table *table,
                                    size_t size),
                      void *opaque) {
     for (size_t i = 0; i < table->slots_count; i++) {
-        struct entry *entry = table->slots[i];
+        const struct entry *entry = walk(table, i);
         if (entry && entry->block)
             visit(opaque, entry->key, entry->key_len, entry->block, entry->size);
     }
@@ -360,11 +381,13 @@ bool soft_table_take_changed(struct soft_table *table, struct soft_change *ret) 
 
 void soft_table_all_stored(struct soft_table *table) {
     assert(table->saved_count == 0 && "only between transactions");
-    for (size_t i = 0; i < table->slots_count; i++)
-        if (table->slots[i]) {
-            table->slots[i]->stored = table->slots[i]->block != NULL;
-            table->slots[i]->queued = false;
-        }
+    for (size_t i = 0; i < table->slots_count; i++) {
+        struct entry *entry = walk(table, i);
+        if (!entry)
+            continue;
+        entry->stored = entry->block != NULL;
+        entry->queued = false;
+    }
     table->changes =
         (struct queue){.entries = table->changes.entries, .capacity = table->changes.capacity};
 }

@@ -136,6 +136,7 @@ static void cancel(struct orders *orders, uint64_t number) {
 static void measure(const char *what, void (*one)(struct orders *, uint64_t),
                     void (*then)(struct orders *, uint64_t), uint64_t count) {
     struct orders *orders = orders_new(policy.command_window_us, count);
+    (void)orders_next_deadline(orders); // deadlines are noted from now on
     size_t before = held_bytes();
     inputs = 0;
     int64_t begun_us = clock_monotonic_us();
