@@ -113,6 +113,10 @@ static void located(void *context, void *state, const int64_t *offsets, size_t c
     orders_located(state, offsets, count);
 }
 
+static void show_timers(struct orders *orders) {
+    metrics_set_part(METRIC_TIMERS, 0, (int64_t)orders->timers.count, &orders->timers_shown);
+}
+
 static void commit(void *context, void *state) {
     (void)context;
     struct orders *orders = state;
@@ -121,7 +125,7 @@ static void commit(void *context, void *state) {
         METRIC_AGGREGATES, 0,
         (int64_t)(soft_table_count(orders->open) + closed_orders_count(orders->closed)),
         &orders->orders_shown);
-    metrics_set_part(METRIC_TIMERS, 0, (int64_t)orders->timers.count, &orders->timers_shown);
+    show_timers(orders);
 }
 
 static void undo(void *context, void *state) {
@@ -132,6 +136,7 @@ static void undo(void *context, void *state) {
 static int64_t deadline_us(void *context, void *state) {
     (void)context;
     const struct timer *top = orders_next_deadline(state);
+    show_timers(state); // the first call gathers them
     return top ? top->deadline_us : INT64_MAX;
 }
 
