@@ -24,6 +24,7 @@ command_fn cmd_keys;
 
 command_fn cmd_generate;
 command_fn cmd_replay;
+command_fn cmd_bench;
 command_fn cmd_events;
 command_fn cmd_deadletters;
 command_fn cmd_status;

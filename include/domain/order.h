@@ -5,8 +5,8 @@
 // order_status(). The state is a fold of the order's events and of nothing else.
 //
 // Memory: a state is one contiguous block (lines and their text behind the fixed part), so that
-// whoever keeps it can save and restore it with one memcpy. Blocks move only on OrderPlaced (new
-// block) and end on closing (order_close).
+// whoever works on it can save and restore it with one memcpy. Blocks move only on OrderPlaced (new
+// block) and end on closing (order_close). Between inputs an order is kept packed (order_pack).
 #ifndef ORDERLOG_DOMAIN_ORDER_H
 #define ORDERLOG_DOMAIN_ORDER_H
 
@@ -93,6 +93,22 @@ void order_close(const struct order *order, int64_t closing_offset, struct order
 // 16-byte aligned. What it becomes is closed again.
 enum { ORDER_RECALLED_SIZE = 64 };
 struct order *order_recall(const struct order_closed *closed, void *block);
+
+// ---- at rest ----
+
+// The open order in few bytes, order_packed_max() at most; returns how many. They depend on the
+// order alone: the same order is the same bytes.
+size_t order_packed_max(const struct order *order);
+size_t order_pack(const struct order *order, uint8_t *ret);
+
+// And back, into a block of order_unpacked_size() bytes, 16-byte aligned: the same to the byte. An
+// order's id is not among its packed bytes.
+size_t order_unpacked_size(const uint8_t *packed, size_t len);
+void order_unpack(const struct id *order_id, const uint8_t *packed, size_t len,
+                  struct order *order);
+
+// order_deadline_us() of the order.
+int64_t order_packed_deadline_us(const uint8_t *packed, size_t len);
 
 // ---- snapshots ----
 

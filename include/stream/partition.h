@@ -41,6 +41,7 @@ struct partition {
     struct {
         bool running;
         int64_t events_offset; // at which it began
+        size_t rows_max;       // in one transaction
         int64_t begun_us;
         int64_t due_us; // monotonic
     } pass;

@@ -4,8 +4,8 @@
 // commit can be undone. A fold of the log lives here; when a transaction aborts, the fold goes back
 // with it.
 //
-// Whoever changes a block calls soft_table_edit() first: the table keeps a copy of what it was,
-// once per entry and transaction. One thread.
+// A block is replaced, never changed: the table keeps what it was, once per entry and transaction.
+// One thread.
 #ifndef ORDERLOG_STREAM_SOFT_TABLE_H
 #define ORDERLOG_STREAM_SOFT_TABLE_H
 
@@ -17,15 +17,12 @@ struct soft_table;
 struct soft_table *soft_table_new(void); // asserts memory
 void soft_table_free(struct soft_table *table);
 
-// The block, for reading; NULL if there is none. Valid until the key is put, removed or undone.
-void *soft_table_get(const struct soft_table *table, const void *key, size_t key_len,
-                     size_t *ret_size);
+// NULL if there is none. Valid until the key is put, removed or undone.
+const void *soft_table_get(const struct soft_table *table, const void *key, size_t key_len,
+                           size_t *ret_size);
 
-// The block, for changing; NULL if there is none.
-void *soft_table_edit(struct soft_table *table, const void *key, size_t key_len);
-
-// A block of this size: zeroed when new; otherwise the old content up to the smaller size. The
-// block is 16-byte aligned. Asserts memory.
+// A block of this size for the caller to fill, 16-byte aligned, whatever there was before. Asserts
+// memory.
 void *soft_table_put(struct soft_table *table, const void *key, size_t key_len, size_t size);
 
 void soft_table_remove(struct soft_table *table, const void *key, size_t key_len);
@@ -36,17 +33,19 @@ void soft_table_commit(struct soft_table *table);
 // What changed since the last commit is put back. visit (may be NULL) is called for each key whose
 // former block is back in the table, after all are.
 void soft_table_undo(struct soft_table *table,
-                     void (*visit)(void *opaque, const void *key, size_t key_len, void *block),
+                     void (*visit)(void *opaque, const void *key, size_t key_len, const void *block,
+                                   size_t size),
                      void *opaque);
 
 // ---- snapshots ----
-// Every entry that is put, edited or removed is noted until it is taken; what is taken in a
+// Every entry that is put or removed is noted until it is taken; what is taken in a
 // transaction that is undone is noted again.
 
 struct soft_change {
     const void *key;
     size_t key_len;
     const void *block; // NULL: removed
+    size_t size;
 };
 
 // How many are noted, at most.
@@ -71,7 +70,7 @@ size_t soft_table_bytes(const struct soft_table *table); // blocks, keys and ind
 
 // Calls visit for every entry, in no order; the table must not change meanwhile.
 void soft_table_each(const struct soft_table *table,
-                     void (*visit)(void *opaque, const void *key, size_t key_len, void *block,
+                     void (*visit)(void *opaque, const void *key, size_t key_len, const void *block,
                                    size_t size),
                      void *opaque);
 

@@ -30,4 +30,8 @@ void timers_push(struct timers *timers, int64_t deadline_us, const struct id *ke
 const struct timer *timers_top(const struct timers *timers);
 void timers_pop(struct timers *timers);
 
+// Drops those that do not run any more.
+void timers_filter(struct timers *timers,
+                   bool (*runs)(const void *opaque, const struct timer *timer), const void *opaque);
+
 #endif

@@ -28,6 +28,7 @@ static const struct command operations[] = {
     {"generate", cmd_generate, "Write a shop's day of invented orders as CSV"},
     {"replay", cmd_replay,
      "Place a file's orders through the gateway and count what becomes of them"},
+    {"bench", cmd_bench, "Place invented orders at a fixed rate and tell how long each took"},
     {"events", cmd_events, "Print the life of one order from the log"},
     {"deadletters", cmd_deadletters, "List, show, retry or drop what could not be handled"},
     {"status", cmd_status, "Print how far behind processors and read models are"},

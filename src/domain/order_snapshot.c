@@ -116,11 +116,10 @@ bool order_restore(const struct order_snapshot *snapshot, struct order *order) {
         items[i].available = item->available;
         items[i].quantity = (uint32_t)item->quantity;
         items[i].state = (uint8_t)item->state;
-        open->items_pending += item->state == ITEM_RESERVATION_PENDING;
-        open->items_refused += item->state > ITEM_RESERVATION_RESERVED;
         order_sku_put(order, &items[i], item->sku, &at);
     }
     order_texts_end(order, at);
+    order_items_count(order);
     return order_lines_put(order, snapshot->folded.lines) && order_is_sound(order) &&
            !order_is_closed(order);
 }

@@ -169,6 +169,15 @@ void order_texts_end(struct order *order, uint32_t at) {
     order->size = (uint32_t)order_aligned(at);
 }
 
+void order_items_count(struct order *order) {
+    struct order_open *open = order_opened(order);
+    const struct order_item *items = order_items_const(order);
+    for (uint32_t i = 0; i < open->items_count; i++) {
+        open->items_pending += items[i].state == ORDER_ITEM_PENDING;
+        open->items_refused += items[i].state > ORDER_ITEM_RESERVED;
+    }
+}
+
 bool order_lines_put(struct order *order, const struct order_line *lines) {
     struct order_bought *bought = order_lines(order);
     for (uint32_t i = 0; i < order_opened(order)->lines_count; i++) {

@@ -116,6 +116,9 @@ uint32_t order_texts_begin(struct order *order, struct view shop, struct view me
 void order_sku_put(struct order *order, struct order_item *item, struct view sku, uint32_t *at);
 void order_texts_end(struct order *order, uint32_t at);
 
+// Counts the items that wait and those that were refused, once all have their state.
+void order_items_count(struct order *order);
+
 // Fills in the lines, once the SKUs are there. False: a line has a SKU that no item has.
 bool order_lines_put(struct order *order, const struct order_line *lines);
 

@@ -177,7 +177,7 @@ struct rows {
     bool good;
 };
 
-static void visit(void *opaque, const void *key, size_t key_len, void *block, size_t size) {
+static void visit(void *opaque, const void *key, size_t key_len, const void *block, size_t size) {
     (void)key_len;
     (void)size;
     struct rows *rows = opaque;

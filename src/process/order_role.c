@@ -82,22 +82,6 @@ static int64_t last_written(const struct output *output, int32_t partition) {
     return output_events_count(output, partition) - 1;
 }
 
-// Deciding changes an order in place: what cannot be written must leave no trace.
-static const void *keep(struct order_role *self, const struct order *order, struct error *err) {
-    void *copy = order ? arena_alloc(&self->arena, order_size(order)) : NULL;
-    if (copy)
-        memcpy(copy, order, order_size(order));
-    else if (order)
-        error_set(err, DISP_FATAL, 0, "out of memory for a copy of an order");
-    return copy;
-}
-
-static bool put_back(struct order *order, const void *kept, const struct error *err) {
-    if (order && err->what == DISP_POISON)
-        memcpy(order, kept, order_size(kept));
-    return false;
-}
-
 static bool handle(void *context, void *state, const struct stream_input *input,
                    struct output *output, struct error *err) {
     struct order_role *self = context;
@@ -109,20 +93,16 @@ static bool handle(void *context, void *state, const struct stream_input *input,
     arena_reset(&self->arena);
     struct decision decision;
     decision_begin(&decision, &self->arena, &self->policy, input->now_us);
-    struct orders_room room;
-    struct order *there = orders_edit(orders, id, &room);
-    const void *kept = keep(self, there, err);
-    if (there && !kept)
-        return false;
-    struct order *order = there;
+    struct order *order = orders_edit(orders, id);
     struct orders_before before = orders_before(order);
     const struct id *key_id = order_input_key(input->type, input->body);
     struct remembered_command remembered = {0};
     if (key_id)
         remembered = command_memory_get(orders->commands, key_id);
     order_decide(&decision, &order, key_id ? &remembered : NULL, input->type, input->body);
+    // What cannot be written leaves no trace: only now is it kept.
     if (!output_decision(output, input->partition, &decision, err))
-        return put_back(there, kept, err);
+        return false;
     command_memory_put(orders->commands, &remembered);
     orders_keep(orders, id, before, order, last_written(output, input->partition));
     return true;
@@ -133,6 +113,10 @@ static void located(void *context, void *state, const int64_t *offsets, size_t c
     orders_located(state, offsets, count);
 }
 
+static void show_timers(struct orders *orders) {
+    metrics_set_part(METRIC_TIMERS, 0, (int64_t)orders->timers.count, &orders->timers_shown);
+}
+
 static void commit(void *context, void *state) {
     (void)context;
     struct orders *orders = state;
@@ -141,7 +125,7 @@ static void commit(void *context, void *state) {
         METRIC_AGGREGATES, 0,
         (int64_t)(soft_table_count(orders->open) + closed_orders_count(orders->closed)),
         &orders->orders_shown);
-    metrics_set_part(METRIC_TIMERS, 0, (int64_t)orders->timers.count, &orders->timers_shown);
+    show_timers(orders);
 }
 
 static void undo(void *context, void *state) {
@@ -152,6 +136,7 @@ static void undo(void *context, void *state) {
 static int64_t deadline_us(void *context, void *state) {
     (void)context;
     const struct timer *top = orders_next_deadline(state);
+    show_timers(state); // the first call gathers them
     return top ? top->deadline_us : INT64_MAX;
 }
 
@@ -173,11 +158,7 @@ static bool fire(void *context, void *state, struct stream_deadlines *deadlines,
         arena_reset(&self->arena);
         struct decision decision;
         decision_begin(&decision, &self->arena, &self->policy, deadlines->now_us);
-        struct orders_room room;
-        struct order *order = orders_edit(orders, &id, &room);
-        const void *kept = keep(self, order, err);
-        if (!kept)
-            return false;
+        struct order *order = orders_edit(orders, &id);
         struct orders_before before = orders_before(order);
         order_decide_deadline(&decision, order);
         if (output_decision(output, deadlines->partition, &decision, err)) {
@@ -187,9 +168,9 @@ static bool fire(void *context, void *state, struct stream_deadlines *deadlines,
         if (err->what == DISP_POISON) {
             id_format(&id, deadlines->failed_key);
             deadlines->failed_key_len = ID_TEXT_LEN;
-            orders_watch(orders, &id, kept); // put off: the order is being parked
+            orders_watch(orders, &id, before.deadline_us); // put off: the order is being parked
         }
-        return put_back(order, kept, err);
+        return false;
     }
     return true;
 }

@@ -23,21 +23,68 @@ void orders_free(struct orders *orders) {
     command_memory_free(orders->commands);
     timers_done(&orders->timers);
     timers_done(&orders->put_off);
+    free(orders->room);
+    free(orders->packed);
     free(orders);
 }
 
-struct order *orders_edit(struct orders *orders, const struct id *id, struct orders_room *room) {
-    struct order *order = soft_table_edit(orders->open, id, sizeof(*id));
-    if (order)
-        return order;
-    const struct order_closed *closed = closed_orders_get(orders->closed, id);
-    return closed ? order_recall(closed, room->bytes) : NULL;
+struct order *orders_room(struct orders *orders, size_t size) {
+    if (size > orders->room_size) {
+        free(orders->room);
+        orders->room = malloc(size);
+        assert(orders->room && "out of memory for an order");
+        orders->room_size = size;
+    }
+    return orders->room;
 }
 
-void orders_watch(struct orders *orders, const struct id *id, const struct order *order) {
-    int64_t deadline_us = order_deadline_us(order);
-    if (deadline_us != INT64_MAX)
-        timers_push(&orders->timers, deadline_us, id);
+struct order *orders_edit(struct orders *orders, const struct id *id) {
+    size_t len;
+    const uint8_t *packed = soft_table_get(orders->open, id, sizeof(*id), &len);
+    if (packed) {
+        struct order *order = orders_room(orders, order_unpacked_size(packed, len));
+        order_unpack(id, packed, len, order);
+        return order;
+    }
+    const struct order_closed *closed = closed_orders_get(orders->closed, id);
+    return closed ? order_recall(closed, orders_room(orders, ORDER_RECALLED_SIZE)) : NULL;
+}
+
+void orders_put_open(struct orders *orders, const struct id *id, const struct order *order) {
+    size_t max = order_packed_max(order);
+    if (max > orders->packed_size) {
+        free(orders->packed);
+        orders->packed = malloc(max);
+        assert(orders->packed && "out of memory for an order");
+        orders->packed_size = max;
+    }
+    size_t len = order_pack(order, orders->packed);
+    memcpy(soft_table_put(orders->open, id, sizeof(*id), len), orders->packed, len);
+}
+
+// ---- deadlines set -----------------------------------------------------------------------------
+
+static bool runs(const void *opaque, const struct timer *timer) {
+    const struct orders *orders = opaque;
+    size_t len;
+    const uint8_t *packed = soft_table_get(orders->open, &timer->key, sizeof(timer->key), &len);
+    return packed && order_packed_deadline_us(packed, len) == timer->deadline_us;
+}
+
+// Most orders close long before the deadlines that they had: what is outdated goes before there is
+// more of it than of what runs.
+void orders_watch(struct orders *orders, const struct id *id, int64_t deadline_us) {
+    if (deadline_us == INT64_MAX || !orders->watching)
+        return;
+    struct timers *timers = &orders->timers;
+    if (timers->count == timers->capacity && timers->count / 2 > soft_table_count(orders->open))
+        timers_filter(timers, runs, orders);
+    timers_push(timers, deadline_us, id);
+}
+
+static void watch(void *opaque, const void *key, size_t key_len, const void *block, size_t size) {
+    (void)key_len;
+    orders_watch(opaque, key, order_packed_deadline_us(block, size));
 }
 
 struct orders_before orders_before(const struct order *order) {
@@ -60,12 +107,10 @@ void orders_keep(struct orders *orders, const struct id *id, struct orders_befor
         soft_table_remove(orders->open, id, sizeof(*id));
         return;
     }
-    if (order_deadline_us(order) != before.deadline_us)
-        orders_watch(orders, id, order);
-    if (order == soft_table_get(orders->open, id, sizeof(*id), NULL))
-        return;
-    size_t size = order_size(order);
-    memcpy(soft_table_put(orders->open, id, sizeof(*id), size), order, size);
+    orders_put_open(orders, id, order);
+    int64_t deadline_us = order_deadline_us(order);
+    if (deadline_us != before.deadline_us)
+        orders_watch(orders, id, deadline_us);
 }
 
 // ---- folding -----------------------------------------------------------------------------------
@@ -79,14 +124,12 @@ static void remember(struct orders *orders, enum record_id type, const void *eve
     command_memory_put(orders->commands, &remembered);
 }
 
-// A new order's block is as large as it may have to be, and kept as large as it is.
 static void fold_placed(struct orders *orders, const struct id *id,
                         const struct order_placed *placed, int64_t offset) {
-    struct order *order = calloc(1, order_block_size(placed));
-    assert(order && "out of memory for an order");
+    size_t size = order_block_size(placed);
+    struct order *order = memset(orders_room(orders, size), 0, size);
     order_evolve(order, RECORD_ORDER_PLACED, placed);
     orders_keep(orders, id, orders_before(NULL), order, offset);
-    free(order);
 }
 
 bool orders_fold(struct orders *orders, enum record_id type, const void *event, int64_t offset,
@@ -99,8 +142,7 @@ bool orders_fold(struct orders *orders, enum record_id type, const void *event, 
         return true; // it has no version and changes no order
     }
     const struct id *id = address.order_id;
-    struct orders_room room;
-    struct order *order = orders_edit(orders, id, &room);
+    struct order *order = orders_edit(orders, id);
     const struct order_head *head = event;
     struct orders_before before = orders_before(order);
     if (orders->refolds && head->version <= before.version) {
@@ -133,19 +175,15 @@ void orders_commit(struct orders *orders) {
     command_memory_commit(orders->commands);
 }
 
-static void restored(void *opaque, const void *key, size_t key_len, void *block) {
-    (void)key_len;
-    orders_watch(opaque, key, block);
-}
-
 void orders_undo(struct orders *orders) {
     // Deadlines popped meanwhile may run again.
-    soft_table_undo(orders->open, restored, orders);
+    soft_table_undo(orders->open, watch, orders);
     closed_orders_undo(orders->closed);
     command_memory_undo(orders->commands);
 }
 
-// ---- deadlines ---------------------------------------------------------------------------------
+// ---- deadlines passing
+// ---------------------------------------------------------------------------------
 
 static bool is_parked(const struct orders *orders, const struct id *id) {
     char key[ID_TEXT_LEN];
@@ -168,14 +206,17 @@ static void take_up(struct orders *orders) {
 }
 
 const struct timer *orders_next_deadline(struct orders *orders) {
+    if (!orders->watching) {
+        orders->watching = true;
+        soft_table_each(orders->open, watch, orders);
+    }
     take_up(orders);
     const struct timer *top;
     while ((top = timers_top(&orders->timers))) {
-        const struct order *order = soft_table_get(orders->open, &top->key, sizeof(top->key), NULL);
-        bool runs = order && order_deadline_us(order) == top->deadline_us;
-        if (runs && !is_parked(orders, &top->key))
+        bool is_running = runs(orders, top);
+        if (is_running && !is_parked(orders, &top->key))
             return top;
-        if (runs)
+        if (is_running)
             timers_push(&orders->put_off, top->deadline_us, &top->key);
         timers_pop(&orders->timers);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The orders of one partition in memory: open ones whole, closed ones as what is left of them, the
+// The orders of one partition in memory: open ones packed, closed ones as what is left of them, the
 // commands remembered, and the deadlines. A deadline in the heap may be outdated: the order itself
 // says which one runs. One thread.
 #ifndef ORDERLOG_PROCESS_ORDERS_H
@@ -15,28 +15,29 @@
 #include "stream/timers.h"
 
 struct orders {
-    struct soft_table *open; // order id -> struct order
+    struct soft_table *open; // order id -> a packed order
     struct closed_orders *closed;
     struct command_memory *commands;
-    struct timers timers;
+    struct timers timers; // none before the first is asked for
+    bool watching;
     struct timers put_off;       // of parked orders
     const struct parked *parked; // borrowed; NULL: none can be
     uint64_t freed_seen;         // parked_freed() when put_off was last looked through
     bool open_taken;             // this pass of snapshots has all rows of open orders
     bool refolds;                // restored from snapshots: events that they have seen come again
     int64_t orders_shown, timers_shown; // this partition's part of the gauges
-};
-
-// Where a closed order is recalled to.
-struct orders_room {
-    _Alignas(16) uint8_t bytes[ORDER_RECALLED_SIZE];
+    struct order *room;                 // owned: the order that is worked on
+    size_t room_size;
+    uint8_t *packed; // owned: the same, packed
+    size_t packed_size;
 };
 
 struct orders *orders_new(int64_t command_window_us, size_t commands_max); // asserts memory
 void orders_free(struct orders *orders);
 
-// The order, to be changed; NULL if there is none. A closed one is recalled into the room.
-struct order *orders_edit(struct orders *orders, const struct id *id, struct orders_room *room);
+// A copy of the order to work on, for orders_keep() to take or for the next call to overwrite; NULL
+// if there is none. A closed one is recalled.
+struct order *orders_edit(struct orders *orders, const struct id *id);
 
 // What an order was before it was changed; order NULL: not there.
 struct orders_before {
@@ -45,12 +46,18 @@ struct orders_before {
 };
 struct orders_before orders_before(const struct order *order);
 
-// What has become of an order, new ones included, wherever its block lies: the table's own, the
-// room, a decision's arena. Nothing, if its version is the same. at: where the last of its events
+// What has become of an order, new ones included, wherever its block lies: what orders_edit() gave,
+// or a decision's arena. Nothing, if its version is the same. at: where the last of its events
 // lies, which closed it if it is closed: the offset, or until orders_located() the event's place
 // among those of the open transaction.
 void orders_keep(struct orders *orders, const struct id *id, struct orders_before before,
                  const struct order *order, int64_t at);
+
+// Room for one order, not cleared; orders_edit() uses it too.
+struct order *orders_room(struct orders *orders, size_t size);
+
+// An open order, new or in place of the one there was.
+void orders_put_open(struct orders *orders, const struct id *id, const struct order *order);
 
 // One event of orders.events. False (DISP_POISON): it does not follow. After orders_restored(), an
 // event that an order has seen already is left out.
@@ -73,8 +80,9 @@ bool orders_snapshot(struct orders *orders, size_t max, struct arena *arena,
 bool orders_rows(const struct orders *orders, struct arena *arena, const struct snapshot_sink *sink,
                  struct error *err);
 
-// Its deadline, if it has one, runs from now on (again).
-void orders_watch(struct orders *orders, const struct id *id, const struct order *order);
+// Its deadline, unless it is INT64_MAX, runs from now on (again). Nothing is noted before
+// orders_next_deadline() has been called once: while orders are folded most deadlines come and go.
+void orders_watch(struct orders *orders, const struct id *id, int64_t deadline_us);
 
 // The order whose deadline passes first, NULL if none runs: those of parked orders do not. It is
 // dropped by timers_pop().

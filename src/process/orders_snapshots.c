@@ -10,13 +10,12 @@ static bool restore_open(struct orders *orders, const struct id *id,
                          const struct order_snapshot *snapshot) {
     if (!id_equal(&snapshot->order_id, id))
         return false;
-    struct order *order =
-        soft_table_put(orders->open, id, sizeof(*id), order_restored_size(snapshot));
-    memset(order, 0, order_restored_size(snapshot));
-    if (order_restore(snapshot, order))
-        return true;
-    soft_table_remove(orders->open, id, sizeof(*id));
-    return false;
+    size_t size = order_restored_size(snapshot);
+    struct order *order = memset(orders_room(orders, size), 0, size);
+    if (!order_restore(snapshot, order))
+        return false;
+    orders_put_open(orders, id, order);
+    return true;
 }
 
 // Rows of format 1 have neither.
@@ -50,15 +49,6 @@ bool orders_restore(struct orders *orders, const struct snapshot_row *row, struc
     return good || error_set(err, DISP_POISON, 0, "no snapshot of an order");
 }
 
-static void watch(void *opaque, const void *key, size_t key_len, void *block, size_t size) {
-    (void)key_len;
-    (void)size;
-    struct orders *orders = opaque;
-    int64_t deadline_us = order_deadline_us(block);
-    if (deadline_us != INT64_MAX)
-        timers_push(&orders->timers, deadline_us, key);
-}
-
 void orders_restored(struct orders *orders, bool usable) {
     orders->refolds = usable;
     command_memory_restored(orders->commands, usable);
@@ -66,7 +56,6 @@ void orders_restored(struct orders *orders, bool usable) {
     soft_table_all_stored(orders->open);
     if (usable) {
         closed_orders_all_stored(orders->closed);
-        soft_table_each(orders->open, watch, orders);
         return;
     }
     soft_table_remove_all(orders->open);
@@ -86,11 +75,14 @@ void orders_snapshot_begin(struct orders *orders) {
     command_memory_begin_pass(orders->commands);
 }
 
-static bool put_open(const struct snapshot_sink *sink, const struct id *id,
-                     const struct order *order, struct arena *arena, struct error *err) {
+static bool put_open(const struct snapshot_sink *sink, const struct id *id, const uint8_t *packed,
+                     size_t len, struct arena *arena, struct error *err) {
     struct order_snapshot snapshot;
     arena_reset(arena);
-    if (!order_snapshot(order, arena, &snapshot))
+    struct order *order = arena_alloc(arena, order_unpacked_size(packed, len));
+    if (order)
+        order_unpack(id, packed, len, order);
+    if (!order || !order_snapshot(order, arena, &snapshot))
         return error_set(err, DISP_FATAL, 0, "out of memory for a snapshot");
     char key[ID_TEXT_LEN];
     id_format(id, key);
@@ -111,7 +103,7 @@ bool orders_snapshot(struct orders *orders, size_t max, struct arena *arena,
     struct soft_change change;
     for (; max > 0 && soft_table_take_changed(orders->open, &change); max--)
         // No order vanishes: what is not open any more has become a closed one's row.
-        if (change.block && !put_open(sink, change.key, change.block, arena, err))
+        if (change.block && !put_open(sink, change.key, change.block, change.size, arena, err))
             return false;
     if (max > 0 && !orders->open_taken) {
         // An order that has closed since the pass began, before its open row was taken, has but
@@ -136,11 +128,10 @@ struct rows {
     bool good;
 };
 
-static void visit(void *opaque, const void *key, size_t key_len, void *block, size_t size) {
+static void visit(void *opaque, const void *key, size_t key_len, const void *block, size_t size) {
     (void)key_len;
-    (void)size;
     struct rows *rows = opaque;
-    rows->good = rows->good && put_open(rows->sink, key, block, rows->arena, rows->err);
+    rows->good = rows->good && put_open(rows->sink, key, block, size, rows->arena, rows->err);
 }
 
 bool orders_rows(const struct orders *orders, struct arena *arena, const struct snapshot_sink *sink,

@@ -38,7 +38,7 @@ static bool restore_reservation(struct shelf *shelf, const struct snapshot_row *
         return false;
     struct reservation *reservation =
         soft_table_put(shelf->reservations, key, key_len, sizeof(*reservation));
-    reservation->quantity = snapshot->quantity;
+    *reservation = (struct reservation){.quantity = snapshot->quantity};
     return true;
 }
 
@@ -148,13 +148,14 @@ struct rows {
     bool good;
 };
 
-static void visit_stock(void *opaque, const void *key, size_t key_len, void *block, size_t size) {
+static void visit_stock(void *opaque, const void *key, size_t key_len, const void *block,
+                        size_t size) {
     (void)size;
     struct rows *rows = opaque;
     rows->good = rows->good && put_stock(rows->sink, key, key_len, block, rows->err);
 }
 
-static void visit_reservation(void *opaque, const void *key, size_t key_len, void *block,
+static void visit_reservation(void *opaque, const void *key, size_t key_len, const void *block,
                               size_t size) {
     (void)size;
     struct rows *rows = opaque;

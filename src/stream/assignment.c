@@ -6,6 +6,7 @@
 #include "service/clock.h"
 #include "service/failpoint.h"
 #include "service/log.h"
+#include "service/metrics.h"
 #include "stream/parked_takeover.h"
 #include "stream/takeover.h"
 #include "transaction.h"
@@ -15,10 +16,16 @@
 
 static enum takeover_result restore(const struct takeover *takeover, struct partition **partitions,
                                     size_t count, struct error *err) {
+    int64_t begun_us = clock_monotonic_us();
     enum takeover_result result = takeover_run(takeover, partitions, count, err);
-    if (result != TAKEOVER_DONE)
-        return result;
-    return parked_takeover_run(takeover, partitions, count, err);
+    if (result == TAKEOVER_DONE)
+        result = parked_takeover_run(takeover, partitions, count, err);
+    // A role may look through all that it holds when it is first asked for a deadline.
+    for (size_t i = 0; result == TAKEOVER_DONE && takeover->role->deadline_us && i < count; i++)
+        (void)takeover->role->deadline_us(takeover->role->context, partitions[i]->state);
+    if (result == TAKEOVER_DONE)
+        metrics_observe_us(METRIC_TAKEOVER, 0, clock_monotonic_us() - begun_us);
+    return result;
 }
 
 static bool take_over(struct txn_loop *loop, const rd_kafka_topic_partition_list_t *list) {

@@ -10,6 +10,8 @@
 enum {
     CALL_TIMEOUT_MS = 5000,
     SILENCE_MS_MAX = 60000, // no progress for so long: something hangs
+    POLL_MS = 10,           // so long librdkafka waits for a full batch, at every end too
+    BATCH_RECORDS = 1000,
 };
 
 enum takeover_result log_span_bounds(const struct takeover *takeover, enum topic_id topic,
@@ -63,6 +65,28 @@ static rd_kafka_t *reader_new(const struct takeover *takeover, struct error *err
     return reader;
 }
 
+// False: it tells of a failure.
+static bool take(struct log_span *spans, size_t count, const rd_kafka_message_t *record,
+                 void (*each)(void *context, struct log_span *span,
+                              const rd_kafka_message_t *record),
+                 void *context) {
+    if (record->err && record->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        return false;
+    struct log_span *span = span_of(spans, count, record->partition);
+    assert(span);
+    if (record->err) {
+        // At the last stable offset, which may still lie before the end we wait for.
+        if (record->offset > span->position)
+            span->position = record->offset;
+    } else if (record->offset < span->end) {
+        each(context, span, record);
+        span->position = record->offset + 1;
+    } else {
+        span->position = span->end;
+    }
+    return true;
+}
+
 enum takeover_result log_span_read(const struct takeover *takeover, enum topic_id topic,
                                    struct log_span *spans, size_t count,
                                    void (*each)(void *context, struct log_span *span,
@@ -83,41 +107,32 @@ enum takeover_result log_span_read(const struct takeover *takeover, enum topic_i
     rd_kafka_assign(reader, list);
     rd_kafka_topic_partition_list_destroy(list);
 
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(reader);
+    rd_kafka_message_t *batch[BATCH_RECORDS];
     enum takeover_result result = TAKEOVER_DONE;
     int64_t silent_since_ms = clock_monotonic_ms();
     while (result == TAKEOVER_DONE && !finished(spans, count)) {
-        rd_kafka_message_t *record = rd_kafka_consumer_poll(reader, 200);
+        ssize_t got = rd_kafka_consume_batch_queue(queue, POLL_MS, batch, BATCH_RECORDS);
+        for (ssize_t i = 0; i < got; i++) {
+            if (result == TAKEOVER_DONE && !take(spans, count, batch[i], each, context)) {
+                result = TAKEOVER_RETRY;
+                error_set(err, DISP_RETRY, batch[i]->err, "reading %s: %s", topics[topic].name,
+                          rd_kafka_message_errstr(batch[i]));
+            }
+            rd_kafka_message_destroy(batch[i]);
+        }
         if (service_stopping()) {
             result = TAKEOVER_RETRY;
             error_set(err, DISP_RETRY, 0, "stopped while taking over");
-        } else if (!record) {
-            if (clock_monotonic_ms() - silent_since_ms > SILENCE_MS_MAX) {
-                result = TAKEOVER_RETRY;
-                error_set(err, DISP_RETRY, 0, "%s: no record and no end for %d s",
-                          topics[topic].name, SILENCE_MS_MAX / 1000);
-            }
-        } else if (record->err && record->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-            result = TAKEOVER_RETRY;
-            error_set(err, DISP_RETRY, record->err, "reading %s: %s", topics[topic].name,
-                      rd_kafka_message_errstr(record));
-        } else {
-            struct log_span *span = span_of(spans, count, record->partition);
-            assert(span);
-            if (record->err) {
-                // At the last stable offset, which may still lie before the end we wait for.
-                if (record->offset > span->position)
-                    span->position = record->offset;
-            } else if (record->offset < span->end) {
-                each(context, span, record);
-                span->position = record->offset + 1;
-            } else {
-                span->position = span->end;
-            }
+        } else if (got > 0) {
             silent_since_ms = clock_monotonic_ms();
+        } else if (clock_monotonic_ms() - silent_since_ms > SILENCE_MS_MAX) {
+            result = TAKEOVER_RETRY;
+            error_set(err, DISP_RETRY, 0, "%s: no record and no end for %d s", topics[topic].name,
+                      SILENCE_MS_MAX / 1000);
         }
-        if (record)
-            rd_kafka_message_destroy(record);
     }
+    rd_kafka_queue_destroy(queue);
     rd_kafka_consumer_close(reader);
     rd_kafka_destroy(reader);
     return result;

@@ -2,8 +2,10 @@
 //
 // A pass begins at the end of a transaction, with the end of our events as of the commit before it:
 // everything up to there is in the state. Rows follow, some in each transaction, so that no commit
-// waits for long; then the position. When a transaction is undone the pass has not been, and begins
-// anew: the rows that it has committed are as good as any.
+// waits for long, but the more of them the more there are: whoever takes over folds all events
+// since the pass began, and under load there are fewer transactions, not more. Then the position.
+// When a transaction is undone the pass has not been, and begins anew: the rows that it has
+// committed are as good as any.
 #include "passes.h"
 
 #include "service/clock.h"
@@ -13,8 +15,10 @@
 #include <string.h>
 
 enum {
-    ROWS_MAX = 500,       // per partition and transaction
-    CHANGED_MAX = 100000, // a pass does not wait for its time with more
+    ROWS_MIN = 500, // per partition and transaction
+    ROWS_MAX = 5000,
+    TRANSACTIONS = 10,   // for what has changed when a pass begins
+    CHANGED_MAX = 50000, // a pass does not wait for its time with more
 };
 
 struct to_output {
@@ -49,6 +53,8 @@ static void begin(struct txn_loop *loop, struct partition *partition, int64_t no
     partition->pass.running = true;
     partition->pass.begun_us = now_us;
     partition->pass.events_offset = partition->committed.events;
+    size_t rows = loop->role->changed(loop->role->context, partition->state) / TRANSACTIONS;
+    partition->pass.rows_max = rows < ROWS_MIN ? ROWS_MIN : rows > ROWS_MAX ? ROWS_MAX : rows;
     loop->role->snapshot_begin(loop->role->context, partition->state);
 }
 
@@ -57,7 +63,8 @@ static bool go_on(struct txn_loop *loop, struct partition *partition, int64_t no
     struct to_output to = {.loop = loop, .partition = partition->id};
     const struct snapshot_sink sink = {.put = put, .opaque = &to};
     bool done = false;
-    if (!loop->role->snapshot(loop->role->context, partition->state, ROWS_MAX, &sink, &done, err))
+    if (!loop->role->snapshot(loop->role->context, partition->state, partition->pass.rows_max,
+                              &sink, &done, err))
         return false;
     if (!done)
         return true;

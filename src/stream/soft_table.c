@@ -184,22 +184,44 @@ static bool is_gone(const struct soft_table *table, const struct entry *entry) {
     return !entry->block && !entry->queued && entry->changed_in != table->transaction;
 }
 
-// Rebuilds the index for twice the living, dropping the dead that no undo needs.
+// Entries lie anywhere: whoever walks along the slots asks for them early.
+static struct entry *walk(const struct soft_table *table, size_t at) {
+    enum { ENTRY_AHEAD = 16, BLOCK_AHEAD = 8 };
+    size_t mask = table->slots_count - 1;
+    const struct entry *next = table->slots[(at + BLOCK_AHEAD) & mask];
+    __builtin_prefetch(table->slots[(at + ENTRY_AHEAD) & mask]);
+    if (next)
+        __builtin_prefetch(next->block);
+    return table->slots[at];
+}
+
+// For a key that is not there.
+static struct entry **free_slot(const struct soft_table *table, uint64_t hash) {
+    size_t mask = table->slots_count - 1;
+    size_t at = hash & mask;
+    while (table->slots[at])
+        at = (at + 1) & mask;
+    return &table->slots[at];
+}
+
+// Rebuilds the index for what is still needed and half as much again, dropping the dead that no
+// undo needs.
 static void grow(struct soft_table *table) {
     changes_compact(table);
     size_t kept = 1;
-    for (size_t i = 0; i < table->slots_count; i++)
-        kept += table->slots[i] && !is_gone(table, table->slots[i]);
+    for (size_t i = 0; i < table->slots_count; i++) {
+        const struct entry *entry = walk(table, i);
+        kept += entry && !is_gone(table, entry);
+    }
     size_t count = SLOTS_FIRST;
-    while (count < kept * 4)
+    while (count < kept * 3)
         count *= 2;
-    struct entry **old = table->slots;
-    size_t old_count = table->slots_count;
+    struct soft_table old = *table;
     table->slots = must(calloc(count, sizeof(struct entry *)));
     table->slots_count = count;
     table->used = 0;
-    for (size_t i = 0; i < old_count; i++) {
-        struct entry *entry = old[i];
+    for (size_t i = 0; i < old.slots_count; i++) {
+        struct entry *entry = walk(&old, i);
         if (!entry)
             continue;
         if (is_gone(table, entry)) {
@@ -207,48 +229,41 @@ static void grow(struct soft_table *table) {
             free(entry);
             continue;
         }
-        *slot_of(table, entry->hash, entry->key, entry->key_len) = entry;
+        *free_slot(table, entry->hash) = entry;
         table->used++;
     }
-    free(old);
+    free(old.slots);
 }
 
-// Keeps what the entry is now, once per transaction. With keep_block the copy leaves the block in
-// place for the caller to change; otherwise the block itself moves into the log.
-static void save(struct soft_table *table, struct entry *entry, bool keep_block) {
+// Moves the entry's block into the log, once per transaction; what has come after that one is given
+// up. The entry is left without a block.
+static void save(struct soft_table *table, struct entry *entry) {
     change(table, entry);
-    if (entry->changed_in == table->transaction)
+    if (entry->block) {
+        table->bytes -= entry->size;
+        table->living--;
+    }
+    if (entry->changed_in == table->transaction) {
+        free(entry->block);
+        entry->block = NULL;
         return;
+    }
     if (table->saved_count == table->saved_capacity) {
         table->saved_capacity = table->saved_capacity ? table->saved_capacity * 2 : 256;
         table->saved = must(realloc(table->saved, table->saved_capacity * sizeof(*table->saved)));
     }
-    struct saved *saved = &table->saved[table->saved_count++];
-    *saved = (struct saved){.entry = entry, .block = NULL, .size = entry->size};
-    if (entry->block && keep_block) {
-        saved->block = must(malloc(entry->size ? entry->size : 1));
-        memcpy(saved->block, entry->block, entry->size);
-    } else if (entry->block) {
-        saved->block = entry->block;
-        entry->block = NULL;
-    }
+    table->saved[table->saved_count++] =
+        (struct saved){.entry = entry, .block = entry->block, .size = entry->size};
+    entry->block = NULL;
     entry->changed_in = table->transaction;
 }
 
-void *soft_table_get(const struct soft_table *table, const void *key, size_t key_len,
-                     size_t *ret_size) {
+const void *soft_table_get(const struct soft_table *table, const void *key, size_t key_len,
+                           size_t *ret_size) {
     const struct entry *entry = find(table, key, key_len);
     if (entry && ret_size)
         *ret_size = entry->size;
     return entry ? entry->block : NULL;
-}
-
-void *soft_table_edit(struct soft_table *table, const void *key, size_t key_len) {
-    struct entry *entry = find(table, key, key_len);
-    if (!entry)
-        return NULL;
-    save(table, entry, true);
-    return entry->block;
 }
 
 void *soft_table_put(struct soft_table *table, const void *key, size_t key_len, size_t size) {
@@ -266,30 +281,18 @@ void *soft_table_put(struct soft_table *table, const void *key, size_t key_len, 
         table->used++;
         table->bytes += sizeof(*entry) + key_len;
     }
-    save(table, entry, true);
-    void *block = must(calloc(1, size));
-    if (entry->block) {
-        memcpy(block, entry->block, entry->size < size ? entry->size : size);
-        free(entry->block);
-        table->bytes -= entry->size;
-    } else {
-        table->living++;
-    }
-    entry->block = block;
+    save(table, entry);
+    entry->block = must(malloc(size));
     entry->size = (uint32_t)size;
     table->bytes += size;
-    return block;
+    table->living++;
+    return entry->block;
 }
 
 void soft_table_remove(struct soft_table *table, const void *key, size_t key_len) {
     struct entry *entry = find(table, key, key_len);
-    if (!entry)
-        return;
-    save(table, entry, false);
-    free(entry->block); // NULL when it moved into the log
-    entry->block = NULL;
-    table->bytes -= entry->size;
-    table->living--;
+    if (entry)
+        save(table, entry);
 }
 
 void soft_table_commit(struct soft_table *table) {
@@ -301,7 +304,8 @@ void soft_table_commit(struct soft_table *table) {
 }
 
 void soft_table_undo(struct soft_table *table,
-                     void (*visit)(void *opaque, const void *key, size_t key_len, void *block),
+                     void (*visit)(void *opaque, const void *key, size_t key_len, const void *block,
+                                   size_t size),
                      void *opaque) {
     for (size_t i = 0; i < table->saved_count; i++) {
         struct saved *saved = &table->saved[i];
@@ -324,7 +328,7 @@ void soft_table_undo(struct soft_table *table,
         for (size_t i = 0; i < table->saved_count; i++) {
             struct entry *entry = table->saved[i].entry;
             if (entry->block)
-                visit(opaque, entry->key, entry->key_len, entry->block);
+                visit(opaque, entry->key, entry->key_len, entry->block, entry->size);
         }
     table->saved_count = 0;
 }
@@ -338,11 +342,11 @@ size_t soft_table_bytes(const struct soft_table *table) {
 }
 
 void soft_table_each(const struct soft_table *table,
-                     void (*visit)(void *opaque, const void *key, size_t key_len, void *block,
+                     void (*visit)(void *opaque, const void *key, size_t key_len, const void *block,
                                    size_t size),
                      void *opaque) {
     for (size_t i = 0; i < table->slots_count; i++) {
-        struct entry *entry = table->slots[i];
+        const struct entry *entry = walk(table, i);
         if (entry && entry->block)
             visit(opaque, entry->key, entry->key_len, entry->block, entry->size);
     }
@@ -366,8 +370,10 @@ bool soft_table_take_changed(struct soft_table *table, struct soft_change *ret) 
         if (!entry->block && !entry->stored)
             continue;
         entry->stored = entry->block != NULL;
-        *ret = (struct soft_change){
-            .key = entry->key, .key_len = entry->key_len, .block = entry->block};
+        *ret = (struct soft_change){.key = entry->key,
+                                    .key_len = entry->key_len,
+                                    .block = entry->block,
+                                    .size = entry->size};
         return true;
     }
     return false;
@@ -375,11 +381,13 @@ bool soft_table_take_changed(struct soft_table *table, struct soft_change *ret) 
 
 void soft_table_all_stored(struct soft_table *table) {
     assert(table->saved_count == 0 && "only between transactions");
-    for (size_t i = 0; i < table->slots_count; i++)
-        if (table->slots[i]) {
-            table->slots[i]->stored = table->slots[i]->block != NULL;
-            table->slots[i]->queued = false;
-        }
+    for (size_t i = 0; i < table->slots_count; i++) {
+        struct entry *entry = walk(table, i);
+        if (!entry)
+            continue;
+        entry->stored = entry->block != NULL;
+        entry->queued = false;
+    }
     table->changes =
         (struct queue){.entries = table->changes.entries, .capacity = table->changes.capacity};
 }

@@ -166,7 +166,6 @@ static void schedule_pass(const struct takeover *takeover, struct partition *par
 
 enum takeover_result takeover_run(const struct takeover *takeover, struct partition **partitions,
                                   size_t count, struct error *err) {
-    int64_t begun_us = clock_monotonic_us();
     rd_kafka_topic_partition_list_t *list = NULL;
     enum takeover_result result = takeover_committed(takeover, partitions, count, &list, err);
     if (result != TAKEOVER_DONE)
@@ -231,8 +230,6 @@ enum takeover_result takeover_run(const struct takeover *takeover, struct partit
             F_UINT("transaction", partition->committed.seq), F_UINT("snapshots", restore->rows),
             F_UINT("folded", folds[i].folded));
     }
-    if (result == TAKEOVER_DONE)
-        metrics_observe_us(METRIC_TAKEOVER, 0, clock_monotonic_us() - begun_us);
     free(folds);
     FAILPOINT(takeover_checked);
     return result;

@@ -32,22 +32,34 @@ const struct timer *timers_top(const struct timers *timers) {
     return timers->count ? &timers->items[0] : NULL;
 }
 
-void timers_pop(struct timers *timers) {
-    assert(timers->count);
-    struct timer last = timers->items[--timers->count];
-    size_t at = 0;
-    for (;;) {
-        size_t child = at * 2 + 1;
-        if (child >= timers->count)
-            break;
+// Puts the item where it belongs at or below a place that is free.
+static void sink(struct timers *timers, size_t at, struct timer item) {
+    for (size_t child; (child = at * 2 + 1) < timers->count; at = child) {
         if (child + 1 < timers->count &&
             timers->items[child + 1].deadline_us < timers->items[child].deadline_us)
             child++;
-        if (last.deadline_us <= timers->items[child].deadline_us)
+        if (item.deadline_us <= timers->items[child].deadline_us)
             break;
         timers->items[at] = timers->items[child];
-        at = child;
     }
+    timers->items[at] = item;
+}
+
+void timers_pop(struct timers *timers) {
+    assert(timers->count);
+    struct timer last = timers->items[--timers->count];
     if (timers->count)
-        timers->items[at] = last;
+        sink(timers, 0, last);
+}
+
+void timers_filter(struct timers *timers,
+                   bool (*runs)(const void *opaque, const struct timer *timer),
+                   const void *opaque) {
+    size_t kept = 0;
+    for (size_t i = 0; i < timers->count; i++)
+        if (runs(opaque, &timers->items[i]))
+            timers->items[kept++] = timers->items[i];
+    timers->count = kept;
+    for (size_t at = kept / 2; at-- > 0;)
+        sink(timers, at, timers->items[at]);
 }

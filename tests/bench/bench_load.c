@@ -3,24 +3,11 @@
 // The load generator of tests/bench/run: `bench_load throughput|latency NAME=VALUE...`. What it
 // needs to know comes from there; its last line of output is JSON.
 #include "bench_load.h"
-#include "service/clock.h"
 
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-void bench_wait_until(int64_t us) {
-    for (;;) {
-        const int64_t left_us = us - clock_monotonic_us();
-        if (left_us <= 0)
-            return;
-        const struct timespec left = {.tv_sec = left_us / 1000000,
-                                      .tv_nsec = left_us % 1000000 * 1000};
-        (void)ppoll(NULL, 0, &left, NULL);
-    }
-}
 
 void bench_die(const char *format, ...) {
     va_list arguments;
@@ -46,26 +33,10 @@ void bench_phase(const char *name) {
         c = getchar();
 }
 
-static int compare(const void *a, const void *b) {
-    const int64_t x = *(const int64_t *)a;
-    const int64_t y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
 void bench_print_percentiles(const char *name, int64_t *us, size_t count) {
-    static const struct {
-        const char *name;
-        double share;
-    } points[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"max", 1}};
-    qsort(us, count, sizeof(*us), compare);
-    printf("\"%s\":{\"count\":%zu", name, count);
-    for (size_t i = 0; count > 0 && i < sizeof(points) / sizeof(points[0]); i++) {
-        size_t rank = (size_t)((double)count * points[i].share);
-        if (rank >= count)
-            rank = count - 1;
-        printf(",\"%s_ms\":%.2f", points[i].name, (double)us[rank] / 1000);
-    }
-    printf("}");
+    const struct bench_times times = bench_times_of(us, count);
+    printf("\"%s\":", name);
+    bench_times_print(stdout, &times);
 }
 
 static void set_option(struct bench_options *options, const char *argument) {

@@ -5,7 +5,7 @@
 #ifndef ORDERLOG_BENCH_LOAD_H
 #define ORDERLOG_BENCH_LOAD_H
 
-#include "event/id.h"
+#include "cli/bench.h"
 
 #include <libpq-fe.h>
 #include <stdbool.h>
@@ -27,23 +27,6 @@ struct bench_options {
     int rate;              // latency: orders per second
 };
 
-// ---- orders (bench_orders.c)
-// ---------------------------------------------------------------------
-
-enum { BENCH_ORDER_MAX = 1024, BENCH_KEY_MAX = 64 };
-
-// One of the orders: 1 to 5 lines, 3 on average, of distinct SKUs, priced by the catalogue, the
-// same for the same number. With key, the key is a member of the object, as in a batch. Returns the
-// length; ret_key_at (may be NULL) is where the key stands.
-size_t bench_order_write(char out[BENCH_ORDER_MAX], uint64_t number, int skus, const char *key,
-                         size_t *ret_key_at);
-
-// Keys of one tag have one length. Returns it.
-size_t bench_key_write(char out[BENCH_KEY_MAX], const char *tag, uint64_t number);
-
-// The id that the order of this key gets in the shop `main`.
-struct id bench_order_id(const char *key);
-
 // ---- the two measurements
 // ------------------------------------------------------------------------
 
@@ -52,11 +35,8 @@ struct id bench_order_id(const char *key);
 bool bench_throughput(const struct bench_options *options);
 bool bench_latency(const struct bench_options *options);
 
-// ---- waiting (bench_load.c)
-// ----------------------------------------------------------------------
-
-// Until a time of clock_monotonic_us(); returns at once when that has passed.
-void bench_wait_until(int64_t us);
+// ---- ending (bench_load.c)
+// -----------------------------------------------------------------------
 
 // Says why, and ends the program.
 _Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2)));

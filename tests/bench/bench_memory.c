@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the order processor holds in memory: a million open orders, a million closed ones, a million
-// remembered commands, as the allocator counts them.
+// remembered commands, as the allocator counts them, with snapshots taken as it takes them. One
+// line each: what, bytes per piece, nanoseconds per input that made it so.
 //
 //   bench_memory [ORDERS]
 #include <assert.h>
-#include <malloc.h>
+#include <jemalloc/jemalloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "process/orders.h"
+#include "service/clock.h"
 
-enum { LINES = 3, TEXT_MAX = 16, COMMIT_EVERY = 1000, SECOND_US = 1000000 };
+enum { LINES = 3, TEXT_MAX = 16, COMMIT_EVERY = 1000, PASS_ROWS = 100000 };
 
 static const struct policy policy = {
     .reservation_ttl_us = 900 * INT64_C(1000000),
@@ -33,10 +35,39 @@ static struct id id_of(uint64_t number, uint64_t what) {
     return id_derive(&id, what);
 }
 
+// Size classes included.
 static size_t held_bytes(void) {
-    struct mallinfo2 info = mallinfo2();
-    return info.uordblks + info.hblkhd;
+    uint64_t epoch = 1;
+    size_t bytes = 0, size = sizeof(bytes);
+    int failed = mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch)) ||
+                 mallctl("stats.allocated", &bytes, &size, NULL, 0);
+    assert(!failed && "jemalloc counts");
+    return bytes;
 }
+
+static bool drop_row(void *opaque, const struct snapshot_row *row, struct error *err) {
+    (void)opaque;
+    (void)row;
+    (void)err;
+    return true;
+}
+
+// A pass of snapshots when the processor would not wait for its time with it.
+static void take_snapshots(struct orders *orders, size_t rows_max) {
+    if (orders_changed(orders) < rows_max)
+        return;
+    const struct snapshot_sink sink = {.put = drop_row};
+    struct error err;
+    bool done = false;
+    orders_snapshot_begin(orders);
+    while (!done) {
+        bool good = orders_snapshot(orders, COMMIT_EVERY, &arena, &sink, &done, &err);
+        assert(good);
+        orders_commit(orders);
+    }
+}
+
+static uint64_t inputs;
 
 static void give(struct orders *orders, const struct id *id, enum record_id type,
                  const void *input) {
@@ -44,8 +75,8 @@ static void give(struct orders *orders, const struct id *id, enum record_id type
     arena_reset(&arena);
     struct decision decision;
     decision_begin(&decision, &arena, &policy, now_us++);
-    struct orders_room room;
-    struct order *order = orders_edit(orders, id, &room);
+    inputs++;
+    struct order *order = orders_edit(orders, id);
     struct orders_before before = orders_before(order);
     const struct id *key_id = order_input_key(type, input);
     struct remembered_command remembered = {0};
@@ -105,17 +136,25 @@ static void cancel(struct orders *orders, uint64_t number) {
 static void measure(const char *what, void (*one)(struct orders *, uint64_t),
                     void (*then)(struct orders *, uint64_t), uint64_t count) {
     struct orders *orders = orders_new(policy.command_window_us, count);
+    (void)orders_next_deadline(orders); // deadlines are noted from now on
     size_t before = held_bytes();
+    inputs = 0;
+    int64_t begun_us = clock_monotonic_us();
     for (uint64_t number = 0; number < count; number++) {
         one(orders, number);
         if (then)
             then(orders, number);
-        if (number % COMMIT_EVERY == 0)
+        if (number % COMMIT_EVERY == 0) {
             orders_commit(orders);
+            take_snapshots(orders, PASS_ROWS);
+        }
     }
     orders_commit(orders);
+    int64_t took_us = clock_monotonic_us() - begun_us;
+    take_snapshots(orders, 1);
     size_t bytes = held_bytes() - before;
-    printf("%-22s %8.0f MB per million\n", what, (double)bytes / (double)count);
+    printf("%s %.1f %.0f\n", what, (double)bytes / (double)count,
+           1000.0 * (double)took_us / (double)inputs);
     orders_free(orders);
 }
 
@@ -125,9 +164,9 @@ int main(int argc, char **argv) {
     arena_init(&arena, 1 << 20);
     for (int i = 0; i < 1000; i++)
         (void)snprintf(skus[i], sizeof(skus[i]), "SKU-%04d", i);
-    measure("open orders, 3 SKUs", place, NULL, count);
-    measure("closed orders", place, reject, count);
-    measure("remembered commands", cancel, NULL, count);
+    measure("open", place, NULL, count);
+    measure("closed", place, reject, count);
+    measure("remembered", cancel, NULL, count);
     arena_done(&arena);
     return 0;
 }

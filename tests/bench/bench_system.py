@@ -122,21 +122,32 @@ carrier.deliver.after.ms = 0
         self.start_roles(*ROLES)
 
     def start_roles(self, *names):
+        for name in names:
+            self.start_role(name)
+        for name in names:
+            self.await_ready(name)
+
+    def start_role(self, name):
         (self.directory / "log").mkdir(exist_ok=True)
-        for name in names:
-            command = [self.program, *ROLES[name], "--config", str(self.config)]
-            command += ["--metrics.port", str(self.ports[name])]
-            log = open(self.directory / "log" / f"{name}.log", "wb")
-            self.processes[name] = subprocess.Popen(
-                command, env=self.environment, stdout=log, stderr=subprocess.STDOUT
-            )
+        command = [self.program, *ROLES[name], "--config", str(self.config)]
+        command += ["--metrics.port", str(self.ports[name])]
+        log = open(self.directory / "log" / f"{name}.log", "ab")
+        self.processes[name] = subprocess.Popen(
+            command, env=self.environment, stdout=log, stderr=subprocess.STDOUT
+        )
+
+    def await_ready(self, name):
         deadline = time.monotonic() + 60
-        for name in names:
-            while not self.is_ready(name):
-                if time.monotonic() > deadline or self.processes[name].poll() is not None:
-                    log = (self.directory / "log" / f"{name}.log").read_text()
-                    raise SystemExit(f"bench: {name} is not ready:\n{log[-2000:]}")
-                pause(0.1)
+        while not self.is_ready(name):
+            if time.monotonic() > deadline or self.processes[name].poll() is not None:
+                log = (self.directory / "log" / f"{name}.log").read_text()
+                raise SystemExit(f"bench: {name} is not ready:\n{log[-2000:]}")
+            pause(0.1)
+
+    def end_role(self, name, with_signal=signal.SIGTERM):
+        process = self.processes.pop(name)
+        process.send_signal(with_signal)
+        process.wait(20)
 
     def is_ready(self, name):
         try:
@@ -194,22 +205,35 @@ carrier.deliver.after.ms = 0
             for name, pid in pids.items()
         }
 
+    def metrics(self, name):
+        """A role's metrics, each label set and, under the bare name, all of them added up; nothing
+        while it does not answer."""
+        found = {}
+        try:
+            request = metrics_request(self.ports[name])
+            text = urllib.request.urlopen(request, timeout=5).read().decode()
+        except OSError:
+            return found
+        for line in text.splitlines():
+            series, _, value = line.rpartition(" ")
+            if not series or line.startswith("#"):
+                continue
+            metric = series.partition("{")[0]
+            found[metric] = found.get(metric, 0) + float(value)
+            if series != metric:
+                found[series] = float(value)
+        return found
+
     def lags(self):
         """How far each role is behind, from its metrics."""
         found = {}
-        for name, port in self.ports.items():
-            try:
-                text = urllib.request.urlopen(metrics_request(port), timeout=5).read()
-            except OSError:
-                continue
-            for line in text.decode().splitlines():
-                metric, _, value = line.rpartition(" ")
-                metric = metric.partition("{")[0]
-                if metric in ("orderlog_lag_records", "orderlog_projection_lag_records"):
-                    found[name] = found.get(name, 0) + float(value)
-                elif metric == "orderlog_gateway_backlog_milliseconds":
-                    found["gateway backlog ms"] = max(float(value),
-                                                      found.get("gateway backlog ms", 0))
+        for name in self.ports:
+            metrics = self.metrics(name)
+            for metric in ("orderlog_lag_records", "orderlog_projection_lag_records"):
+                if metric in metrics:
+                    found[name] = found.get(name, 0) + metrics[metric]
+            if "orderlog_gateway_backlog_milliseconds" in metrics:
+                found["gateway backlog ms"] = metrics["orderlog_gateway_backlog_milliseconds"]
         return found
 
     # ---- a catalogue -----------------------------------------------------------------------------

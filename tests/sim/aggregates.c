@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PACKED_MAX = 4096 };
+
 // ---- deciding ----------------------------------------------------------------------------------
 
 // A closed order keeps only what late input may ask of it.
@@ -15,6 +17,18 @@ static void settle(struct order *order) {
     struct order_closed closed;
     order_close(order, 0, &closed);
     (void)order_recall(&closed, order);
+}
+
+// In between an open order is packed.
+static void rest(const struct id *order_id, struct order *order) {
+    if (!order || order_is_closed(order))
+        return;
+    uint8_t packed[PACKED_MAX];
+    if (order_packed_max(order) > sizeof(packed))
+        abort();
+    size_t len = order_pack(order, packed);
+    memset(order, 0xdd, order_size(order));
+    order_unpack(order_id, packed, len, order);
 }
 
 static struct order *moved(struct world *world, const struct order *order) {
@@ -32,6 +46,7 @@ static void decide_order(struct world *world, struct state *state, const struct 
     if (after != before)
         state->orders[input->order] = moved(world, after);
     settle(state->orders[input->order]);
+    rest(&world->order_ids[input->order], state->orders[input->order]);
 }
 
 // The key a command about a SKU has; NULL for an order's request.

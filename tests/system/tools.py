@@ -102,6 +102,42 @@ def a_replay_counts_every_outcome(world):
     refuse(world, 64, "--stock", "replay", str(path), "--stock", "many")
 
 
+def a_bench_finds_what_it_placed(world):
+    for batch, orders in (("0", 60), ("20", 60)):
+        found = json.loads(world.tool("bench", "--rate", "30", "--seconds", "2", "--skus", "7",
+                                      "--batch", batch, "--json"))
+        expect(f"bench with batches of {batch} finds every order it placed",
+               found["orders"] == orders and found["found"] == orders - found["refused"]
+               and found["missing"] == found["different"] == 0, found)
+        expect(f"bench with batches of {batch} times every order",
+               found["accepted"]["count"] == found["found"]
+               and found["visible"]["count"] == found["looked_for"]
+               and 0 < found["accepted"]["p50_ms"] <= found["visible"]["max_ms"], found)
+        rows = world.sql("SELECT count(*) AS orders FROM orders WHERE customer_id LIKE 'customer-%'")
+        expect("they are in the read model", rows[0]["orders"] >= found["found"], rows)
+    refuse(world, 1, "unauthenticated", "bench", "--key", "ol_nobody_0123456789abcdef",
+           "--wait", "1")
+    refuse(world, 64, "--rate must be", "bench", "--rate", "many")
+    refuse(world, 64, "--skus must be", "bench", "--skus", "1")
+    refuse(world, 64, "at most", "bench", "--rate", "1000000", "--seconds", "86400")
+
+
+SPOIL = """
+CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS
+'BEGIN NEW.quantity := NEW.quantity + 1; RETURN NEW; END';
+CREATE TRIGGER spoil BEFORE INSERT ON order_lines FOR EACH ROW EXECUTE FUNCTION spoil();
+"""
+
+
+def a_bench_sees_another_content(world):
+    subprocess.run(["psql", "-Xq", world.postgres, "-c", SPOIL], check=True)
+    done = subprocess.run([world.program, "bench", "--rate", "10", "--seconds", "1", "--json"],
+                          env=world.env, text=True, stdout=subprocess.PIPE)
+    found = json.loads(done.stdout)
+    expect("bench says that an order is not what was sent",
+           done.returncode == 1 and found["different"] > 0 and found["found"] == 0, found)
+
+
 def events_tell_one_orders_life(world):
     order_id = world.sql("SELECT order_id FROM orders WHERE reference = 'T-1'")[0]["order_id"]
     lines = world.tool("events", order_id).splitlines()
@@ -149,7 +185,7 @@ def verify_finds_what_was_tampered_with(world):
 
 
 def the_program_explains_itself(world):
-    for arguments in ([], ["generate"], ["replay"], ["verify"], ["setup"], ["keys"], ["events"],
+    for arguments in ([], ["generate"], ["replay"], ["bench"], ["verify"], ["setup"], ["keys"], ["events"],
                       ["status"], ["ledger"], ["gateway"], ["project"], ["query"]):
         said = world.tool(*arguments, "--help")
         expect(f"orderlog {' '.join(arguments)} --help says how", "sage: orderlog" in said, said)
@@ -174,8 +210,10 @@ def main():
                 keys_open_and_close(world)
                 a_replay_counts_every_outcome(world)
                 events_tell_one_orders_life(world)
+                a_bench_finds_what_it_placed(world)
                 status_says_when_all_is_done(world)
                 verify_finds_what_was_tampered_with(world)
+                a_bench_sees_another_content(world)
         except Failed as failure:
             print(f"FAILED: {failure}")
             return 1

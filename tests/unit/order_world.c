@@ -248,12 +248,35 @@ static void decide(struct order_world *world, struct decision *decision, struct 
     assert_false(decision->out_of_memory);
 }
 
-// Before anything is encoded the block moves and is recalled if closed, and its old place is
-// overwritten: what was decided may not depend on it.
+static struct id order_id(void) {
+    return order_world_id("the order");
+}
+
+// Packed and unpacked, as an order is that lies open between two inputs.
+static struct order *rested(const struct order *order) {
+    struct id id = order_id();
+    if (order_is_closed(order))
+        return block_copy(order);
+    uint8_t *packed = malloc(order_packed_max(order));
+    assert_non_null(packed);
+    size_t len = order_pack(order, packed);
+    assert_int_equal(order_unpacked_size(packed, len), order_size(order));
+    assert_int_equal(order_packed_deadline_us(packed, len), order_deadline_us(order));
+    struct order *again = aligned_alloc(16, (order_size(order) + 15) & ~(size_t)15);
+    assert_non_null(again);
+    memset(again, 0xdd, order_size(order));
+    order_unpack(&id, packed, len, again);
+    assert_memory_equal(again, order, order_size(order));
+    free(packed);
+    return again;
+}
+
+// Before anything is encoded the block moves, packed if it is open and recalled if it is closed,
+// and its old place is overwritten: what was decided may not depend on it.
 static void move_live(struct order_world *world, struct order *live) {
     if (!live)
         return;
-    struct order *moved = block_copy(live);
+    struct order *moved = rested(live);
     memset(live, 0xdd, order_size(moved));
     free(world->order);
     world->order = moved;
@@ -298,10 +321,6 @@ const struct order_line order_world_lines[3] = {
     {.sku = {"B", 1}, .quantity = 3, .unit_price_minor = 300},
     {.sku = {"A", 1}, .quantity = 1, .unit_price_minor = 200},
 };
-
-static struct id order_id(void) {
-    return order_world_id("the order");
-}
 
 struct place_order order_world_place_command(const char *content) {
     return (struct place_order){

@@ -74,6 +74,9 @@ static void orders_and_deadlines_of_all_partitions_are_counted(void **state) {
         place(role, second, i);
     role->commit(role->context, second);
     assert_int_equal(metrics_value(METRIC_AGGREGATES, 0), 8);
+    // As at the end of a take-over.
+    assert_int_equal(role->deadline_us(role->context, first), 1000000);
+    assert_int_equal(role->deadline_us(role->context, second), 1000000);
     assert_int_equal(metrics_value(METRIC_TIMERS, 0), 8);
     role->commit(role->context, first);
     assert_int_equal(metrics_value(METRIC_AGGREGATES, 0), 8);

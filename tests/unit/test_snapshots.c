@@ -196,8 +196,7 @@ static void assert_all_same(void) {
 
 static void order_input(enum record_id type, const struct id *order_id, const void *input) {
     struct orders *orders = live;
-    struct orders_room room;
-    struct order *order = orders_edit(orders, order_id, &room);
+    struct order *order = orders_edit(orders, order_id);
     struct orders_before before = orders_before(order);
     const struct id *key_id = order_input_key(type, input);
     struct remembered_command remembered = {0};

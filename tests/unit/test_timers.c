@@ -72,10 +72,36 @@ static void deadlines_come_out_in_order_each_with_its_key(void **state) {
     timers_done(&timers);
 }
 
+static bool is_even(const void *opaque, const struct timer *timer) {
+    ++*(size_t *)(uintptr_t)opaque;
+    return timer->deadline_us % 2 == 0;
+}
+
+static void filtered_they_still_come_out_in_order(void **state) {
+    (void)state;
+    struct timers timers = {0};
+    size_t asked = 0;
+    timers_filter(&timers, is_even, &asked);
+    for (uint32_t i = 0; i < 1000; i++) {
+        struct id key = key_of(i);
+        timers_push(&timers, i * 7919 % 1000, &key);
+    }
+    timers_filter(&timers, is_even, &asked);
+    assert_int_equal(asked, 1000);
+    assert_int_equal(timers.count, 500);
+    for (int64_t deadline_us = 0; deadline_us < 1000; deadline_us += 2) {
+        assert_int_equal(timers_top(&timers)->deadline_us, deadline_us);
+        timers_pop(&timers);
+    }
+    assert_null(timers_top(&timers));
+    timers_done(&timers);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_heap_has_no_top),
         cmocka_unit_test(deadlines_come_out_in_order_each_with_its_key),
+        cmocka_unit_test(filtered_they_still_come_out_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
