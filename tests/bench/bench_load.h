@@ -25,6 +25,7 @@ struct bench_options {
     int batch;             // throughput: orders per batch
     int window;            // throughput: orders accepted and not yet visible as completed, at most
     int rate;              // latency: orders per second
+    int orders;            // place: how many
 };
 
 // ---- orders (bench_orders.c)
@@ -46,6 +47,9 @@ struct id bench_order_id(const char *key);
 
 // ---- the two measurements
 // ------------------------------------------------------------------------
+
+// Batches until `orders` of them are accepted; what becomes of them is not waited for.
+bool bench_place(const struct bench_options *options);
 
 // Both name their phases (`begin` and `end` stand around what is counted), then print one line of
 // JSON. False: something was lost or refused, or did not come to its end in time.

@@ -109,19 +109,23 @@ carrier.deliver.after.ms = 0
             command, env=self.environment, check=check, stdout=subprocess.PIPE, text=True
         )
 
-    def start(self):
+    def start(self, roles=ROLES):
         self.tool("setup")
         self.token = self.tool("keys", "create", "--scopes", "read,write,import").stdout.strip()
         (self.directory / "log").mkdir(exist_ok=True)
-        for name, words in ROLES.items():
-            command = [self.program, *words, "--config", str(self.config)]
+        self.start_roles(roles)
+
+    def start_roles(self, names, arguments=()):
+        """With these arguments, if any; returns when all of them are ready."""
+        for name in names:
+            command = [self.program, *ROLES[name], *arguments, "--config", str(self.config)]
             command += ["--metrics.port", str(self.ports[name])]
-            log = open(self.directory / "log" / f"{name}.log", "wb")
-            self.processes[name] = subprocess.Popen(
-                command, env=self.environment, stdout=log, stderr=subprocess.STDOUT
-            )
+            with open(self.directory / "log" / f"{name}.log", "wb") as log:
+                self.processes[name] = subprocess.Popen(
+                    command, env=self.environment, stdout=log, stderr=subprocess.STDOUT
+                )
         deadline = time.monotonic() + 60
-        for name in ROLES:
+        for name in names:
             while not self.is_ready(name):
                 if time.monotonic() > deadline or self.processes[name].poll() is not None:
                     log = (self.directory / "log" / f"{name}.log").read_text()
@@ -136,9 +140,13 @@ carrier.deliver.after.ms = 0
             return False
 
     def stop(self):
-        for process in self.processes.values():
-            process.send_signal(signal.SIGTERM)
-        for name, process in self.processes.items():
+        self.stop_roles(list(self.processes))
+
+    def stop_roles(self, names):
+        for name in names:
+            self.processes[name].send_signal(signal.SIGTERM)
+        for name in names:
+            process = self.processes.pop(name)
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
@@ -182,22 +190,26 @@ carrier.deliver.after.ms = 0
             for name, pid in pids.items()
         }
 
+    def metrics(self, name):
+        """What a role says of itself, by metric and labels; nothing when it does not answer."""
+        url = f"http://127.0.0.1:{self.ports[name]}/metrics"
+        try:
+            text = urllib.request.urlopen(url, timeout=5).read().decode()
+        except OSError:
+            return {}
+        pairs = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+        return {metric: float(value) for metric, _, value in pairs}
+
     def lags(self):
         """How far each role is behind, from its metrics."""
         found = {}
-        for name, port in self.ports.items():
-            try:
-                text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read()
-            except OSError:
-                continue
-            for line in text.decode().splitlines():
-                metric, _, value = line.rpartition(" ")
+        for name in self.ports:
+            for metric, value in self.metrics(name).items():
                 metric = metric.partition("{")[0]
                 if metric in ("orderlog_lag_records", "orderlog_projection_lag_records"):
-                    found[name] = found.get(name, 0) + float(value)
+                    found[name] = found.get(name, 0) + value
                 elif metric == "orderlog_gateway_backlog_milliseconds":
-                    found["gateway backlog ms"] = max(float(value),
-                                                      found.get("gateway backlog ms", 0))
+                    found["gateway backlog ms"] = max(value, found.get("gateway backlog ms", 0))
         return found
 
     # ---- a catalogue -----------------------------------------------------------------------------

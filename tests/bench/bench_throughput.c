@@ -28,6 +28,7 @@ struct load {
     _Atomic uint64_t accepted;
     _Atomic uint64_t resent; // batches of which not every line was accepted at first
     int64_t until_us;
+    uint64_t numbers_max; // no batch begins at or behind this number
 };
 
 struct batch {
@@ -131,6 +132,8 @@ static void *send_batches(void *opaque) {
         if (clock_monotonic_us() >= load->until_us)
             return NULL;
         const uint64_t first = atomic_fetch_add(&load->next_number, count);
+        if (first >= load->numbers_max)
+            return NULL;
         for (uint64_t i = 0; i < count; i++) {
             char key[BENCH_KEY_MAX];
             const size_t len = bench_key_write(key, load->options->tag, first + i);
@@ -183,22 +186,48 @@ static bool await_completed(PGconn *db, int64_t expected) {
     return ask(db, "SELECT count(*) FROM orders WHERE status = 'COMPLETED'") == expected;
 }
 
-bool bench_throughput(const struct bench_options *options) {
+// window: orders that are accepted and not yet completed, at most.
+static void senders_open(struct sender senders[CONNECTIONS_MAX], struct load *load, int window) {
+    const struct bench_options *options = load->options;
     if (options->connections < 1 || options->connections > CONNECTIONS_MAX || options->batch < 1)
         bench_die("connections must be 1 to %d, batch at least 1", CONNECTIONS_MAX);
-    struct load load = {.options = options};
-    struct sender senders[CONNECTIONS_MAX] = {0};
     for (int i = 0; i < options->connections; i++) {
-        senders[i].load = &load;
+        senders[i].load = load;
         senders[i].client = http_client_new(options->gateway, options->token);
         senders[i].db = bench_connect(options);
-        senders[i].ring = (size_t)(options->window / options->connections / options->batch);
+        senders[i].ring = (size_t)(window / options->connections / options->batch);
         senders[i].ring += senders[i].ring == 0;
         senders[i].sent = calloc(senders[i].ring, sizeof(*senders[i].sent));
         if (!senders[i].sent)
             bench_die("out of memory");
         batch_make(&senders[i].batch, options, (unsigned)i);
     }
+}
+
+static void senders_close(struct sender senders[CONNECTIONS_MAX], int count) {
+    for (int i = 0; i < count; i++) {
+        http_client_free(senders[i].client);
+        PQfinish(senders[i].db);
+        free(senders[i].sent);
+        free(senders[i].batch.body);
+        free(senders[i].batch.keys);
+    }
+}
+
+bool bench_place(const struct bench_options *options) {
+    struct load load = {.options = options, .numbers_max = (uint64_t)options->orders};
+    struct sender senders[CONNECTIONS_MAX] = {0};
+    senders_open(senders, &load, options->connections * (options->orders + options->batch));
+    send_for(&load, senders, PATIENCE_US / 1000000);
+    senders_close(senders, options->connections);
+    printf("{\"orders\":%" PRIu64 "}\n", (uint64_t)load.accepted);
+    return load.accepted >= (uint64_t)options->orders;
+}
+
+bool bench_throughput(const struct bench_options *options) {
+    struct load load = {.options = options, .numbers_max = UINT64_MAX};
+    struct sender senders[CONNECTIONS_MAX] = {0};
+    senders_open(senders, &load, options->window);
     PGconn *db = bench_connect(options);
     const int64_t before = ask(db, "SELECT count(*) FROM orders");
 
@@ -223,12 +252,6 @@ bool bench_throughput(const struct bench_options *options) {
            (double)(ended_us - began_us) / 1e6, (double)orders * 1e6 / (double)(sent_us - began_us),
            (double)orders * 1e6 / (double)(ended_us - began_us), good ? "true" : "false");
     PQfinish(db);
-    for (int i = 0; i < options->connections; i++) {
-        http_client_free(senders[i].client);
-        PQfinish(senders[i].db);
-        free(senders[i].sent);
-        free(senders[i].batch.body);
-        free(senders[i].batch.keys);
-    }
+    senders_close(senders, options->connections);
     return good;
 }
