@@ -20,6 +20,10 @@ SESSION = (
 )
 
 
+def conninfo():
+    return os.environ["ORDERLOG_POSTGRES"]
+
+
 def write_log(bench, orders, processors=PROCESSORS):
     """The system with a log of so many orders' events, decided by these processors alone while no
     projector ran; only the servers run when it returns."""
@@ -44,7 +48,7 @@ def place(bench, system, settings, orders, tag="log"):
         f"tag={tag}",
         f"gateway={system.gateway}",
         f"token={system.token}",
-        f"postgres={os.environ['ORDERLOG_POSTGRES']}",
+        f"postgres={conninfo()}",
     ]
     subprocess.run(
         [bench.program("bench_load"), "place", *options], check=True, stdout=subprocess.DEVNULL)
@@ -109,7 +113,7 @@ class Projector:
 
     def await_end(self):
         program = self.bench.program("bench_sql")
-        words = ["await", os.environ["ORDERLOG_POSTGRES"], TOPIC, self.end, len(self.names)]
+        words = ["await", conninfo(), TOPIC, self.end, len(self.names)]
         done = subprocess.run(
             [program, *map(str, words)], check=True, stdout=subprocess.PIPE, text=True)
         return int(done.stdout)
@@ -179,7 +183,7 @@ class Projector:
         """bench_sql, with steps of (kind, query, SQL)."""
         self.empty()
         text = "".join("".join(" ".join(part.split()) + "\n" for part in step) for step in steps)
-        words = ["replay", os.environ["ORDERLOG_POSTGRES"], str(batches), SESSION]
+        words = ["replay", conninfo(), str(batches), SESSION]
         done = subprocess.run([self.bench.program("bench_sql"), *words], check=True, input=text,
                               stdout=subprocess.PIPE, text=True)
         return json.loads(done.stdout)
