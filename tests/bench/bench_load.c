@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The load generator of tests/bench/run: `bench_load throughput|latency NAME=VALUE...`. What it
-// needs to know comes from there; its last line of output is JSON.
+// The load generator of tests/bench/run: `bench_load throughput|latency|place NAME=VALUE...`. What
+// it needs to know comes from there; its last line of output is JSON.
 #include "bench_load.h"
 
 #include <stdarg.h>
@@ -57,6 +57,7 @@ static void set_option(struct bench_options *options, const char *argument) {
         {"batch", NULL, &options->batch},
         {"window", NULL, &options->window},
         {"rate", NULL, &options->rate},
+        {"orders", NULL, &options->orders},
     };
     const char *equals = strchr(argument, '=');
     for (size_t i = 0; equals && i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -91,5 +92,7 @@ int main(int argc, char **argv) {
         return bench_throughput(&options) ? 0 : 1;
     if (argc >= 2 && strcmp(argv[1], "latency") == 0)
         return bench_latency(&options) ? 0 : 1;
-    bench_die("usage: bench_load throughput|latency NAME=VALUE...");
+    if (argc >= 2 && strcmp(argv[1], "place") == 0)
+        return bench_place(&options) ? 0 : 1;
+    bench_die("usage: bench_load throughput|latency|place NAME=VALUE...");
 }

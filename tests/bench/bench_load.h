@@ -25,10 +25,14 @@ struct bench_options {
     int batch;             // throughput: orders per batch
     int window;            // throughput: orders accepted and not yet visible as completed, at most
     int rate;              // latency: orders per second
+    int orders;            // place: how many
 };
 
 // ---- the two measurements
 // ------------------------------------------------------------------------
+
+// Batches until `orders` of them are accepted; what becomes of them is not waited for.
+bool bench_place(const struct bench_options *options);
 
 // Both name their phases (`begin` and `end` stand around what is counted), then print one line of
 // JSON. False: something was lost or refused, or did not come to its end in time.

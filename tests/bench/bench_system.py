@@ -116,25 +116,26 @@ carrier.deliver.after.ms = 0
             command, env=self.environment, check=check, stdout=subprocess.PIPE, text=True
         )
 
-    def start(self):
+    def start(self, roles=ROLES):
         self.tool("setup")
         self.token = self.tool("keys", "create", "--scopes", "read,write,import").stdout.strip()
-        self.start_roles(*ROLES)
+        self.start_roles(roles)
 
-    def start_roles(self, *names):
+    def start_roles(self, names, arguments=()):
+        """With these arguments, if any; returns when all of them are ready."""
         for name in names:
-            self.start_role(name)
+            self.start_role(name, arguments)
         for name in names:
             self.await_ready(name)
 
-    def start_role(self, name):
+    def start_role(self, name, arguments=()):
         (self.directory / "log").mkdir(exist_ok=True)
-        command = [self.program, *ROLES[name], "--config", str(self.config)]
+        command = [self.program, *ROLES[name], *arguments, "--config", str(self.config)]
         command += ["--metrics.port", str(self.ports[name])]
-        log = open(self.directory / "log" / f"{name}.log", "ab")
-        self.processes[name] = subprocess.Popen(
-            command, env=self.environment, stdout=log, stderr=subprocess.STDOUT
-        )
+        with open(self.directory / "log" / f"{name}.log", "ab") as log:
+            self.processes[name] = subprocess.Popen(
+                command, env=self.environment, stdout=log, stderr=subprocess.STDOUT
+            )
 
     def await_ready(self, name):
         deadline = time.monotonic() + 60
@@ -156,12 +157,14 @@ carrier.deliver.after.ms = 0
         except OSError:
             return False
 
-    def stop(self, *names):
-        """All roles, or only these."""
-        stopping = {name: self.processes.pop(name) for name in names or list(self.processes)}
-        for process in stopping.values():
-            process.send_signal(signal.SIGTERM)
-        for name, process in stopping.items():
+    def stop(self):
+        self.stop_roles(list(self.processes))
+
+    def stop_roles(self, names):
+        for name in names:
+            self.processes[name].send_signal(signal.SIGTERM)
+        for name in names:
+            process = self.processes.pop(name)
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:

@@ -28,6 +28,7 @@ struct load {
     _Atomic uint64_t accepted;
     _Atomic uint64_t resent; // batches of which not every line was accepted at first
     _Atomic bool stop;
+    uint64_t numbers_max; // no batch begins at or behind this number
 };
 
 struct batch {
@@ -131,6 +132,8 @@ static void *send_batches(void *opaque) {
         if (atomic_load(&load->stop))
             return NULL;
         const uint64_t first = atomic_fetch_add(&load->next_number, count);
+        if (first >= load->numbers_max)
+            return NULL;
         for (uint64_t i = 0; i < count; i++) {
             char key[BENCH_KEY_MAX];
             const size_t len = bench_key_write(key, load->options->tag, first + i);
@@ -150,8 +153,7 @@ static void start_sending(struct load *load, struct sender *senders) {
             bench_die("no thread");
 }
 
-static void stop_sending(struct load *load, struct sender *senders) {
-    atomic_store(&load->stop, true);
+static void join_senders(struct load *load, struct sender *senders) {
     for (int i = 0; i < load->options->connections; i++)
         (void)pthread_join(senders[i].thread, NULL);
 }
@@ -197,22 +199,49 @@ static bool await_completed(PGconn *db, int64_t expected) {
     return ask(db, "SELECT count(*) FROM orders WHERE status = 'COMPLETED'") == expected;
 }
 
-bool bench_throughput(const struct bench_options *options) {
+// window: orders that are accepted and not yet completed, at most.
+static void senders_open(struct sender senders[CONNECTIONS_MAX], struct load *load, int window) {
+    const struct bench_options *options = load->options;
     if (options->connections < 1 || options->connections > CONNECTIONS_MAX || options->batch < 1)
         bench_die("connections must be 1 to %d, batch at least 1", CONNECTIONS_MAX);
-    struct load load = {.options = options};
-    struct sender senders[CONNECTIONS_MAX] = {0};
     for (int i = 0; i < options->connections; i++) {
-        senders[i].load = &load;
+        senders[i].load = load;
         senders[i].client = http_client_new(options->gateway, options->token);
         senders[i].db = bench_connect(options);
-        senders[i].ring = (size_t)(options->window / options->connections / options->batch);
+        senders[i].ring = (size_t)(window / options->connections / options->batch);
         senders[i].ring += senders[i].ring == 0;
         senders[i].sent = calloc(senders[i].ring, sizeof(*senders[i].sent));
         if (!senders[i].sent)
             bench_die("out of memory");
         batch_make(&senders[i].batch, options, (unsigned)i);
     }
+}
+
+static void senders_close(struct sender senders[CONNECTIONS_MAX], int count) {
+    for (int i = 0; i < count; i++) {
+        http_client_free(senders[i].client);
+        PQfinish(senders[i].db);
+        free(senders[i].sent);
+        free(senders[i].batch.body);
+        free(senders[i].batch.keys);
+    }
+}
+
+bool bench_place(const struct bench_options *options) {
+    struct load load = {.options = options, .numbers_max = (uint64_t)options->orders};
+    struct sender senders[CONNECTIONS_MAX] = {0};
+    senders_open(senders, &load, options->connections * (options->orders + options->batch));
+    start_sending(&load, senders);
+    join_senders(&load, senders);
+    senders_close(senders, options->connections);
+    printf("{\"orders\":%" PRIu64 "}\n", (uint64_t)load.accepted);
+    return load.accepted >= (uint64_t)options->orders;
+}
+
+bool bench_throughput(const struct bench_options *options) {
+    struct load load = {.options = options, .numbers_max = UINT64_MAX};
+    struct sender senders[CONNECTIONS_MAX] = {0};
+    senders_open(senders, &load, options->window);
     PGconn *db = bench_connect(options);
     const int64_t before = ask(db, "SELECT count(*) FROM orders");
 
@@ -223,7 +252,8 @@ bool bench_throughput(const struct bench_options *options) {
     bench_wait_until(begin.at_us + (int64_t)options->seconds * 1000000);
     const struct moment end = look(db, &load);
     bench_phase("end");
-    stop_sending(&load, senders);
+    atomic_store(&load.stop, true);
+    join_senders(&load, senders);
     const bool good = await_completed(db, before + (int64_t)load.accepted);
 
     const double seconds = (double)(end.at_us - begin.at_us) / 1e6;
@@ -233,12 +263,6 @@ bool bench_throughput(const struct bench_options *options) {
            (double)(end.accepted - begin.accepted) / seconds,
            (double)(end.completed - begin.completed) / seconds, good ? "true" : "false");
     PQfinish(db);
-    for (int i = 0; i < options->connections; i++) {
-        http_client_free(senders[i].client);
-        PQfinish(senders[i].db);
-        free(senders[i].sent);
-        free(senders[i].batch.body);
-        free(senders[i].batch.keys);
-    }
+    senders_close(senders, options->connections);
     return good;
 }

@@ -51,7 +51,7 @@ def measure(bench):
         return note("yardstick", one)
 
     try:
-        system.stop(*(name for name in list(system.processes) if name != "gateway"))
+        system.stop_roles([name for name in system.processes if name != "gateway"])
         bench_records.topic_like("orders.inbox", RAW)
         first = bench_records.ends_of("orders.inbox")
         gateway()  # what the yardstick writes; and the broker compiles what is hot

@@ -15,7 +15,7 @@ def measure(bench):
     bench.config = CONFIG | bench.config
     settings = system_load.settings_of(bench, seconds=5, connections=64)
     system = system_load.start_system(bench, settings)
-    system.stop(*(name for name in list(system.processes) if name != "gateway"))
+    system.stop_roles([name for name in system.processes if name != "gateway"])
     numbers = iter(range(1000000))
     seconds, connections = settings["seconds"], settings["connections"]
 

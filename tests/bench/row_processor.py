@@ -90,7 +90,7 @@ class Replay:
         """Inputs per second. The clock begins with the first look that finds it at work."""
         self.empty()
         self.fill(KEPT, INBOX)
-        self.system.start_roles("order")
+        self.system.start_roles(["order"])
         try:
             await_that(lambda: self.messages_in() > 0, "the first input")
             before, began, cpu = self.messages_in(), time.monotonic(), self.used()
@@ -100,7 +100,7 @@ class Replay:
             self.note("product", inputs / seconds, {
                 name: (used - cpu[name]) * 1e6 / inputs for name, used in self.used().items()})
         finally:
-            self.system.stop("order")
+            self.system.stop_roles(["order"])
         found = records_of(EMPTIED)
         for topic in (EVENTS, "payments.inbox"):  # shipping writes to its own inbox too
             mine, other = self.messages(found, topic), self.messages(self.counts, topic)

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A log for projectors to read, projectors that read it from the start, and what they write, kept by
+triggers so that bare SQL can write the same rows in the same batches."""
+
+import datetime
+import json
+import os
+import subprocess
+
+import system_load
+from bench_frame import database, say
+from bench_system import ROLES, pause
+
+PROCESSORS = ("order", "inventory", "payment", "shipping")
+TOPIC = "orders.events"
+# As the projector's own sessions have it: nobody waits for the disk, plans go by keys.
+SESSION = (
+    "SET jit = off; SET enable_seqscan = off; SET enable_mergejoin = off;"
+    " SET plan_cache_mode = force_custom_plan; SET synchronous_commit = off"
+)
+
+
+def conninfo():
+    return os.environ["ORDERLOG_POSTGRES"]
+
+
+def write_log(bench, orders, processors=PROCESSORS):
+    """The system with a log of so many orders' events, decided by these processors alone while no
+    projector ran; only the servers run when it returns."""
+    settings = system_load.settings_of(bench)
+    system = system_load.start_system(bench, settings)
+    try:
+        system.stop_roles([name for name in ROLES if name not in ("gateway", *processors)])
+        say(f"placing {orders} orders")
+        place(bench, system, settings, orders)
+        await_drained(system)
+        system.stop_roles(list(system.processes))
+    except BaseException:
+        system.stop()
+        raise
+    return system
+
+
+def place(bench, system, settings, orders, tag="log"):
+    options = [f"{name}={settings[name]}" for name in ("batch", "connections", "skus")]
+    options += [
+        f"orders={orders}",
+        f"tag={tag}",
+        f"gateway={system.gateway}",
+        f"token={system.token}",
+        f"postgres={conninfo()}",
+    ]
+    subprocess.run(
+        [bench.program("bench_load"), "place", *options], check=True, stdout=subprocess.DEVNULL)
+
+
+def await_drained(system):
+    """Until no role has been behind for a few seconds: what is not yet an input of one role may be
+    a call in flight of another."""
+    quiet = 0
+    while quiet < 6:
+        behind = system.lags()
+        quiet = 0 if any(behind.get(name) for name in system.processes) else quiet + 1
+        pause(0.5)
+
+
+class Projector:
+    """The read models `names` of orders.events, each run from the start on empty tables."""
+
+    def __init__(self, bench, system, names):
+        self.bench = bench
+        self.system = system
+        self.names = names
+        self.end = None  # where the log's last record is passed
+        self.tables = database(
+            "SELECT string_agg(table_name, ' ' ORDER BY table_name)"
+            " FROM information_schema.columns c JOIN information_schema.tables t"
+            " USING (table_schema, table_name) WHERE column_name = 'order_id'"
+            " AND table_type = 'BASE TABLE' AND table_schema = 'public'"
+        ).split()
+
+    def empty(self):
+        database(f"TRUNCATE {', '.join(self.tables)}")
+        database(f"DELETE FROM projection_offsets WHERE topic = '{TOPIC}'")
+        database("CHECKPOINT")
+        database("SELECT pg_stat_reset()")
+
+    def run(self):
+        """Rows written, seconds from the moment it begins to read until it is through, CPU."""
+        self.empty()
+        server = server_cpu_s(self.system)
+        self.system.start_roles(["project"], self.names)
+        if self.end is None:
+            await_drained(self.system)
+            self.end = int(database(
+                f"SELECT min(next_offset) FROM projection_offsets WHERE topic = '{TOPIC}'"))
+        ended_us = self.await_end()
+        began_us = self.began_us()
+        used = self.system.cpu(set())["project"]
+        batches = self.batches()
+        self.system.stop_roles(["project"])
+        rows = int(database(
+            "SELECT sum(n_tup_ins + n_tup_upd) FROM pg_stat_user_tables"
+            f" WHERE relname IN ({', '.join(map(repr, self.tables))})"))
+        return {
+            "rows": rows,
+            "records": self.end,
+            "batches": batches,
+            "us": ended_us - began_us,
+            "client_cpu_us": used * 1e6,
+            "server_cpu_us": (server_cpu_s(self.system) - server) * 1e6,
+        }
+
+    def await_end(self):
+        program = self.bench.program("bench_sql")
+        words = ["await", conninfo(), TOPIC, self.end, len(self.names)]
+        done = subprocess.run(
+            [program, *map(str, words)], check=True, stdout=subprocess.PIPE, text=True)
+        return int(done.stdout)
+
+    def began_us(self):
+        """The time in its log when it had read its positions."""
+        for line in (self.system.directory / "log" / "project.log").read_text().splitlines():
+            if " projecting " in line and TOPIC in line:
+                when = datetime.datetime.fromisoformat(line.split()[0].replace("Z", "+00:00"))
+                return round(when.timestamp() * 1e6)
+        raise SystemExit("bench: the projector did not begin")
+
+    def batches(self):
+        text = self.system.metrics("project")
+        return int(sum(value for name, value in text.items()
+                       if name.startswith("orderlog_project_batch_seconds_count")))
+
+    # ---- what it writes ----------------------------------------------------------------------
+
+    def capture(self):
+        """One more run, not counted, that keeps each row as each batch left it in the schema
+        bench, with `batch` 0, 1, 2 … and `op`; returns how many batches there were."""
+        say("keeping what it writes")
+        self.empty()
+        database("CREATE SCHEMA bench")
+        for table in self.tables:
+            columns = ", ".join(self.columns(table))
+            database(f"""
+                CREATE UNLOGGED TABLE bench.{table} AS
+                    SELECT 0::bigint AS batch, ''::text AS op, {columns} FROM {table} LIMIT 0;
+                CREATE FUNCTION bench.keep_{table}() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN
+                    INSERT INTO bench.{table} SELECT txid_current(), TG_OP, {columns} FROM written;
+                    RETURN NULL;
+                END $$;""")
+            for event in ("INSERT", "UPDATE"):
+                database(f"CREATE TRIGGER keep_{event} AFTER {event} ON {table}"
+                         " REFERENCING NEW TABLE AS written FOR EACH STATEMENT"
+                         f" EXECUTE FUNCTION bench.keep_{table}()")
+        self.system.start_roles(["project"], self.names)
+        self.await_end()
+        self.system.stop_roles(["project"])
+        for table in self.tables:
+            for event in ("INSERT", "UPDATE"):
+                database(f"DROP TRIGGER keep_{event} ON {table}")
+        union = " UNION ".join(f"SELECT batch FROM bench.{table}" for table in self.tables)
+        database(f"CREATE TABLE bench.numbers AS SELECT batch, row_number() OVER (ORDER BY batch)"
+                 f" - 1 AS number FROM ({union}) AS b")
+        for table in self.tables:
+            database(f"UPDATE bench.{table} t SET batch = number FROM bench.numbers n"
+                     " WHERE n.batch = t.batch")
+            database(f"CREATE INDEX ON bench.{table} (batch, op, order_id)")
+            database(f"ANALYZE bench.{table}")
+        return int(database("SELECT count(*) FROM bench.numbers"))
+
+    def types(self, table):
+        """Of its columns, by name, but for those that PostgreSQL makes itself."""
+        return dict(line.split("|") for line in database(
+            "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
+            f" WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped"
+            " AND attgenerated = '' ORDER BY attnum").splitlines())
+
+    def columns(self, table):
+        return list(self.types(table))
+
+    def replay(self, batches, steps):
+        """bench_sql, with steps of (kind, query, SQL)."""
+        self.empty()
+        text = "".join("".join(" ".join(part.split()) + "\n" for part in step) for step in steps)
+        words = ["replay", conninfo(), str(batches), SESSION]
+        done = subprocess.run([self.bench.program("bench_sql"), *words], check=True, input=text,
+                              stdout=subprocess.PIPE, text=True)
+        return json.loads(done.stdout)
+
+    def content(self):
+        """Of all tables, the same whoever wrote them: rows and a digest of each."""
+        return {
+            table: database(
+                f"SELECT count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)), 0)"
+                f" FROM {table} t")
+            for table in self.tables
+        }
+
+
+def server_cpu_s(system):
+    return sum(used for name, used in system.cpu(set()).items() if name.startswith("postgresql"))
+
+
+def per_row(found):
+    """CPU per row in µs, and what a batch was like."""
+    return {
+        "rows_per_s": round(found["rows"] * 1e6 / found["us"]),
+        "client_cpu_us_per_row": round(found["client_cpu_us"] / found["rows"], 2),
+        "server_cpu_us_per_row": round(found["server_cpu_us"] / found["rows"], 2),
+        "rows_per_batch": round(found["rows"] / max(found["batches"], 1)),
+        "rows": found["rows"],
+    }
