@@ -73,6 +73,7 @@ static void *look(void *opaque) {
          (place = atomic_fetch_add(&run->look_next, 1)) * run->looked_step < run->count;) {
         const size_t number = place * run->looked_step;
         const struct bench_sent *sent = &run->sent[number];
+        bench_wait_until(bench_due_us(run, number));
         while (atomic_load(&sent->outcome) == BENCH_UNSENT) {
             if (atomic_load(&run->stopped))
                 return NULL;

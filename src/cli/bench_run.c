@@ -192,7 +192,6 @@ static bool send_all(struct bench_run *run, struct error *err) {
     struct sender senders[REPLAY_THREADS_MAX] = {0};
     int started = 0;
     bool good = true;
-    run->begun_us = clock_monotonic_us() + LEAD_US;
     for (; good && started < run->plan.connections; started++) {
         struct sender *sender = &senders[started];
         *sender = (struct sender){.run = run, .number = started};
@@ -239,6 +238,7 @@ bool bench_run(const struct bench_plan *plan, struct bench_run *ret, struct erro
     bool good = replay_init(ret->replay, err) && replay_stock(ret->replay, err);
     if (good && ret->replay->counts.refused > 0)
         good = error_set(err, DISP_FATAL, 0, "no products, no bench: %s", ret->replay->first_error);
+    ret->begun_us = clock_monotonic_us() + LEAD_US;
     struct bench_looking *looking = good ? bench_look_begin(ret) : NULL;
     if (good && !looking)
         good = error_set(err, DISP_FATAL, 0, "no memory or no thread");

@@ -28,7 +28,7 @@ static bool read_flags(const struct config *config, const struct config_flag *fl
         !flags_int(flags, "seconds", 1, 86400, &plan->seconds) ||
         !flags_int(flags, "connections", 1, REPLAY_THREADS_MAX, &plan->connections) ||
         !flags_int(flags, "skus", BENCH_LINES_MAX, 100000, &plan->skus) ||
-        !flags_int(flags, "batch", 0, 100000, &plan->batch) ||
+        !flags_int(flags, "batch", 0, 10000, &plan->batch) ||
         !flags_int(flags, "wait", 1, 3600, &plan->wait_s))
         return false;
     if (plan->rate * plan->seconds <= ORDERS_MAX)

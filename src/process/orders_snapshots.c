@@ -15,6 +15,7 @@ static bool restore_open(struct orders *orders, const struct id *id,
     if (!order_restore(snapshot, order))
         return false;
     orders_put_open(orders, id, order);
+    soft_table_commit(orders->open); // rows are never undone: do not keep what was there before
     return true;
 }
 

@@ -187,11 +187,12 @@ static bool is_gone(const struct soft_table *table, const struct entry *entry) {
 // Entries lie anywhere: whoever walks along the slots asks for them early.
 static struct entry *walk(const struct soft_table *table, size_t at) {
     enum { ENTRY_AHEAD = 16, BLOCK_AHEAD = 8 };
-    size_t mask = table->slots_count - 1;
-    const struct entry *next = table->slots[(at + BLOCK_AHEAD) & mask];
-    __builtin_prefetch(table->slots[(at + ENTRY_AHEAD) & mask]);
-    if (next)
-        __builtin_prefetch(next->block);
+    if (at + ENTRY_AHEAD < table->slots_count) {
+        const struct entry *next = table->slots[at + BLOCK_AHEAD];
+        __builtin_prefetch(table->slots[at + ENTRY_AHEAD]);
+        if (next)
+            __builtin_prefetch(next->block);
+    }
     return table->slots[at];
 }
 

@@ -38,7 +38,8 @@ def place(system, first, count, skus):
     for at in range(first, first + count, BATCH):
         part = min(BATCH, first + count - at)
         body = batch(at, part, skus)
-        connection = http.client.HTTPConnection("127.0.0.1", system.gateway_port, timeout=PATIENCE_S)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", system.gateway_port, timeout=PATIENCE_S)
         headers = {
             "Authorization": f"Bearer {system.token}",
             "Content-Type": "application/x-ndjson",

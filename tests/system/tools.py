@@ -124,8 +124,8 @@ def a_bench_finds_what_it_placed(world):
 
 SPOIL = """
 CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS
-'BEGIN NEW.quantity := NEW.quantity + 1; RETURN NEW; END';
-CREATE TRIGGER spoil BEFORE INSERT ON order_lines FOR EACH ROW EXECUTE FUNCTION spoil();
+'BEGIN NEW.customer_id := NEW.customer_id || ''!''; RETURN NEW; END';
+CREATE TRIGGER spoil BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION spoil();
 """
 
 
