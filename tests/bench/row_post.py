@@ -8,6 +8,7 @@ import http_load
 import system_load
 
 ANSWER_BYTES = 210  # of the gateway's body
+THREADS = 1  # of both: the default of gateway.threads
 WARMUPS = 4  # until the broker's JVM has compiled what is hot: a slow broker makes small batches
 CONFIG = {"gateway.backlog.ms.max": 3600000}
 
@@ -42,7 +43,7 @@ def measure(bench):
         return found["cpu"]["gateway"] * 1e6 / found["requests"]
 
     try:
-        with http_load.BareServer(bench, "post", ANSWER_BYTES) as bare:
+        with http_load.BareServer(bench, "post", THREADS, ANSWER_BYTES) as bare:
             def bare_server():
                 found = load(bare.port, "yardstick", {"server": bare.process.pid})
                 return found["cpu"]["server"] * 1e6 / found["requests"]
