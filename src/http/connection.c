@@ -22,7 +22,7 @@ enum { REAPER_PERIOD_MS = 200 };
 
 void connection_set_deadline(struct http_connection *link, int64_t in_ms) {
     if (link)
-        atomic_store_explicit(&link->deadline_ms, in_ms > 0 ? clock_monotonic_ms() + in_ms : 0,
+        atomic_store_explicit(&link->deadline_ms, in_ms > 0 ? clock_coarse_ms() + in_ms : 0,
                               memory_order_relaxed);
 }
 

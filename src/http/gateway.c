@@ -41,32 +41,26 @@ struct command_prices gateway_prices(struct gateway *gateway) {
     };
 }
 
-void gateway_write_receipt(struct jsonout *out, const struct command *command, uint64_t line,
+void gateway_write_receipt(struct jsonout *out, const struct command *command,
                            const char *made_key) {
     char link[80];
     bool about_order = !id_is_nil(&command->order_id);
     struct id_text command_id = id_text(&command->command_id);
     struct id_text order_id = id_text(&command->order_id);
     jsonout_object_begin(out, NULL);
-    if (line > 0) {
-        jsonout_int(out, "line", (int64_t)line);
-        jsonout_int(out, "status", 202);
-    }
     if (about_order)
         jsonout_string(out, "order_id", order_id.text);
     jsonout_string(out, "command_id", command_id.text);
     if (made_key)
         jsonout_string(out, "idempotency_key", made_key);
-    if (line == 0) {
-        jsonout_object_begin(out, "links");
-        if (about_order) {
-            (void)snprintf(link, sizeof(link), "/v1/orders/%s", order_id.text);
-            jsonout_string(out, "order", link);
-        }
-        (void)snprintf(link, sizeof(link), "/v1/commands/%s", command_id.text);
-        jsonout_string(out, "command", link);
-        jsonout_object_end(out);
+    jsonout_object_begin(out, "links");
+    if (about_order) {
+        (void)snprintf(link, sizeof(link), "/v1/orders/%s", order_id.text);
+        jsonout_string(out, "order", link);
     }
+    (void)snprintf(link, sizeof(link), "/v1/commands/%s", command_id.text);
+    jsonout_string(out, "command", link);
+    jsonout_object_end(out);
     jsonout_object_end(out);
     jsonout_newline(out);
 }

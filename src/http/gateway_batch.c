@@ -33,6 +33,8 @@
 // A long line's memory is given back before the next.
 enum { JSON_BYTES_KEPT = 256 * 1024 };
 
+enum { NUMBER_MAX = 20 }; // digits of a line's number
+
 enum { WINDOW = 1024, SPOOL_BYTES = 16 * 1024, BATCHES_MAX = 128 };
 
 struct batch_line {
@@ -41,7 +43,8 @@ struct batch_line {
     bool reported;
     struct id command_id;
     struct id order_id;
-    char *result; // owned; NULL: out of memory, or nothing yet
+    bool written; // its receipt is still to be written
+    char *result; // otherwise: owned; NULL: out of memory, or nothing yet
     size_t result_length;
 };
 
@@ -183,13 +186,45 @@ static void spool(struct batch *batch, const char *bytes, size_t length) {
     }
 }
 
+static char *put_text(char *at, const char *text, size_t length) {
+    memcpy(at, text, length);
+    return at + length;
+}
+
+static char *put_id(char *at, const struct id *id) {
+    id_format(id, at);
+    return at + ID_TEXT_LEN;
+}
+
+// Every line has one: written out here, as put together field by field it cost more than its line.
+static void spool_receipt(struct batch *batch, const struct batch_line *line) {
+    static const char begin[] = "{\"line\":", order[] = ",\"status\":202,\"order_id\":\"",
+                      command[] = "\",\"command_id\":\"", end[] = "\"}\n";
+    char text[sizeof(begin) + sizeof(order) + sizeof(command) + sizeof(end) + 2 * ID_TEXT_LEN +
+              NUMBER_MAX] UNINITIALIZED;
+    char digits[NUMBER_MAX] UNINITIALIZED;
+    size_t first = NUMBER_MAX;
+    for (uint64_t number = line->number; number > 0; number /= 10)
+        digits[--first] = (char)('0' + number % 10);
+    char *at = put_text(text, begin, sizeof(begin) - 1);
+    at = put_text(at, digits + first, NUMBER_MAX - first);
+    at = put_text(at, order, sizeof(order) - 1);
+    at = put_id(at, &line->order_id);
+    at = put_text(at, command, sizeof(command) - 1);
+    at = put_id(at, &line->command_id);
+    at = put_text(at, end, sizeof(end) - 1);
+    spool(batch, text, (size_t)(at - text));
+}
+
 // Under the lock: moves the results of the head on into the spool.
 static void advance(struct batch *batch) {
     while (batch->head < batch->tail) {
         struct batch_line *line = &batch->lines[batch->head % WINDOW];
         if (!line->reported)
             return;
-        if (line->result)
+        if (line->written)
+            spool_receipt(batch, line);
+        else if (line->result)
             spool(batch, line->result, line->result_length);
         else
             batch->spool_failed = true;
@@ -202,15 +237,6 @@ static void advance(struct batch *batch) {
 static void set_problem(struct batch_line *line, const struct problem *problem) {
     line->result =
         problem_render(problem, /* instance= */ NULL, line->number, &line->result_length);
-    line->reported = true;
-}
-
-static void set_receipt(struct batch_line *line) {
-    struct jsonout out;
-    jsonout_init(&out);
-    const struct command written = {.command_id = line->command_id, .order_id = line->order_id};
-    gateway_write_receipt(&out, &written, line->number, /* made_key= */ NULL);
-    line->result = jsonout_take(&out, &line->result_length);
     line->reported = true;
 }
 
@@ -235,7 +261,7 @@ static void on_written(void *state, enum writer_outcome outcome) {
     struct batch *batch = line->batch;
     (void)pthread_mutex_lock(&batch->lock);
     if (outcome == WRITER_WRITTEN) {
-        set_receipt(line);
+        line->written = line->reported = true;
     } else {
         struct problem problem;
         problem_init(&problem);

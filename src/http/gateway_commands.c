@@ -43,7 +43,7 @@ static struct submission *new_submission(struct http_request *request,
     struct submission *submission = calloc(1, sizeof(*submission));
     struct jsonout out;
     jsonout_init(&out);
-    gateway_write_receipt(&out, command, /* line= */ 0, made_key);
+    gateway_write_receipt(&out, command, made_key);
     char *body = jsonout_take(&out, submission ? &submission->body_length : &(size_t){0});
     if (!submission || !body) {
         free(submission);

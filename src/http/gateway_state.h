@@ -30,9 +30,8 @@ struct gateway {
 // Prices as they are now. False in `fresh` when the catalogue is too old.
 struct command_prices gateway_prices(struct gateway *gateway);
 
-// The body of an acknowledgement: ids, links, and the key when the caller gave none. line > 0: for
-// a batch.
-void gateway_write_receipt(struct jsonout *out, const struct command *command, uint64_t line,
+// The body of an acknowledgement: ids, links, and the key when the caller gave none.
+void gateway_write_receipt(struct jsonout *out, const struct command *command,
                            const char *made_key);
 
 // The problem of an outcome other than WRITER_WRITTEN.

@@ -85,7 +85,7 @@ bool query_visible(struct db *db, const struct query_waiting *waiting, size_t co
 // --- versions of orders (query_versions.c) ------------------------------------------------------
 //
 // So that a caller who has an order already is told that it is unchanged without PostgreSQL being
-// asked for it. What is said was true in PostgreSQL less than 50 ms ago, most often less than 10;
+// asked for it. What is said was true in PostgreSQL less than 100 ms ago, most often less than 10;
 // an order that was read at a version is never said to be at an older one. Any thread.
 
 bool query_versions_start(const struct config *config, struct query_versions **ret,

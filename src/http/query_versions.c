@@ -22,91 +22,115 @@
 #include "service/clock.h"
 #include "store/pg_array.h"
 
-enum { ROWS = 16384, ASKED_MAX = 1024 };
+enum { ROWS_PER_BUCKET = 4, BUCKETS = 4096, LOCKS = 64 };
 
-enum { LOOK_EVERY_MS = 10, TRUE_FOR_MS = 50, IDLE_AFTER_MS = 1000 };
+enum { LOOK_EVERY_MS = 10, TRUE_FOR_MS = 100, IDLE_AFTER_MS = 1000, AGAIN_MAX = 1024 };
 
 struct row {
     struct id order_id;
     int64_t version; // 0: empty
     uint64_t look;
-    bool asked; // since the last look; then it stands in the list
+    uint64_t asked; // the turn in which it was last asked for
     char shop[HTTP_SHOP_MAX];
 };
 
+struct bucket {
+    struct row rows[ROWS_PER_BUCKET];
+};
+
 struct query_versions {
-    pthread_mutex_t lock;
+    pthread_mutex_t locks[LOCKS]; // of the buckets, in turn
+    struct bucket buckets[BUCKETS];
+    _Atomic uint64_t look; // rows of this one hold
+    _Atomic int64_t
+        looked_ms; // as of then: before the question that found it to hold; written last
+    _Atomic int64_t wanted_ms; // when somebody last asked
+    _Atomic uint64_t turn;     // grows with every question
+    pthread_mutex_t lock;      // of what follows
     pthread_cond_t changed;
+    bool stopping;
     pthread_t thread;
     bool running;
-    bool stopping;
-    uint64_t look;      // entries of this one hold
-    int64_t looked_ms;  // when it was last found to hold, counted from before the question
-    int64_t wanted_ms;  // when somebody last asked
-    size_t asked_count; // of the list
-    uint32_t asked[ASKED_MAX];
-    struct row rows[ROWS];
     // The thread's own.
     struct db *db;
     char *position; // owned; as text, NULL: not known
 };
 
-static uint32_t row_of(const struct id *order_id) {
-    uint32_t hash; // order ids are hashes
+// Order ids are hashes.
+static uint32_t bucket_of(const struct id *order_id) {
+    uint32_t hash;
     memcpy(&hash, order_id->bytes, sizeof(hash));
-    return hash % ROWS;
+    return hash % BUCKETS;
 }
 
-static bool holds(const struct query_versions *versions) {
-    return clock_monotonic_ms() - versions->looked_ms <= TRUE_FOR_MS;
+static pthread_mutex_t *lock_of(struct query_versions *versions, uint32_t bucket) {
+    return &versions->locks[bucket % LOCKS];
 }
 
-// Under the lock.
+// Under the bucket's lock. Without such a row: the one to be given up for it, or NULL.
+static struct row *find(struct bucket *bucket, const struct id *order_id, bool make) {
+    struct row *oldest = &bucket->rows[0];
+    for (size_t i = 0; i < ROWS_PER_BUCKET; i++) {
+        struct row *row = &bucket->rows[i];
+        if (row->version > 0 && id_equal(&row->order_id, order_id))
+            return row;
+        if (row->look < oldest->look)
+            oldest = row;
+    }
+    return make ? oldest : NULL;
+}
+
+static bool is_recent(const struct query_versions *versions, int64_t now_ms) {
+    return now_ms - atomic_load(&versions->looked_ms) <= TRUE_FOR_MS;
+}
+
 static void want(struct query_versions *versions, int64_t now_ms) {
-    bool idle = now_ms - versions->wanted_ms > IDLE_AFTER_MS;
-    versions->wanted_ms = now_ms;
-    if (idle)
-        (void)pthread_cond_signal(&versions->changed);
+    int64_t before_ms = atomic_exchange(&versions->wanted_ms, now_ms);
+    if (now_ms - before_ms <= IDLE_AFTER_MS)
+        return;
+    (void)pthread_mutex_lock(&versions->lock);
+    (void)pthread_cond_signal(&versions->changed);
+    (void)pthread_mutex_unlock(&versions->lock);
 }
 
 bool query_versions_is(struct query_versions *versions, const struct id *order_id, const char *shop,
                        int64_t version) {
-    struct row *row = &versions->rows[row_of(order_id)];
-    (void)pthread_mutex_lock(&versions->lock);
+    uint32_t bucket = bucket_of(order_id);
     int64_t now_ms = clock_monotonic_ms();
     want(versions, now_ms);
-    bool is = row->version == version && row->look == versions->look &&
-              now_ms - versions->looked_ms <= TRUE_FOR_MS && id_equal(&row->order_id, order_id) &&
-              strcmp(row->shop, shop) == 0;
-    if (is && !row->asked && versions->asked_count < ASKED_MAX) {
-        row->asked = true;
-        versions->asked[versions->asked_count++] = (uint32_t)(row - versions->rows);
-    }
-    (void)pthread_mutex_unlock(&versions->lock);
+    if (!is_recent(versions, now_ms))
+        return false;
+    uint64_t look = atomic_load(&versions->look); // after the time: it may only be newer
+    (void)pthread_mutex_lock(lock_of(versions, bucket));
+    struct row *row = find(&versions->buckets[bucket], order_id, /* make= */ false);
+    bool is = row && row->version == version && row->look == look && strcmp(row->shop, shop) == 0;
+    if (row)
+        row->asked = atomic_load_explicit(&versions->turn, memory_order_relaxed);
+    (void)pthread_mutex_unlock(lock_of(versions, bucket));
     return is;
 }
 
 uint64_t query_versions_look(struct query_versions *versions) {
-    (void)pthread_mutex_lock(&versions->lock);
-    uint64_t look = holds(versions) ? versions->look : 0;
-    (void)pthread_mutex_unlock(&versions->lock);
-    return look;
+    return atomic_load(&versions->look);
 }
 
 void query_versions_note(struct query_versions *versions, const struct id *order_id,
                          const char *shop, int64_t version, uint64_t look) {
-    struct row *row = &versions->rows[row_of(order_id)];
-    (void)pthread_mutex_lock(&versions->lock);
-    bool same = id_equal(&row->order_id, order_id);
+    uint32_t bucket = bucket_of(order_id);
+    (void)pthread_mutex_lock(lock_of(versions, bucket));
+    struct row *row = find(&versions->buckets[bucket], order_id, /* make= */ true);
+    bool same = row->version > 0 && id_equal(&row->order_id, order_id);
     // Versions only grow. What was read before a later look proves nothing now, but that an older
     // version is over.
-    if (look == versions->look || (same && version > row->version)) {
-        row->order_id = *order_id;
-        row->version = same && row->version > version ? row->version : version;
+    bool news = same ? version > row->version || (version == row->version && look > row->look)
+                     : look == atomic_load(&versions->look);
+    if (news) {
+        row->version = version;
         row->look = look;
+        row->order_id = *order_id;
         memcpy(row->shop, shop, strlen(shop) + 1);
     }
-    (void)pthread_mutex_unlock(&versions->lock);
+    (void)pthread_mutex_unlock(lock_of(versions, bucket));
 }
 
 // --- looking -----------------------------------------------------------------------------------
@@ -119,69 +143,76 @@ static const char sql_position[] =
 static const char sql_again[] =
     "SELECT order_id, version FROM orders WHERE order_id = ANY($1::uuid[])";
 
-// Empties the list into ids. Under the lock.
-static size_t take_asked(struct query_versions *versions, struct pg_array *ids) {
-    size_t count = versions->asked_count;
-    versions->asked_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct row *row = &versions->rows[versions->asked[i]];
-        row->asked = false;
-        pg_array_add(ids, row->order_id.bytes, sizeof(row->order_id.bytes));
+// The orders asked for in the last turn.
+static size_t list_asked(struct query_versions *versions, uint64_t turn, struct pg_array *ids) {
+    size_t count = 0;
+    for (uint32_t lock = 0; lock < LOCKS; lock++) {
+        (void)pthread_mutex_lock(&versions->locks[lock]);
+        for (uint32_t bucket = lock; bucket < BUCKETS; bucket += LOCKS) {
+            for (size_t i = 0; i < ROWS_PER_BUCKET; i++) {
+                const struct row *row = &versions->buckets[bucket].rows[i];
+                if (row->version == 0 || row->asked != turn || count == AGAIN_MAX)
+                    continue;
+                pg_array_add(ids, row->order_id.bytes, sizeof(row->order_id.bytes));
+                count++;
+            }
+        }
+        (void)pthread_mutex_unlock(&versions->locks[lock]);
     }
     return count;
 }
 
-// Under the lock: what was read after the new look.
-static void renew(struct query_versions *versions, const PGresult *again) {
+static void renew(struct query_versions *versions, const PGresult *again, uint64_t look) {
     for (int i = 0; i < PQntuples(again); i++) {
         const struct id order_id = db_uuid(again, i, 0);
         const int64_t version = db_int8(again, i, 1);
-        struct row *row = &versions->rows[row_of(&order_id)];
-        if (!id_equal(&row->order_id, &order_id) || row->version > version)
-            continue;
-        row->version = version;
-        row->look = versions->look;
+        uint32_t bucket = bucket_of(&order_id);
+        (void)pthread_mutex_lock(lock_of(versions, bucket));
+        struct row *row = find(&versions->buckets[bucket], &order_id, /* make= */ false);
+        if (row && row->version <= version) {
+            row->version = version;
+            row->look = look;
+        }
+        (void)pthread_mutex_unlock(lock_of(versions, bucket));
     }
 }
 
-static void begin_look(struct query_versions *versions, int64_t looked_ms, const PGresult *again) {
-    (void)pthread_mutex_lock(&versions->lock);
-    versions->look++;
-    versions->looked_ms = looked_ms;
-    if (again)
-        renew(versions, again);
-    (void)pthread_mutex_unlock(&versions->lock);
+// The position has moved: what was asked for lately is read again, all else is known no more.
+static void begin_look(struct query_versions *versions, uint64_t turn) {
+    struct error err;
+    struct pg_array ids = {0};
+    struct db_params params = {.count = 0};
+    uint64_t next = atomic_load(&versions->look) + 1;
+    if (list_asked(versions, turn, &ids) > 0 && pg_array_finish(&ids, PG_UUID)) {
+        db_params_bytes(&params, ids.bytes, ids.length);
+        DB_RESULT again = db_query(versions->db, sql_again, &params, &err);
+        if (again)
+            renew(versions, again, next);
+    }
+    pg_array_done(&ids);
+    atomic_store(&versions->look, next);
 }
 
 // Without an answer nothing is renewed, and what was known lapses.
 static void look(struct query_versions *versions) {
     struct error err;
-    struct pg_array ids = {0};
     int64_t now_ms = clock_monotonic_ms();
-    (void)pthread_mutex_lock(&versions->lock);
-    size_t count = take_asked(versions, &ids);
-    (void)pthread_mutex_unlock(&versions->lock);
+    uint64_t turn = atomic_fetch_add(&versions->turn, 1);
     DB_RESULT position = db_query(versions->db, sql_position, NULL, &err);
-    if (position && versions->position &&
-        strcmp(PQgetvalue(position, 0, 0), versions->position) == 0) {
-        (void)pthread_mutex_lock(&versions->lock);
-        versions->looked_ms = now_ms;
-        (void)pthread_mutex_unlock(&versions->lock);
-    } else if (position) {
-        struct db_params params = {.count = 0};
-        bool asks = count > 0 && pg_array_finish(&ids, PG_UUID);
-        db_params_bytes(&params, ids.bytes, ids.length);
-        DB_RESULT again = asks ? db_query(versions->db, sql_again, &params, &err) : NULL;
+    if (!position)
+        return;
+    const char *text = PQgetvalue(position, 0, 0);
+    if (!versions->position || strcmp(text, versions->position) != 0) {
+        begin_look(versions, turn);
         free(versions->position);
-        versions->position = strdup(PQgetvalue(position, 0, 0));
-        begin_look(versions, now_ms, again);
+        versions->position = strdup(text);
     }
-    pg_array_done(&ids);
+    atomic_store(&versions->looked_ms, now_ms);
 }
 
 // Until the next look is due, or a stop is asked for. Under the lock.
 static void rest(struct query_versions *versions) {
-    if (clock_monotonic_ms() - versions->wanted_ms > IDLE_AFTER_MS) {
+    if (clock_monotonic_ms() - atomic_load(&versions->wanted_ms) > IDLE_AFTER_MS) {
         (void)pthread_cond_wait(&versions->changed, &versions->lock);
         return;
     }
@@ -221,10 +252,14 @@ bool query_versions_start(const struct config *config, struct query_versions **r
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&versions->lock, NULL);
+    for (size_t i = 0; i < LOCKS; i++)
+        (void)pthread_mutex_init(&versions->locks[i], NULL);
     (void)pthread_cond_init(&versions->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
-    versions->look = 1;
-    versions->wanted_ms = versions->looked_ms = INT64_MIN / 2;
+    atomic_store(&versions->look, 1);
+    atomic_store(&versions->turn, 1);
+    atomic_store(&versions->wanted_ms, INT64_MIN / 2);
+    atomic_store(&versions->looked_ms, INT64_MIN / 2);
     versions->db = db_new(config->postgres_dsn, "orderlog query versions", query_session_settings);
     versions->running = versions->db && pthread_create(&versions->thread, NULL, run, versions) == 0;
     if (!versions->running) {
@@ -248,5 +283,7 @@ void query_versions_stop(struct query_versions *versions) {
     free(versions->position);
     (void)pthread_cond_destroy(&versions->changed);
     (void)pthread_mutex_destroy(&versions->lock);
+    for (size_t i = 0; i < LOCKS; i++)
+        (void)pthread_mutex_destroy(&versions->locks[i]);
     free(versions);
 }

@@ -29,7 +29,7 @@ struct http_request *request_new(struct http_server *server, const char *uri) {
     memset(&request->traceparent, 0,
            offsetof(struct http_request, headers) - offsetof(struct http_request, traceparent));
     request->server = server;
-    request->start_us = clock_monotonic_us();
+    request->start_us = server->options.measured ? clock_monotonic_us() : 0;
     request->uri = strdup(uri);
     if (!request->uri) {
         free(request);
@@ -58,6 +58,7 @@ void request_free(struct http_request *request) {
 // --- well-formed? ------------------------------------------------------------------------------
 
 // Headers that mean something different to different readers when they come twice.
+enum { SINGLE_CONTENT_LENGTH = 1, SINGLE_TRANSFER_ENCODING = 2 };
 #define SINGLE(name)                                                                               \
     { name, sizeof(name) - 1 }
 static const struct {
@@ -77,7 +78,7 @@ static const struct {
 enum { SINGLE_HEADERS = sizeof(single_headers) / sizeof(single_headers[0]) };
 
 struct header_scan {
-    int counts[SINGLE_HEADERS];
+    const char *values[SINGLE_HEADERS]; // NULL: the header is not there
     const char *twice;
     bool bad_name;
 };
@@ -99,15 +100,17 @@ static bool is_token(const char *text, size_t length) {
 static enum MHD_Result scan_header(void *state, enum MHD_ValueKind kind, const char *name,
                                    size_t name_length, const char *value, size_t value_length) {
     (void)kind;
-    (void)value;
     (void)value_length;
     struct header_scan *scan = state;
     if (!is_token(name, name_length))
         scan->bad_name = true;
     for (size_t i = 0; i < SINGLE_HEADERS; i++) {
         if (single_headers[i].length == name_length &&
-            strcasecmp(single_headers[i].name, name) == 0 && ++scan->counts[i] > 1)
-            scan->twice = single_headers[i].name;
+            strcasecmp(single_headers[i].name, name) == 0) {
+            if (scan->values[i])
+                scan->twice = single_headers[i].name;
+            scan->values[i] = value ? value : "";
+        }
     }
     return MHD_YES;
 }
@@ -119,8 +122,8 @@ static bool is_number(const char *text) {
 static bool check_form(struct http_request *request, struct problem *problem) {
     struct header_scan scan = {0};
     (void)MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, scan_header, &scan);
-    const char *length = http_request_header(request, "Content-Length");
-    const char *coding = http_request_header(request, "Transfer-Encoding");
+    const char *length = scan.values[SINGLE_CONTENT_LENGTH];
+    const char *coding = scan.values[SINGLE_TRANSFER_ENCODING];
     request->close = true; // whatever follows on this connection cannot be trusted
     if (scan.bad_name)
         return problem_set(problem, PROBLEM_MALFORMED_REQUEST, "a header's name is not a token");

@@ -27,6 +27,12 @@ int64_t clock_monotonic_ms(void) {
     return clock_monotonic_us() / 1000;
 }
 
+int64_t clock_coarse_ms(void) {
+    struct timespec time;
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
 static int64_t system_now_us(const struct clock *clock) {
     (void)clock;
     return clock_now_us();

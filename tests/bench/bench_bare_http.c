@@ -2,10 +2,11 @@
 //
 // The yardstick of the HTTP services: libmicrohttpd, run as they run it, with nothing behind it.
 //
-//   bench_bare_http post BODY_BYTES    reads the body, answers 202 with Location and such a body
-//   bench_bare_http get                answers 304 with an ETag
+//   bench_bare_http post THREADS BODY_BYTES   reads the body, answers 202 with Location and such a
+//                                             body
+//   bench_bare_http get THREADS               answers 304 with an ETag
 //
-// One thread, as the gateway by default. Prints its port; ends with its input.
+// Prints its port; ends with its input.
 #include <arpa/inet.h>
 #include <microhttpd.h>
 #include <stdio.h>
@@ -78,9 +79,10 @@ static void on_complete(void *state, struct MHD_Connection *connection, void **c
 }
 
 int main(int argc, char **argv) {
-    if (argc < 2 || (strcmp(argv[1], "post") == 0) != (argc == 3))
+    if (argc < 3 || (strcmp(argv[1], "post") == 0) != (argc == 4))
         return 2;
-    answer_bytes = argc == 3 ? (size_t)atol(argv[2]) : 0;
+    const unsigned threads = (unsigned)atoi(argv[2]);
+    answer_bytes = argc == 4 ? (size_t)atol(argv[3]) : 0;
     if (answer_bytes > BODY_MAX)
         return 2;
     memset(answer_body, 'x', sizeof(answer_body));
@@ -90,10 +92,14 @@ int main(int argc, char **argv) {
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, length) != 0 || listen(fd, BACKLOG) != 0 ||
         getsockname(fd, (struct sockaddr *)&address, &length) != 0)
         return 1;
+    struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, threads, NULL},
+                                    {MHD_OPTION_END, 0, NULL}};
+    if (threads < 2)
+        pool[0] = pool[1];
     struct MHD_Daemon *daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_access, NULL,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES,
-        MHD_OPTION_NOTIFY_COMPLETED, on_complete, NULL, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_COMPLETED, on_complete, NULL, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
     if (!daemon)
         return 1;
     printf("%d\n", ntohs(address.sin_port));

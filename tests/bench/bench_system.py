@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The system under measurement: its roles as child processes, and what the kernel knows of them."""
 
+import contextlib
 import http.client
 import os
 import pathlib
@@ -30,10 +31,13 @@ def pause(seconds):
     select.select([], [], [], seconds)
 
 
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
+def free_ports(count):
+    """Taken all at once, so that none comes twice."""
+    with contextlib.ExitStack() as stack:
+        taken = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in taken:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in taken]
 
 
 def stat_of(pid):
@@ -80,8 +84,8 @@ class System:
         self.program = str(program)
         self.directory = pathlib.Path(directory)
         self.processes = {}
-        self.ports = {name: free_port() for name in ROLES}
-        self.gateway_port, self.query_port = free_port(), free_port()
+        self.gateway_port, self.query_port, *ports = free_ports(2 + len(ROLES))
+        self.ports = dict(zip(ROLES, ports))
         self.gateway = f"http://127.0.0.1:{self.gateway_port}"
         self.token = f"ol_{secrets.token_hex(8)}_{secrets.token_hex(16)}"
         self.config = self.directory / "orderlog.conf"

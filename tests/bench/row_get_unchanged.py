@@ -10,6 +10,7 @@ import system_load
 from bench_frame import database
 
 ORDERS = 200
+THREADS = 4  # of both: the default of query.threads
 
 
 def tags():
@@ -40,7 +41,7 @@ def measure(bench):
         if not found["good"]:
             raise SystemExit("bench: not every order was completed")
         query = system.processes["query"].pid
-        with (http_load.BareServer(bench, "get") as bare,
+        with (http_load.BareServer(bench, "get", THREADS) as bare,
               tempfile.NamedTemporaryFile("w", dir=bench.directory) as file):
             file.write(tags())
             file.flush()

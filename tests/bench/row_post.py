@@ -8,6 +8,8 @@ import http_load
 import system_load
 
 ANSWER_BYTES = 210  # of the gateway's body
+THREADS = 1  # of both: the default of gateway.threads
+WARMUPS = 4  # until the broker's JVM has compiled what is hot: a slow broker makes small batches
 CONFIG = {"gateway.backlog.ms.max": 3600000}
 
 
@@ -41,12 +43,13 @@ def measure(bench):
         return found["cpu"]["gateway"] * 1e6 / found["requests"]
 
     try:
-        with http_load.BareServer(bench, "post", ANSWER_BYTES) as bare:
+        with http_load.BareServer(bench, "post", THREADS, ANSWER_BYTES) as bare:
             def bare_server():
                 found = load(bare.port, "yardstick", {"server": bare.process.pid})
                 return found["cpu"]["server"] * 1e6 / found["requests"]
 
-            gateway()  # the broker compiles what is hot
+            for _ in range(WARMUPS):
+                gateway()
             bench.details.clear()
             for mine, other in bench.alternate(gateway, bare_server):
                 bench.record("cpu", mine, other)

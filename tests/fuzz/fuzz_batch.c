@@ -31,13 +31,16 @@ static uint64_t count_results(const char *text, size_t length) {
         assert(newline);
         struct problem problem;
         problem_init(&problem);
-        json_t *result = NULL;
-        bool parsed = body_parse(text + at, (size_t)(newline - text) - at, &result, &problem);
+        const struct jsonin *result = NULL;
+        struct arena arena;
+        arena_init(&arena, 0);
+        bool parsed =
+            body_parse(&arena, text + at, (size_t)(newline - text) - at, &result, &problem);
         assert(parsed);
-        json_t *line = json_object_get(result, "line");
-        assert(json_is_integer(line) && (uint64_t)json_integer_value(line) > line_before);
-        line_before = (uint64_t)json_integer_value(line);
-        json_decref(result);
+        const struct jsonin *line = jsonin_member(result, "line");
+        assert(line && line->kind == JSONIN_INTEGER && (uint64_t)line->integer > line_before);
+        line_before = (uint64_t)line->integer;
+        arena_done(&arena);
         at = (size_t)(newline - text) + 1;
     }
     return count;
