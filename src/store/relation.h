@@ -68,7 +68,7 @@ struct relation_column {
     enum sql_type type;
     enum column_source source;
     bool is_used;
-    bool is_key;
+    bool is_identity; // of latest: shop_id, order_id, sku
     // COLUMN_FIELD and COLUMN_EVENT_ID: by record; only the relation's own has one, but for `event`
     // and `latest`
     const struct field_type **fields; // owned

@@ -39,9 +39,17 @@ static bool use_keys(struct relations *relations, const char *const *names) {
             return false;
         relations->keys[relations->keys_count++] = column;
     }
-    for (size_t i = 0; i < relations->keys_count; i++)
-        ((struct relation_column *)relations->keys[i])->is_key = true;
     return true;
+}
+
+// What is the same in all records of a key, whether they have a version or not.
+static void mark_identity(struct relations *relations) {
+    static const char *const names[] = {"shop_id", "order_id", "sku"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct relation_column *column = relation_column_find(relations->latest, names[i]);
+        if (column && all_have(relations, column))
+            column->is_identity = true;
+    }
 }
 
 void latest_init(struct relations *relations, const struct relation *event) {
@@ -69,6 +77,7 @@ void latest_init(struct relations *relations, const struct relation *event) {
     relations->version = relation_column_find(latest, "version");
     if (!use_keys(relations, keys_of_order) && !use_keys(relations, keys_of_sku))
         latest->name[0] = '\0'; // nothing can name it
+    mark_identity(relations);
 }
 
 void latest_done(struct relations *relations) {
@@ -312,7 +321,7 @@ static void put_last(const struct relations *relations, struct relation_column *
         const struct projection_record *record = &run->records[run->order[i]];
         const struct field_type *field = column->fields[record->type];
         if (!field || relation_field_is_null(field, record->value) ||
-            (!column->is_key && !is_versioned(relations, record)))
+            (!column->is_identity && !is_versioned(relations, record)))
             continue;
         relation_put_field(&column->values, field, record->value);
         return;

@@ -184,4 +184,19 @@ static inline struct order_cancelled fixture_cancelled(uint64_t n, int64_t versi
     };
 }
 
+// Of a second cancellation: outside the order's versions.
+static inline struct order_command_refused fixture_refused(uint64_t n) {
+    return (struct order_command_refused){
+        .event_id = fixture_id('R', n),
+        .shop_id = VIEW("main"),
+        .order_id = fixture_order_id(n),
+        .occurred_at = fixture_t0_us() + (int64_t)n * 1000000 + 9,
+        .causation_id = fixture_id('Y', n),
+        .correlation_id = fixture_id('Y', n),
+        .key_id = fixture_id('S', n),
+        .reason = ORDER_REFUSAL_ALREADY_CLOSED,
+        .detail = VIEW("it is cancelled"),
+    };
+}
+
 #endif

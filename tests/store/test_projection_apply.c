@@ -8,9 +8,11 @@ enum { ORDERS = 500 };
 
 static struct order_placed placed[ORDERS];
 static struct order_cancelled cancelled[ORDERS];
-static struct projection_record records[2 * ORDERS];
+static struct order_command_refused refused[ORDERS];
+static struct projection_record records[3 * ORDERS];
 
-// Offsets 0 … ORDERS - 1 place the orders, the following ones cancel every one of them.
+// Offsets 0 … ORDERS - 1 place the orders, the following ones cancel every one of them, and the
+// last refuse to cancel them again.
 static void make_records(void) {
     for (uint64_t n = 0; n < ORDERS; n++) {
         placed[n] = fixture_placed(n);
@@ -18,6 +20,9 @@ static void make_records(void) {
         records[n] = (struct projection_record){RECORD_ORDER_PLACED, &placed[n], 0, (int64_t)n};
         records[ORDERS + n] = (struct projection_record){RECORD_ORDER_CANCELLED, &cancelled[n], 0,
                                                          (int64_t)(ORDERS + n)};
+        refused[n] = fixture_refused(n);
+        records[2 * ORDERS + n] = (struct projection_record){
+            RECORD_ORDER_COMMAND_REFUSED, &refused[n], 0, (int64_t)(2 * ORDERS + n)};
     }
 }
 
@@ -89,16 +94,16 @@ static void rows_and_offset_are_written_together(void **state) {
 // However the log is cut into batches, the same rows come out.
 static void batches_of_any_size_give_the_same_rows(void **state) {
     (void)state;
-    static const size_t sizes[] = {2 * ORDERS, 1, 7, 100, 101, ORDERS + 3};
+    static const size_t sizes[] = {3 * ORDERS, 1, 7, 100, 101, ORDERS + 3};
     char *expected[4] = {NULL};
     struct db *db = fixture_connect();
     for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
         struct projection_set *set = open_set();
         clear(db);
         load_position(db, set);
-        for (size_t from = 0; from < 2 * ORDERS; from += sizes[s]) {
+        for (size_t from = 0; from < 3 * ORDERS; from += sizes[s]) {
             struct error err;
-            size_t to = from + sizes[s] < 2 * ORDERS ? from + sizes[s] : 2 * ORDERS;
+            size_t to = from + sizes[s] < 3 * ORDERS ? from + sizes[s] : 3 * ORDERS;
             if (!apply(db, set, from, to, (int64_t)from, &err))
                 fixture_fail("apply", &err);
         }
