@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the rival in NestJS (BENCH_PEERS, folder nestjs): order management as it is usually built, on
-PostgreSQL and Redis of its own. What it prints as JSON comes back as a dict."""
+"""Runs the rival in NestJS (BENCH_PEERS, folder nestjs): order management as it is usually built,
+on PostgreSQL and Redis of its own. What it prints as JSON comes back as a dict."""
 
 import json
 import os
