@@ -3,8 +3,8 @@
 
     $VENV/bin/python3 tests/bench/bench_plot.py tests/bench/results/*.json
 
-latency.svg from runs of b6 (sweep=1), throughput.svg from runs of b4 with `partitions` as many as
-there were workers per role. Results that have neither are passed over."""
+latency.svg from runs of b6 (sweep=1 for other rates), throughput.svg from runs of b4 with
+partitions=1, 2, 4. Results that have neither are passed over."""
 
 import json
 import pathlib
@@ -90,22 +90,22 @@ def draw_latency(paths):
 
 
 def draw_throughput(paths):
-    rates = {}  # workers per role → [orders/s, ...]
+    rates = {}  # partitions → [orders/s, ...]
     machine = None
     for results, row in read_rows(paths, "b4"):
         if "orders" in row["figures"]:
             machine = results["machine"]
-            workers = results["settings"].get("partitions", 1)
-            rates.setdefault(workers, []).extend(row["figures"]["orders"]["rounds"]["product"])
+            partitions = results["settings"].get("partitions", 1)
+            rates.setdefault(partitions, []).extend(row["figures"]["orders"]["rounds"]["product"])
     if not rates:
         return
     figure, axes = plot.subplots(figsize=(7, 4.5))
-    workers = sorted(rates)
-    axes.plot(workers, [statistics.median(rates[count]) for count in workers], "o-",
+    counts = sorted(rates)
+    axes.plot(counts, [statistics.median(rates[count]) for count in counts], "o-",
               color="tab:blue", label="median")
-    for count in workers:
+    for count in counts:
         axes.plot([count] * len(rates[count]), rates[count], ".", color="tab:blue", alpha=0.4)
-    axes.set(xlabel="workers per role", ylabel="orders/s, HTTP batch → visible", xticks=workers)
+    axes.set(xlabel="partitions", ylabel="orders/s, HTTP batch → visible", xticks=counts)
     axes.set_ylim(bottom=0)
     axes.grid(True, alpha=0.2)
     axes.legend(fontsize=8)

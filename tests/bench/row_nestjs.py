@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All roles and servers on this machine, against the usual back end with its own servers: in turn,
-our roles stopped meanwhile. The peer's clock ends when an order is shipped, ours at completed."""
+"""All roles and servers on this machine, against the usual back end with servers of its own. They
+take turns, our roles stopped meanwhile. The peer's clock ends when an order is shipped, ours when
+it is completed."""
 
 import peer_nestjs
 import system_load
