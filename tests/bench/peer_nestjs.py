@@ -26,9 +26,7 @@ def folder():
 
 def environment(options):
     build = pathlib.Path(tempfile.gettempdir()) / f"orderlog-peer-{FOLDER}"
-    # Its servers are its own: none of libpq's settings for ours may reach it.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return inherited | {"BUILD": str(build)} | {
+    return os.environ | {"BUILD": str(build)} | {
         name: str(value) for name, value in options.items()
     }
 
