@@ -26,19 +26,26 @@ PARTITIONS = 1  # with one worker a role more of them only make more requests
 CONFIG = {"carrier.mode": "manual"}  # nobody dispatches: what is booked stays so
 
 
-def remove_topics():
-    """Ours of the round before, and with them the committed offsets."""
-    admin = AdminClient({"bootstrap.servers": os.environ["ORDERLOG_KAFKA_BOOTSTRAP"]})
-    old = [name for name in admin.list_topics(timeout=10).topics if not name.startswith("__")]
-    if not old:
-        return
-    for done in admin.delete_topics(old).values():
-        done.result(30)
+def until(done, what):
     deadline = time.monotonic() + 30
-    while set(old) & set(admin.list_topics(timeout=10).topics):
+    while not done():
         if time.monotonic() > deadline:
-            raise SystemExit("bench: topics do not go away")
+            raise SystemExit(f"bench: {what} do not go away")
         pause(0.1)
+
+
+def remove(admin):
+    """Topics and groups of the round before. A group's static members are missed only after
+    their session."""
+    groups = [group.id for group in admin.list_groups() if group.id.startswith("orderlog.")]
+    until(lambda: all(not group.members for group in admin.list_groups() if group.id in groups),
+          "members of groups")
+    topics = [name for name in admin.list_topics(timeout=10).topics if not name.startswith("__")]
+    removed = admin.delete_consumer_groups(groups) if groups else {}
+    removed = removed | (admin.delete_topics(topics) if topics else {})
+    for done in removed.values():
+        done.result(30)
+    until(lambda: not set(topics) & set(admin.list_topics(timeout=10).topics), "topics")
 
 
 def roles_cpu(system):
@@ -78,7 +85,7 @@ def load(bench, system, orders):
 
 
 def run_ours(bench, orders):
-    remove_topics()
+    remove(AdminClient({"bootstrap.servers": os.environ["ORDERLOG_KAFKA_BOOTSTRAP"]}))
     partitions = bench.setting("partitions", PARTITIONS)
     system = System(bench.orderlog(), bench.directory, partitions, CONFIG | bench.config)
     try:
