@@ -205,7 +205,7 @@ static bool send_record(struct producer *producer, enum topic_id topic, int32_t 
                         const void *key, size_t key_len, void *payload, size_t len,
                         rd_kafka_headers_t *headers, int flags, size_t number, struct error *err) {
     void *opaque = (void *)(uintptr_t)number; // comes back with the delivery
-    int64_t deadline_ms = clock_monotonic_ms() + QUEUE_FULL_WAIT_MS;
+    int64_t deadline_ms = 0; // asked for only when it is needed: this runs for every record
     for (;;) {
         rd_kafka_resp_err_t code =
             headers
@@ -223,9 +223,14 @@ static bool send_record(struct producer *producer, enum topic_id topic, int32_t 
             metrics_add(METRIC_BYTES_OUT, 0, (int64_t)(key_len + len));
             return true;
         }
-        if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && clock_monotonic_ms() < deadline_ms) {
-            rd_kafka_poll(producer->client, 10);
-            continue;
+        if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+            int64_t now_ms = clock_monotonic_ms();
+            if (!deadline_ms)
+                deadline_ms = now_ms + QUEUE_FULL_WAIT_MS;
+            if (now_ms < deadline_ms) {
+                rd_kafka_poll(producer->client, 10);
+                continue;
+            }
         }
         if (headers)
             rd_kafka_headers_destroy(headers);
