@@ -34,6 +34,7 @@ enum {
     HOUSEKEEPING_MS = 1000,
     PURGE_MS = 60000,
     GATHER_MS_MAX = 800,
+    FLOOD_RECORDS = 10000,
     METRIC_SERIES_MAX = 8,
 };
 
@@ -154,7 +155,10 @@ static void try_to_resume(struct projector *projector) {
 // A transaction costs about as much as twenty rows, and an order's events that meet in one batch
 // cost as much as one of them. The first record after a rest is applied at once; while they keep
 // coming, some are left to gather. A database that takes longer for a batch than they may gather is
-// busy: it is given fewer and larger ones, but none while as many wait as a batch can take.
+// busy: it is given fewer and larger ones, but none while as many wait as a batch can take. How
+// much fewer is up to the size of the batch: a small one that took long was late, not dear, and
+// larger ones would take longer still, until rows come a second late with most of the time spent
+// waiting.
 static void let_gather(const struct projector *projector) {
     int64_t rest_ms = projector->gather_until_ms - clock_monotonic_ms();
     if (rest_ms > 0)
@@ -166,6 +170,8 @@ static void plan_gathering(struct projector *projector, int64_t begin_ms, size_t
     const int64_t interval_ms = config->projector_batch_interval_ms;
     int64_t end_ms = clock_monotonic_ms();
     int64_t more_ms = (end_ms - begin_ms) * 2;
+    if (count < FLOOD_RECORDS)
+        more_ms = more_ms * (int64_t)count / FLOOD_RECORDS;
     if (more_ms > GATHER_MS_MAX)
         more_ms = GATHER_MS_MAX;
     bool busy = interval_ms > 0 && end_ms - begin_ms > interval_ms;

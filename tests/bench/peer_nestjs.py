@@ -10,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 
+from bench_system import free_ports
+
 FOLDER = "nestjs"
 TIMEOUT_S = 300
 
@@ -21,13 +23,20 @@ def folder():
     for needed in ("node", "npm", "redis-server"):
         if shutil.which(needed) is None:
             raise SystemExit(f"peers need {needed}: install nodejs 20, npm and redis-server")
+    if "PGBIN" not in os.environ and shutil.which("pg_config") is None:
+        raise SystemExit("peers need pg_config, or PGBIN: install libpq-dev and postgresql")
     return found
 
 
 def environment(options):
+    """Its servers listen where nobody else does, ours least of all, and nothing that libpq would
+    read of this environment leads it to ours."""
+    own = {name: value for name, value in os.environ.items()
+           if name == "PGBIN" or not name.startswith("PG")}
     build = pathlib.Path(tempfile.gettempdir()) / f"orderlog-peer-{FOLDER}"
-    return os.environ | {"BUILD": str(build)} | {
-        name: str(value) for name, value in options.items()
+    ports = dict(zip(("PORT", "PGPORT", "REDIS_PORT"), free_ports(3)))
+    return own | {
+        name: str(value) for name, value in ({"BUILD": build} | ports | options).items()
     }
 
 
