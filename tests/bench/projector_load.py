@@ -119,8 +119,9 @@ class Projector:
         return int(done.stdout)
 
     def began_us(self):
-        """The time in its log when it had read its positions."""
-        for line in (self.system.directory / "log" / "project.log").read_text().splitlines():
+        """The time in its log when it had read its positions; earlier runs wrote to it too."""
+        log = (self.system.directory / "log" / "project.log").read_text()
+        for line in reversed(log.splitlines()):
             if " projecting " in line and TOPIC in line:
                 when = datetime.datetime.fromisoformat(line.split()[0].replace("Z", "+00:00"))
                 return round(when.timestamp() * 1e6)
