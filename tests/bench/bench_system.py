@@ -134,12 +134,23 @@ carrier.deliver.after.ms = 0
 
     def start_role(self, name, arguments=()):
         (self.directory / "log").mkdir(exist_ok=True)
-        command = [self.program, *ROLES[name], *arguments, "--config", str(self.config)]
+        role = name.partition("-")[0]
+        command = [self.program, *ROLES[role], *arguments, "--config", str(self.config)]
         command += ["--metrics.port", str(self.ports[name])]
         with open(self.directory / "log" / f"{name}.log", "ab") as log:
             self.processes[name] = subprocess.Popen(
                 command, env=self.environment, stdout=log, stderr=subprocess.STDOUT
             )
+
+    def start_workers(self, roles, count):
+        """So many of each, in slots of their own, where one runs already: order-1, order-2 …"""
+        for slot in range(1, count):
+            for role in roles:
+                self.ports[f"{role}-{slot}"] = free_port()
+                self.start_role(f"{role}-{slot}", ("--slot", str(slot)))
+        for slot in range(1, count):
+            for role in roles:
+                self.await_ready(f"{role}-{slot}")
 
     def await_ready(self, name):
         deadline = time.monotonic() + 60
