@@ -85,11 +85,12 @@ class Projector:
         database("CHECKPOINT")
         database("SELECT pg_stat_reset()")
 
-    def run(self):
-        """Rows written, seconds from the moment it begins to read until it is through, CPU."""
+    def run(self, options=()):
+        """Rows written, seconds from the moment it begins to read until it is through, CPU; with
+        `options` of the program."""
         self.empty()
         server = server_cpu_s(self.system)
-        self.system.start_roles(["project"], self.names)
+        self.system.start_roles(["project"], [*self.names, *options])
         if self.end is None:
             await_drained(self.system)
             self.end = int(database(

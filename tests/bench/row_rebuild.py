@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The read model `orders` from offset 0 on empty tables, as one begins that is built anew: events
 per second, against the rows per second of an update-heavy projector (row_projector_update.py) on the
-same log. At the end all read models are brought up to date and `orderlog verify` folds the log."""
+same log. A rebuild is given the memory for larger batches: in them more of an order's events meet, and
+they are written as one row. At the end all read models are brought up to date and `orderlog verify` folds the log."""
 
 import projector_load
 import row_projector_update
@@ -15,13 +16,14 @@ def measure(bench):
         projector = projector_load.Projector(bench, system, row_projector_update.NAMES)
         projector.run()  # warms up; finds the end of the log
         wanted = projector.content()
+        options = ("--projector.batch.records.max", str(bench.setting("records", 250000)))
 
-        def rebuild():
-            found = projector.run()
+        def run(options=()):
+            found = projector.run(options)
             row_projector_update.check(projector, wanted)
             return found
 
-        for mine, other in bench.alternate(rebuild, rebuild):
+        for mine, other in bench.alternate(lambda: run(options), run):
             bench.record("events", per_s(mine, "records"), per_s(other, "rows"))
             details = details_of(mine)
             bench.details.setdefault("rebuild", []).append(details)
