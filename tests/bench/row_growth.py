@@ -128,8 +128,8 @@ def measure_workers(bench):
 
 
 def measure(bench):
-    spread = bench.setting("spread", 20000)
     settings = system_load.settings_of(bench)
+    spread = max(bench.setting("spread", 20000), settings["skus"])
     system = system_load.start_system(bench, settings | {"skus": spread})
     try:
         warm(bench, system, settings)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The read model `orders` from offset 0 on empty tables, as one begins that is built anew: events
 per second, against the rows per second of an update-heavy projector (row_projector_update.py) on the
-same log. A rebuild is given the memory for larger batches: in them more of an order's events meet, and
-they are written as one row. At the end all read models are brought up to date and `orderlog verify` folds the log."""
+same log. A rebuild is given the memory for larger batches: in them more of an order's events meet,
+and they are written as one row. At the end all read models are brought up to date and
+`orderlog verify` folds the log."""
 
 import projector_load
 import row_projector_update
