@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Client of a schema registry with the Confluent REST API (Apicurio: .../apis/ccompat/v7). Every
-// call blocks for at most the time-out. One thread at a time. Errors say what was asked, of whom,
-// what came back and what to do; their code is the HTTP status, 0 if there was no answer. No
-// answer and server errors are DISP_RETRY, refusals DISP_FATAL.
+// Client of a schema registry with the Confluent REST API (Apicurio: .../apis/ccompat/v7). Getting
+// a schema blocks for at most the time-out; what is asked while starting for up to three times
+// that, as it is asked again when no answer comes. One thread at a time. Errors say what was asked,
+// of whom, what came back and what to do; their code is the HTTP status, 0 if there was no answer.
+// No answer and server errors are DISP_RETRY, refusals DISP_FATAL.
 #ifndef ORDERLOG_EVENT_REGISTRY_H
 #define ORDERLOG_EVENT_REGISTRY_H
 

@@ -16,8 +16,7 @@
 
 #include <stdio.h>
 
-// A registry that has just started now and then leaves a request without an answer.
-enum { REGISTRY_TIMEOUT_MS = 10000, REGISTRY_ATTEMPTS = 3 };
+enum { REGISTRY_TIMEOUT_MS = 10000 };
 
 static bool setup_topics(const struct config *config, struct error *err) {
     struct topic_admin *admin = topic_admin_open(config, err);
@@ -55,12 +54,7 @@ static bool setup_schemas(const struct config *config, struct error *err) {
         return false;
     struct schema_topic schema_topics[TOPIC_COUNT];
     topics_for_schemas(schema_topics);
-    bool ok = false;
-    for (int attempt = 1; !ok && attempt <= REGISTRY_ATTEMPTS; attempt++) {
-        ok = schema_ids_register(registry, schema_topics, TOPIC_COUNT, err);
-        if (!ok && err->what != DISP_RETRY)
-            break;
-    }
+    const bool ok = schema_ids_register(registry, schema_topics, TOPIC_COUNT, err);
     if (ok)
         printf("schemas: registered at %s\n", registry_url(registry));
     registry_free(registry);

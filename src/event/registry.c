@@ -12,6 +12,7 @@
 #include <string.h>
 
 enum { ANSWER_BYTES_MAX = 4 << 20, ANSWER_SHOWN_MAX = 200, CONFLICTS_MAX = 3 };
+enum { ATTEMPTS = 3 };
 
 struct registry {
     char *url;
@@ -152,8 +153,14 @@ static bool send_request(struct registry *registry, const struct request *reques
         code = curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     if (code == CURLE_OK)
         code = curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
-    if (code == CURLE_OK)
+    // What is asked while starting (all but GET) is asked again when a busy registry leaves it
+    // without an answer; it may be repeated. A running process is not held up for so long.
+    for (int left = code != CURLE_OK ? 0 : body ? ATTEMPTS : 1; left > 0; left--) {
+        answer_done(answer);
         code = curl_easy_perform(curl);
+        if (code != CURLE_OPERATION_TIMEDOUT && code != CURLE_GOT_NOTHING)
+            break;
+    }
     if (code != CURLE_OK) {
         answer_done(answer);
         return error_set(err, DISP_RETRY, 0,
