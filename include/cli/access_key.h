@@ -5,6 +5,7 @@
 #ifndef ORDERLOG_CLI_ACCESS_KEY_H
 #define ORDERLOG_CLI_ACCESS_KEY_H
 
+#include "http/scope.h"
 #include "service/config.h"
 #include "service/error.h"
 
@@ -17,7 +18,7 @@ enum {
     ACCESS_SECRET_MAX = 128,
     ACCESS_SECRET_MIN = 16,
     ACCESS_TOKEN_MAX = 3 + ACCESS_ID_MAX + 1 + ACCESS_SECRET_MAX,
-    ACCESS_SCOPES_MAX = 8,
+    ACCESS_SCOPES_MAX = SCOPE_BITS,
 };
 
 struct access_token {
@@ -37,8 +38,8 @@ struct access_grant {
     const char *note; // may be NULL
 };
 
-// "read,write" into scopes, cutting text to pieces. False: an unknown one, which *ret_unknown
-// names.
+// "orders:read,customers:*" into the words of all single scopes, so that a key never means more
+// than when it was made, cutting text to pieces. False: an unknown one, which *ret_unknown names.
 bool access_scopes_parse(char *text, struct access_grant *grant, const char **ret_unknown);
 
 bool access_key_store(const struct config *config, const struct access_token *token,
@@ -54,7 +55,7 @@ bool access_key_ensure(const struct config *config, const char *token, bool *ret
 struct access_key_row {
     const char *id;
     const char *shop_id;
-    const char *scopes; // "read,write"
+    const char *scopes; // "orders:read,orders:write"
     const char *note;   // "" for none
     int64_t created_at_us;
     const uint8_t *secret_sha256; // 32 bytes

@@ -15,7 +15,7 @@ struct http_server;
 // *ret is NULL when metrics.port is 0. Free it with http_server_free(). One in a process.
 bool admin_start(const struct config *config, struct http_server **ret, struct error *err);
 
-// Rows for public tables: liveness and readiness are open, metrics needs the read scope there.
+// Rows for public tables: liveness and readiness are open, metrics needs the scope ops there.
 void admin_handle_livez(struct http_request *request, void *state);
 void admin_handle_readyz(struct http_request *request, void *state);
 void admin_handle_metrics(struct http_request *request, void *state);

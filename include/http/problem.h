@@ -22,9 +22,9 @@
     PROBLEM(INVALID_PARAMETER, "invalid-parameter", 400, "A path or query parameter is not valid") \
     PROBLEM(INVALID_IDEMPOTENCY_KEY, "invalid-idempotency-key", 400,                               \
             "The Idempotency-Key header is not valid")                                             \
-    PROBLEM(UNAUTHENTICATED, "unauthenticated", 401, "A valid API key is needed")                  \
-    PROBLEM(FORBIDDEN, "forbidden", 403, "The API key does not allow this")                        \
-    PROBLEM(WRONG_SHOP, "wrong-shop", 403, "The API key belongs to another shop")                  \
+    PROBLEM(UNAUTHENTICATED, "unauthenticated", 401, "A valid API key or token is needed")         \
+    PROBLEM(FORBIDDEN, "forbidden", 403, "The API key or token does not allow this")               \
+    PROBLEM(WRONG_SHOP, "wrong-shop", 403, "The API key or token belongs to another shop")         \
     PROBLEM(NOT_FOUND, "not-found", 404, "There is nothing here")                                  \
     PROBLEM(METHOD_NOT_ALLOWED, "method-not-allowed", 405, "The method is not allowed here")       \
     PROBLEM(BODY_TOO_LARGE, "body-too-large", 413, "The body is too large")                        \

@@ -6,22 +6,20 @@
 #ifndef ORDERLOG_HTTP_ROUTER_H
 #define ORDERLOG_HTTP_ROUTER_H
 
+#include "http/scope.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct http_request;
 
-enum http_scope {
-    SCOPE_NONE = 0, // open to everybody
-    SCOPE_READ = 1 << 0,
-    SCOPE_WRITE = 1 << 1,
-    SCOPE_IMPORT = 1 << 2, // orders with prices of the caller's own
-};
-
 enum http_route_flag {
     ROUTE_BODY = 1 << 0,   // takes a JSON body, handed to the handler whole
     ROUTE_STREAM = 1 << 1, // takes a body of any length, handed to `chunk` as it comes
+    // Open to customers' tokens: the handler shows and changes only what is theirs (http/caller.h).
+    // Without it such a token is refused.
+    ROUTE_CUSTOMERS = 1 << 2,
 };
 
 enum { ROUTE_PARAMS_MAX = 4, ROUTE_PARAM_BYTES_MAX = 512 };
@@ -29,7 +27,7 @@ enum { ROUTE_PARAMS_MAX = 4, ROUTE_PARAM_BYTES_MAX = 512 };
 struct http_route {
     const char *method;
     const char *pattern; // "/v1/orders/{id}/cancel"; a {param} is one whole segment
-    int scope;           // all of these are needed
+    int scope;           // enum http_scope: one of these is needed
     int flags;
     int64_t body_bytes_max; // 0: the server's limit
     const char *summary;

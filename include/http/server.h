@@ -14,6 +14,7 @@
 #ifndef ORDERLOG_HTTP_SERVER_H
 #define ORDERLOG_HTTP_SERVER_H
 
+#include "http/caller.h"
 #include "http/router.h"
 #include "service/error.h"
 
@@ -21,14 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HTTP_SHOP_MAX = 65, HTTP_KEY_ID_MAX = 65, HTTP_TRACE_MAX = 56 }; // with the NUL
-
-// Who asks, as their API key says.
-struct http_caller {
-    char shop_id[HTTP_SHOP_MAX];
-    char key_id[HTTP_KEY_ID_MAX];
-    int scopes; // enum http_scope
-};
+enum { HTTP_TRACE_MAX = 56 }; // with the NUL
 
 // `Authorization: Bearer ol_ID_SECRET`. check runs in HTTP threads: quick, thread-safe, constant
 // time in the secret. False: no such key.

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HASH_LEN = 32, SCOPES_TEXT_MAX = 64, KEYS_MAX = 1000000 };
+enum { HASH_LEN = 32, KEYS_MAX = 1000000 };
 
 static const enum topic_id keys_topic = TOPIC_ACCESS_KEYS;
 
@@ -110,11 +110,10 @@ static void keep(struct kept_key *kept, const struct access_key *key) {
     copy_view(key->note, kept->note, sizeof(kept->note));
     if (key->secret_sha256.len == HASH_LEN)
         memcpy(kept->secret_sha256, key->secret_sha256.ptr, HASH_LEN);
-    for (uint32_t i = 0; i < key->scopes_count; i++) {
-        const size_t used = strlen(kept->scopes);
-        (void)snprintf(kept->scopes + used, sizeof(kept->scopes) - used, "%s%.*s", used ? "," : "",
-                       (int)key->scopes[i].len, key->scopes[i].ptr);
-    }
+    int scopes = 0;
+    for (uint32_t i = 0; i < key->scopes_count; i++)
+        scopes |= scopes_of_key_word(key->scopes[i].ptr, key->scopes[i].len);
+    scopes_format(scopes, ",", kept->scopes);
 }
 
 // The place of this id; NULL when there are too many.
@@ -232,10 +231,10 @@ bool access_key_ensure(const struct config *config, const char *token, bool *ret
     struct search search = {.id = parsed.id, .hash = hash};
     if (!access_keys_list(config, compare, &search, err))
         return false;
-    static const struct access_grant everything = {.shop_id = "main",
-                                                   .scopes = {"read", "write", "import"},
-                                                   .scopes_count = 3,
-                                                   .note = "stored by setup"};
+    struct access_grant everything = {
+        .shop_id = "main", .scopes_count = SCOPE_BITS, .note = "stored by setup"};
+    for (int bit = 0; bit < SCOPE_BITS; bit++)
+        everything.scopes[bit] = scope_word(bit);
     if (!search.found && !access_key_store(config, &parsed, &everything, err))
         return false;
     *ret_created = !search.found;

@@ -8,8 +8,6 @@
 
 enum { ID_BYTES = 6, SECRET_BYTES = 32 };
 
-static const char *const known_scopes[] = {"read", "write", "import"};
-
 static void to_hex(const uint8_t *bytes, size_t count, char *out) {
     static const char digits[] = "0123456789abcdef";
     for (size_t i = 0; i < count; i++) {
@@ -59,18 +57,20 @@ void access_token_format(const struct access_token *token, char text[ACCESS_TOKE
 }
 
 bool access_scopes_parse(char *text, struct access_grant *grant, const char **ret_unknown) {
-    grant->scopes_count = 0;
+    int scopes = 0;
     char *rest = NULL;
     for (char *word = strtok_r(text, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
-        size_t i = 0;
-        const size_t known_count = sizeof(known_scopes) / sizeof(known_scopes[0]);
-        while (i < known_count && strcmp(known_scopes[i], word) != 0)
-            i++;
-        if (i == known_count || grant->scopes_count == ACCESS_SCOPES_MAX) {
+        const int meant = scopes_of_key_word(word, strlen(word));
+        if (!meant) {
             *ret_unknown = word;
             return false;
         }
-        grant->scopes[grant->scopes_count++] = known_scopes[i];
+        scopes |= meant;
+    }
+    grant->scopes_count = 0;
+    for (int bit = 0; bit < SCOPE_BITS; bit++) {
+        if (scopes & 1 << bit)
+            grant->scopes[grant->scopes_count++] = scope_word(bit);
     }
     *ret_unknown = "";
     return grant->scopes_count > 0;

@@ -22,6 +22,18 @@ static bool is_shop(const char *text) {
            strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == len;
 }
 
+static void print_scopes(const char *unknown) {
+    (void)fprintf(stderr, "orderlog keys: --scopes does not know '%s'; it takes\n", unknown);
+    for (int bit = 0; bit < SCOPE_BITS; bit++)
+        (void)fprintf(stderr, "  %-16s  %s\n", scope_word(bit), scope_allows(bit));
+    (void)fprintf(stderr, "  NAME:* for all that begin so; all; and the sets\n");
+    for (const char *const *set = scope_sets(); *set; set++) {
+        char words[SCOPES_TEXT_MAX];
+        scopes_format(scopes_of_key_word(*set, strlen(*set)), ", ", words);
+        (void)fprintf(stderr, "  %-16s  %s\n", *set, words);
+    }
+}
+
 static int create(const struct config *config, const struct config_flag *flags) {
     struct access_grant grant = {.shop_id = flags_value(flags, "shop"),
                                  .note = flags_value(flags, "note")};
@@ -29,12 +41,11 @@ static int create(const struct config *config, const struct config_flag *flags) 
         (void)fprintf(stderr, "orderlog keys: --shop must be 1 to 64 of A-Z a-z 0-9 _ . -\n");
         return EXIT_USAGE;
     }
-    char scopes[128];
+    char scopes[2 * SCOPES_TEXT_MAX];
     const char *unknown = NULL;
     (void)snprintf(scopes, sizeof(scopes), "%s", flags_value(flags, "scopes"));
     if (!access_scopes_parse(scopes, &grant, &unknown)) {
-        (void)fprintf(stderr, "orderlog keys: --scopes takes read, write and import, not '%s'\n",
-                      unknown);
+        print_scopes(unknown);
         return EXIT_USAGE;
     }
 
@@ -55,12 +66,12 @@ static void print_row(void *state, const struct access_key_row *row) {
     (void)state;
     char created_at[CLOCK_TEXT_SIZE];
     clock_format_us(row->created_at_us, created_at);
-    printf("%-16s %-12s %-18s %.19sZ  %s\n", row->id, row->shop_id, row->scopes, created_at,
+    printf("%-16s %-12s %.19sZ  %s  %s\n", row->id, row->shop_id, created_at, row->scopes,
            row->note);
 }
 
 static int list(const struct config *config) {
-    printf("%-16s %-12s %-18s %-21s %s\n", "ID", "SHOP", "SCOPES", "CREATED", "NOTE");
+    printf("%-16s %-12s %-21s %s\n", "ID", "SHOP", "CREATED", "SCOPES, NOTE");
     struct error err = {0};
     return access_keys_list(config, print_row, NULL, &err) ? EXIT_OK : fail(&err);
 }
@@ -95,7 +106,8 @@ static int revoke(const struct config *config, const char *id) {
 int cmd_keys(int argc, char **argv) {
     struct config_flag flags[] = {
         {"shop", "SHOP", "create: the tenant the key belongs to", "main"},
-        {"scopes", "LIST", "create: any of read, write, import, with commas between", "read,write"},
+        {"scopes", "LIST", "create: such as orders:read,customers:*; a wrong word lists all",
+         "read,write"},
         {"note", "TEXT", "create: what the key is for", NULL},
         {NULL, NULL, NULL, NULL},
     };

@@ -34,18 +34,9 @@ struct access_keys {
 };
 
 static int scopes_of(const struct access_key *key) {
-    static const struct {
-        const char *name;
-        int scope;
-    } names[] = {{"read", SCOPE_READ}, {"write", SCOPE_WRITE}, {"import", SCOPE_IMPORT}};
     int scopes = 0;
-    for (uint32_t i = 0; i < key->scopes_count; i++) {
-        for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++) {
-            if (key->scopes[i].len == strlen(names[n].name) &&
-                memcmp(key->scopes[i].ptr, names[n].name, key->scopes[i].len) == 0)
-                scopes |= names[n].scope;
-        }
-    }
+    for (uint32_t i = 0; i < key->scopes_count; i++)
+        scopes |= scopes_of_key_word(key->scopes[i].ptr, key->scopes[i].len);
     return scopes;
 }
 

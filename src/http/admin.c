@@ -57,7 +57,7 @@ static const struct http_route routes[] = {
     {.method = "GET", .pattern = "/readyz", .summary = "Ready?", .handle = admin_handle_readyz},
     {.method = "GET",
      .pattern = "/metrics",
-     .scope = SCOPE_READ,
+     .scope = SCOPE_OPS,
      .summary = "Metrics for Prometheus",
      .handle = admin_handle_metrics},
 };
@@ -93,7 +93,7 @@ static bool check_key(void *state, const char *id, size_t id_length, const char 
     if (CRYPTO_memcmp(hash, admin_key.secret_sha256, sizeof(hash)) != 0 ||
         id_length != admin_key.id_length || memcmp(id, admin_key.id, id_length) != 0)
         return false;
-    *ret_caller = (struct http_caller){.scopes = SCOPE_READ};
+    *ret_caller = (struct http_caller){.scopes = SCOPE_OPS};
     return true;
 }
 

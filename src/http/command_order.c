@@ -81,9 +81,9 @@ static void read_line(const struct command_context *context, const struct body_p
                         &ret->quantity);
     *ret_explicit = body_part_int(line, "unit_price_minor", false, 0, UNIT_PRICE_MINOR_MAX,
                                   PROBLEM_INVALID_AMOUNT, &ret->unit_price_minor);
-    if (*ret_explicit && !(context->caller->scopes & SCOPE_IMPORT))
+    if (*ret_explicit && !(context->caller->scopes & SCOPE_ORDERS_IMPORT))
         body_part_refuse(line, "unit_price_minor", PROBLEM_FORBIDDEN,
-                         "is for API keys with the scope import");
+                         "is for callers with the scope orders:import");
 }
 
 static bool read_lines(const struct command_context *context, const struct body_part *part,

@@ -30,11 +30,11 @@ static const char sql_inventory[] =
 static const char sql_command[] =
     "SELECT -1::int8, row_to_json(x)::text FROM ("
     "SELECT command_id, outcome, reason, detail, event_type, order_id, version, occurred_at "
-    "FROM order_commands WHERE command_id = $1::uuid AND shop_id = $2::text) x "
+    "FROM order_commands WHERE $3::bool AND command_id = $1::uuid AND shop_id = $2::text) x "
     "UNION ALL "
     "SELECT -1::int8, row_to_json(x)::text FROM ("
     "SELECT command_id, outcome, reason, detail, event_type, sku, version, occurred_at "
-    "FROM stock_commands WHERE command_id = $1::uuid AND shop_id = $2::text) x";
+    "FROM stock_commands WHERE $4::bool AND command_id = $1::uuid AND shop_id = $2::text) x";
 
 // If-None-Match: a list of tags, weak ones too, or a star.
 static bool is_known_to_caller(struct http_request *request, const char *tag) {
@@ -167,9 +167,21 @@ bool query_answer_unchanged(struct http_request *request, struct query *query) {
 bool query_read_command(struct http_request *request, struct query *query, struct db *db,
                         struct error *err) {
     (void)query;
+    static const char bools[] = {false, true}; // as PostgreSQL takes them
+    const int scopes = http_request_caller(request)->scopes;
+    struct id id;
+    struct db_params params = {.count = 0};
     int64_t version;
-    return answer_by_id(request, db, sql_command, "command, or its outcome is not known yet",
-                        &version, err);
+    if (!parse_id(request, &id)) {
+        respond_refuse(request, PROBLEM_NOT_FOUND, "there is no such command");
+        return true;
+    }
+    db_params_uuid(&params, &id);
+    add_shop(&params, request);
+    db_params_bytes(&params, &bools[(scopes & QUERY_SCOPES_ORDERS) != 0], 1);
+    db_params_bytes(&params, &bools[(scopes & QUERY_SCOPES_STOCK) != 0], 1);
+    return answer_row(request, db, sql_command, &params, "command, or its outcome is not known yet",
+                      &version, err);
 }
 
 bool query_read_inventory(struct http_request *request, struct query *query, struct db *db,

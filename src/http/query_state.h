@@ -101,6 +101,11 @@ void query_versions_note(struct query_versions *versions, const struct id *order
                          const char *shop, int64_t version, uint64_t look);
 uint64_t query_versions_look(struct query_versions *versions);
 
+// Who may read outcomes of commands about orders, or about products and stock: those who read the
+// one or the other, and those who may have sent them.
+#define QUERY_SCOPES_ORDERS (SCOPE_ORDERS_READ | SCOPE_ORDERS_WRITE | SCOPE_SHIPMENTS_WRITE)
+#define QUERY_SCOPES_STOCK (SCOPE_INVENTORY_READ | SCOPE_INVENTORY_WRITE | SCOPE_CATALOG_WRITE)
+
 // --- reads --------------------------------------------------------------------------------------
 
 query_read_fn query_read_order;

@@ -6,6 +6,7 @@
 #include "request_state.h"
 
 #include "service/clock.h"
+#include "service/uninitialized.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -150,9 +151,20 @@ static bool unauthenticated(struct http_request *request, struct problem *proble
     return problem_set(problem, PROBLEM_UNAUTHENTICATED, "%s", detail);
 }
 
+static bool check_scope(const struct http_request *request, struct problem *problem) {
+    const struct http_route *route = request->match.route;
+    if (!(request->caller.scopes & route->scope)) {
+        char words[SCOPES_TEXT_MAX] UNINITIALIZED;
+        scopes_format(route->scope, " or ", words);
+        return problem_set(problem, PROBLEM_FORBIDDEN, "a scope is needed: %s", words);
+    }
+    if (http_caller_is_customer(&request->caller) && !(route->flags & ROUTE_CUSTOMERS))
+        return problem_set(problem, PROBLEM_FORBIDDEN, "customers' tokens are not taken here");
+    return true;
+}
+
 static bool check_caller(struct http_request *request, struct problem *problem) {
-    int needed = request->match.route->scope;
-    if (needed == SCOPE_NONE)
+    if (request->match.route->scope == SCOPE_NONE)
         return true;
     const char *header = http_request_header(request, "Authorization");
     if (!header)
@@ -167,12 +179,7 @@ static bool check_caller(struct http_request *request, struct problem *problem) 
         !access->check(access->state, id, (size_t)(underscore - id), underscore + 1,
                        strlen(underscore + 1), &request->caller))
         return unauthenticated(request, problem, "the API key is not known");
-    if ((request->caller.scopes & needed) != needed)
-        return problem_set(problem, PROBLEM_FORBIDDEN, "the API key lacks a scope: %s is needed",
-                           needed & SCOPE_IMPORT  ? "import"
-                           : needed & SCOPE_WRITE ? "write"
-                                                  : "read");
-    return true;
+    return check_scope(request, problem);
 }
 
 // --- the body ----------------------------------------------------------------------------------

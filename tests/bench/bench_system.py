@@ -122,7 +122,7 @@ carrier.deliver.after.ms = 0
 
     def start(self, roles=ROLES):
         self.tool("setup")
-        self.token = self.tool("keys", "create", "--scopes", "read,write,import").stdout.strip()
+        self.token = self.tool("keys", "create", "--scopes", "all").stdout.strip()
         self.start_roles(roles)
 
     def start_roles(self, names, arguments=()):

@@ -109,7 +109,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct http_server server = {.options = {.routes = gateway_routes(), .state = gateway}};
     struct http_request *request = request_new(&server, "/v1/orders:batch");
     assert(request);
-    request->caller = (struct http_caller){.shop_id = "main", .scopes = SCOPE_WRITE | SCOPE_IMPORT};
+    request->caller =
+        (struct http_caller){.shop_id = "main", .scopes = SCOPE_ORDERS_WRITE | SCOPE_ORDERS_IMPORT};
     gateway_batch_begin(request, gateway);
     for (size_t at = 0; at < length;) {
         size_t given = length - at < piece ? length - at : piece;

@@ -48,7 +48,7 @@ static void check_decodes(const struct schema_ids *ids, const struct command *co
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const struct schema_ids *ids = fuzz_ids();
     static const struct http_caller caller = {.shop_id = "main",
-                                              .scopes = SCOPE_WRITE | SCOPE_IMPORT};
+                                              .scopes = SCOPE_ORDERS_WRITE | SCOPE_ORDERS_IMPORT};
     static const struct command_prices prices = {.find = find_price, .fresh = true};
     if (size == 0)
         return 0;

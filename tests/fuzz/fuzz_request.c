@@ -25,10 +25,11 @@ static bool check_key(void *state, const char *id, size_t id_length, const char 
     (void)secret;
     if (id_length == 0 || id_length >= HTTP_KEY_ID_MAX || secret_length == 0)
         return false;
-    *ret_caller = (struct http_caller){.shop_id = "main", .scopes = SCOPE_READ | SCOPE_WRITE};
+    *ret_caller =
+        (struct http_caller){.shop_id = "main", .scopes = SCOPE_ALL & ~SCOPE_ORDERS_IMPORT};
     memcpy(ret_caller->key_id, id, id_length);
     if (secret[0] == 'i')
-        ret_caller->scopes |= SCOPE_IMPORT;
+        ret_caller->scopes |= SCOPE_ORDERS_IMPORT;
     return true;
 }
 

@@ -21,16 +21,31 @@ static struct db *db;
 static struct projection_set *set;
 static int64_t log_end;
 
-// "ol_main_x" is a key of the shop main, "ol_other_x" of another one, "ol_blind_x" may not read.
+// "ol_main_x" is a key of the shop main with all rights, "ol_other_x" of another one; "ol_till_x"
+// may only place orders for main, "ol_shelf_x" only read its stock.
+static const struct {
+    const char *id;
+    const char *shop;
+    int scopes;
+} keys[] = {
+    {"main", "main", SCOPE_ALL},
+    {"other", "other", SCOPE_ALL},
+    {"till", "main", SCOPE_ORDERS_WRITE},
+    {"shelf", "main", SCOPE_INVENTORY_READ},
+};
+
 static bool check(void *state, const char *id, size_t id_length, const char *secret,
                   size_t secret_length, struct http_caller *ret) {
     (void)state;
-    if (secret_length != 1 || *secret != 'x' || id_length >= sizeof(ret->shop_id))
-        return false;
-    bool blind = id_length == 5 && memcmp(id, "blind", 5) == 0;
-    *ret = (struct http_caller){.scopes = blind ? SCOPE_WRITE : SCOPE_READ};
-    memcpy(ret->shop_id, id, id_length);
-    return true;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (secret_length != 1 || *secret != 'x' || strlen(keys[i].id) != id_length ||
+            memcmp(keys[i].id, id, id_length) != 0)
+            continue;
+        *ret = (struct http_caller){.scopes = keys[i].scopes};
+        snprintf(ret->shop_id, sizeof(ret->shop_id), "%s", keys[i].shop);
+        return true;
+    }
+    return false;
 }
 
 static int open_all(void **state) {
@@ -239,10 +254,11 @@ static void a_changed_order_is_soon_told_and_stays_changed(void **state) {
         assert_int_equal(reply.status, 304);
     }
     struct id id = fixture_order_id(6);
-    snprintf(sql, sizeof(sql),
-             "BEGIN; UPDATE orders SET version = 2 WHERE order_id = '%s'; UPDATE projection_offsets "
-             "SET next_offset = next_offset + 1 WHERE projection = 'orders'; COMMIT",
-             id_text(&id).text);
+    snprintf(
+        sql, sizeof(sql),
+        "BEGIN; UPDATE orders SET version = 2 WHERE order_id = '%s'; UPDATE projection_offsets "
+        "SET next_offset = next_offset + 1 WHERE projection = 'orders'; COMMIT",
+        id_text(&id).text);
     fixture_exec(db, sql);
     int64_t changed_ms = clock_monotonic_ms();
     do { // each answer left after its request: its time is a lower bound
@@ -277,10 +293,36 @@ static void what_belongs_to_another_shop_is_not_there(void **state) {
     snprintf(path, sizeof(path), "/v1/commands/%s?wait=0ms", id_text(&command_id).text);
     get("ol_other_x", path, NULL, &reply);
     assert_int_equal(reply.status, 504);
-    get("ol_blind_x", order_path(5, ""), NULL, &reply);
-    assert_int_equal(reply.status, 403);
     get("ol_main_wrong", order_path(5, ""), NULL, &reply);
     assert_int_equal(reply.status, 401);
+}
+
+static void a_key_reads_what_its_scopes_say(void **state) {
+    (void)state;
+    char path[128];
+    struct id command_id = fixture_command_id(5);
+    for (int i = 0; i < 2; i++) {
+        const char *key = i ? "ol_shelf_x" : "ol_till_x";
+        get(key, order_path(5, ""), NULL, &reply);
+        assert_int_equal(reply.status, 403);
+        assert_non_null(strstr(reply.body, "orders:read"));
+        get(key, order_path(5, "/events"), NULL, &reply);
+        assert_int_equal(reply.status, 403);
+        get(key, "/v1/orders", NULL, &reply);
+        assert_int_equal(reply.status, 403);
+        get(key, "/metrics", NULL, &reply);
+        assert_int_equal(reply.status, 403);
+    }
+    // Who may send a command hears what became of it; who may not, does not.
+    snprintf(path, sizeof(path), "/v1/commands/%s", id_text(&command_id).text);
+    get("ol_till_x", path, NULL, &reply);
+    assert_int_equal(reply.status, 200);
+    get("ol_shelf_x", path, NULL, &reply);
+    assert_int_equal(reply.status, 404);
+    get("ol_till_x", "/v1/inventory/apple", NULL, &reply);
+    assert_int_equal(reply.status, 403);
+    get("ol_shelf_x", "/v1/inventory/apple", NULL, &reply);
+    assert_int_equal(reply.status, 404);
 }
 
 // Follows the pages and checks that each order is seen once, in order.
@@ -433,6 +475,7 @@ int main(void) {
         cmocka_unit_test_setup(an_unchanged_order_is_told_without_being_read, begin),
         cmocka_unit_test_setup(a_changed_order_is_soon_told_and_stays_changed, begin),
         cmocka_unit_test_setup(what_belongs_to_another_shop_is_not_there, begin),
+        cmocka_unit_test_setup(a_key_reads_what_its_scopes_say, begin),
         cmocka_unit_test_setup(pages_neither_skip_nor_repeat, begin),
         cmocka_unit_test_setup(bad_parameters_are_refused, begin),
         cmocka_unit_test_setup(a_read_after_a_command_sees_its_effect, begin),

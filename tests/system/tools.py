@@ -75,7 +75,7 @@ def keys_open_and_close(world):
         world.token = mine
     print("holds  a key opens what its scopes say, and nothing once revoked")
     refuse(world, 1, "there is no key nobody", "keys", "revoke", "nobody")
-    refuse(world, 64, "not 'root'", "keys", "create", "--scopes", "root")
+    refuse(world, 64, "does not know 'root'", "keys", "create", "--scopes", "root")
 
 
 def a_replay_counts_every_outcome(world):

@@ -130,7 +130,7 @@ class World:
             self._start_servers(services, clean)
             self._configure(services, clean)
             self.tool("setup")
-            self.token = self.tool("keys", "create", "--scopes", "read,write,import").strip()
+            self.token = self.tool("keys", "create", "--scopes", "all").strip()
             self.env["ORDERLOG_API_KEY"] = self.token
             self._start_roles()
         except BaseException:

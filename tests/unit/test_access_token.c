@@ -56,8 +56,16 @@ static void only_known_scopes_are_granted(void **state) {
     const char *unknown = NULL;
     char good[] = "read,import";
     assert_true(access_scopes_parse(good, &grant, &unknown));
+    assert_int_equal(grant.scopes_count, 3);
+    assert_string_equal(grant.scopes[0], "orders:read");
+    assert_string_equal(grant.scopes[1], "orders:import");
+    assert_string_equal(grant.scopes[2], "inventory:read");
+    char group[] = "customers:*,customers:read";
+    assert_true(access_scopes_parse(group, &grant, &unknown));
     assert_int_equal(grant.scopes_count, 2);
-    assert_string_equal(grant.scopes[1], "import");
+    char all[] = "all";
+    assert_true(access_scopes_parse(all, &grant, &unknown));
+    assert_int_equal(grant.scopes_count, SCOPE_BITS);
     char bad[] = "read,root";
     assert_false(access_scopes_parse(bad, &grant, &unknown));
     assert_string_equal(unknown, "root");

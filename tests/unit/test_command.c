@@ -18,7 +18,7 @@
 
 static struct schema_ids *ids;
 static struct http_caller caller = {.shop_id = "main",
-                                    .scopes = SCOPE_READ | SCOPE_WRITE | SCOPE_IMPORT};
+                                    .scopes = SCOPE_ORDERS_WRITE | SCOPE_ORDERS_IMPORT};
 static int64_t price_minor = 150;
 
 static bool find_price(void *state, const char *shop, size_t shop_len, const char *sku,

@@ -146,13 +146,13 @@ static const struct http_route rows[] = {
     {.method = "GET", .pattern = "/livez", .summary = "s", .handle = admin_handle_livez},
     {.method = "POST",
      .pattern = "/echo",
-     .scope = SCOPE_WRITE,
+     .scope = SCOPE_ORDERS_WRITE,
      .flags = ROUTE_BODY,
      .summary = "s",
      .handle = handle_echo},
     {.method = "POST",
      .pattern = "/import",
-     .scope = SCOPE_WRITE | SCOPE_IMPORT,
+     .scope = SCOPE_ORDERS_IMPORT | SCOPE_CATALOG_WRITE,
      .flags = ROUTE_BODY,
      .summary = "s",
      .handle = handle_echo},
@@ -181,7 +181,8 @@ static bool check_key(void *state, const char *id, size_t id_length, const char 
         return false;
     if (secret_length != 6 || memcmp(secret, "s_cret", 6) != 0)
         return false;
-    *ret_caller = (struct http_caller){.shop_id = "main", .key_id = "k1", .scopes = SCOPE_WRITE};
+    *ret_caller =
+        (struct http_caller){.shop_id = "main", .key_id = "k1", .scopes = SCOPE_ORDERS_WRITE};
     return true;
 }
 

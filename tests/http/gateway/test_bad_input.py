@@ -165,7 +165,7 @@ class BadInput(unittest.TestCase):
         self.assert_no_trace()
 
     def test_without_the_right_key_nothing_is_open(self):
-        other = self.servers.orderlog("keys", "create", "--scopes=read").split()
+        other = self.servers.orderlog("keys", "create", "--scopes=read,ops").split()
         reader = next(word for word in other if word.startswith("ol_"))
         wait_until("the key is known",
                    lambda: self.gateway.call("GET", "/metrics", token=reader).status == 200)
@@ -200,7 +200,7 @@ class BadInput(unittest.TestCase):
         self.assert_no_trace()
 
     def test_a_revoked_key_stops_working(self):
-        made = self.servers.orderlog("keys", "create", "--scopes=read").split()
+        made = self.servers.orderlog("keys", "create", "--scopes=read,ops").split()
         token = next(word for word in made if word.startswith("ol_"))
         read = lambda: self.gateway.call("GET", "/metrics", token=token).status
         wait_until("the key is known", lambda: read() == 200)
