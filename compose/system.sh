@@ -142,6 +142,21 @@ write_supervisor_conf() {
     } >"$supervisor_conf"
 }
 
+# For whoever runs Prometheus: every role by its name, the key that /metrics wants, the alert rules.
+write_prometheus_conf() {
+    local role name
+    {
+        printf '%s\n' '# Written by compose/up.' 'global: {scrape_interval: 5s, evaluation_interval: 15s}' \
+            "rule_files: ['$source_dir/compose/alerts.yml']" 'scrape_configs:' \
+            '  - job_name: orderlog' "    authorization: {credentials_file: '$data/metrics.key'}" \
+            '    static_configs:'
+        for role in "${roles[@]}"; do
+            name=${role%% *}
+            echo "      - {targets: ['127.0.0.1:${ports[metrics_$name]}'], labels: {instance: $name}}"
+        done
+    } >"$data/prometheus.yml"
+}
+
 orderlog_() {
     "$data/bin/orderlog" "$1" --config "$data/orderlog.conf" "${@:2}"
 }

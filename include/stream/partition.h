@@ -21,6 +21,8 @@ struct partition {
     bool full_told;        // that so much is parked has been said
 
     int64_t next_offset; // of the input: everything before has been read
+    int64_t read_ms;     // when the record read last was written; 0: none yet
+    int64_t drained_ms;  // when nothing was unread, as far as known: what is now came later
 
     // As committed last.
     int64_t committed_offset;

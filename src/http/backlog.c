@@ -116,7 +116,7 @@ static bool ask(struct backlog *backlog, rd_kafka_topic_partition_list_t *commit
             worst_ms = lag_ms;
     }
     atomic_store(&backlog->lag_ms, worst_ms);
-    metrics_set(METRIC_GATEWAY_BACKLOG_MS, (int)backlog->domain, worst_ms);
+    metrics_set(METRIC_GATEWAY_BACKLOG, (int)backlog->domain, worst_ms * 1000);
     return true;
 }
 
@@ -195,7 +195,7 @@ bool backlog_start(const struct config *config, enum domain domain, struct backl
     }
     backlog->domain = domain;
     backlog->lag_ms_max = config->gateway_backlog_ms_max;
-    metrics_name_series(METRIC_GATEWAY_BACKLOG_MS, (int)domain, domains[domain].name);
+    metrics_name_series(METRIC_GATEWAY_BACKLOG, (int)domain, domains[domain].name);
     backlog->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (!start(backlog, config, err)) {
         backlog_stop(backlog);

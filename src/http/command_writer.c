@@ -249,6 +249,7 @@ bool command_writer_start(const struct config *config, struct command_writer **r
     metrics_name_series(METRIC_GATEWAY_COMMANDS, WRITER_WRITTEN, "written");
     metrics_name_series(METRIC_GATEWAY_COMMANDS, WRITER_NOT_WRITTEN, "not_written");
     metrics_name_series(METRIC_GATEWAY_COMMANDS, WRITER_UNKNOWN, "unknown");
+    metrics_add(METRIC_GATEWAY_COMMANDS, WRITER_UNKNOWN, 0); // an alert watches its increase
     if (!start(writer, config, err)) {
         command_writer_stop(writer);
         return false;

@@ -33,7 +33,7 @@ static bool find_price(void *state, const char *shop, size_t shop_len, const cha
 
 struct command_prices gateway_prices(struct gateway *gateway) {
     int64_t age_ms = catalogue_age_ms(gateway->catalogue);
-    metrics_set(METRIC_GATEWAY_CATALOGUE_AGE_MS, 0, age_ms);
+    metrics_set(METRIC_GATEWAY_CATALOGUE_AGE, 0, age_ms * 1000);
     return (struct command_prices){
         .find = find_price,
         .state = gateway->catalogue,

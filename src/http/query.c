@@ -8,6 +8,7 @@
 #include "http/respond.h"
 #include "service/clock.h"
 #include "service/log.h"
+#include "service/metrics.h"
 
 // Reads never write, and never hold up anything for long.
 const char query_session_settings[] =
@@ -21,14 +22,20 @@ static size_t pool_size(const struct query *query) {
 // There are as many connections as threads: nobody waits for long.
 static struct db *pool_take(struct query *query) {
     (void)pthread_mutex_lock(&query->pool_lock);
-    while (query->pool_free == 0)
-        (void)pthread_cond_wait(&query->pool_freed, &query->pool_lock);
+    if (query->pool_free == 0) {
+        int64_t begun_us = clock_monotonic_us();
+        while (query->pool_free == 0)
+            (void)pthread_cond_wait(&query->pool_freed, &query->pool_lock);
+        metrics_observe_us(METRIC_STEP, STEP_POOL, clock_monotonic_us() - begun_us);
+    }
     struct db *db = query->pool[--query->pool_free];
     (void)pthread_mutex_unlock(&query->pool_lock);
+    metrics_add(METRIC_POOL_BUSY, 0, 1);
     return db;
 }
 
 static void pool_give(struct query *query, struct db *db) {
+    metrics_add(METRIC_POOL_BUSY, 0, -1);
     (void)pthread_mutex_lock(&query->pool_lock);
     query->pool[query->pool_free++] = db;
     (void)pthread_cond_signal(&query->pool_freed);
@@ -61,11 +68,13 @@ void query_answer_not_yet(struct http_request *request) {
 static void read_now(struct http_request *request, struct query *query, struct db *db,
                      query_read_fn *read) {
     struct error err;
+    int64_t begun_us = clock_monotonic_us();
     // A connection that broke while nobody looked is no reason to refuse: once more, on a new one.
     if (read(request, query, db, &err) || (!db_is_connected(db) && read(request, query, db, &err)))
         atomic_store(&query->ready, true);
     else
         query_answer_unavailable(query, request, &err);
+    metrics_observe_us(METRIC_STEP, STEP_DATABASE, clock_monotonic_us() - begun_us);
 }
 
 void query_serve_after(struct http_request *request, struct query *query, query_read_fn *read,
@@ -103,6 +112,7 @@ static bool pool_open(struct query *query) {
             return false;
         query->pool[query->pool_free++] = db;
     }
+    metrics_set(METRIC_POOL_SIZE, 0, (int64_t)pool_size(query));
     return true;
 }
 
@@ -111,6 +121,7 @@ static void destroy(struct query *query) {
         db_free(query->pool[i]);
     db_free(query->waiter.db);
     query_versions_stop(query->versions);
+    query_watch_stop(query->watch);
     free(query);
 }
 
@@ -123,7 +134,7 @@ bool query_start(const struct config *config, struct http_access access, struct 
     (void)pthread_mutex_init(&query->pool_lock, NULL);
     (void)pthread_cond_init(&query->pool_freed, NULL);
     if (!pool_open(query) || !query_versions_start(config, &query->versions, err) ||
-        !query_waiter_start(query, err)) {
+        !query_watch_start(config, &query->watch, err) || !query_waiter_start(query, err)) {
         destroy(query);
         return error_set(err, DISP_FATAL, 0, "out of memory");
     }
@@ -141,6 +152,7 @@ bool query_start(const struct config *config, struct http_access access, struct 
         .body_bytes_max = config->http_body_bytes_max,
         .idle_timeout_ms = config->http_idle_timeout_ms,
         .read_timeout_ms = config->http_read_timeout_ms,
+        .measured = true,
         .routes = &query_routes,
         .access = access,
         .state = query};

@@ -52,6 +52,7 @@ struct query {
     _Atomic int64_t complained_ms;
     struct query_waiter waiter;
     struct query_versions *versions;
+    struct query_watch *watch;
 };
 
 extern const char query_session_settings[];
@@ -105,6 +106,12 @@ uint64_t query_versions_look(struct query_versions *versions);
 // one or the other, and those who may have sent them.
 #define QUERY_SCOPES_ORDERS (SCOPE_ORDERS_READ | SCOPE_ORDERS_WRITE | SCOPE_SHIPMENTS_WRITE)
 #define QUERY_SCOPES_STOCK (SCOPE_INVENTORY_READ | SCOPE_INVENTORY_WRITE | SCOPE_CATALOG_WRITE)
+
+// --- what is to be seen in metrics (query_watch.c) ----------------------------------------------
+
+// Measures every ten seconds, in a thread and on a connection of its own.
+bool query_watch_start(const struct config *config, struct query_watch **ret, struct error *err);
+void query_watch_stop(struct query_watch *watch); // NULL is fine
 
 // --- reads --------------------------------------------------------------------------------------
 

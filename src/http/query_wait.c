@@ -11,6 +11,7 @@
 
 #include "http/respond.h"
 #include "service/clock.h"
+#include "service/metrics.h"
 #include "store/pg_array.h"
 
 enum { POLL_MS = 10, PROBE_MS = 500 };
@@ -62,6 +63,7 @@ bool query_waiter_add(struct query *query, const struct query_waiting *waiting) 
     if (room) {
         http_request_suspend(waiting->request);
         waiter->waiting[waiter->count++] = *waiting;
+        metrics_add(METRIC_READS_WAITING, 0, 1);
         (void)pthread_cond_signal(&waiter->changed);
     }
     (void)pthread_mutex_unlock(&waiter->lock);
@@ -82,8 +84,10 @@ static void put_back(struct query_waiter *waiter, const struct query_waiting *wa
     if (room)
         waiter->waiting[waiter->count++] = *waiting;
     (void)pthread_mutex_unlock(&waiter->lock);
-    if (!room)
-        query_answer_not_yet(waiting->request);
+    if (room)
+        return;
+    metrics_add(METRIC_READS_WAITING, 0, -1);
+    query_answer_not_yet(waiting->request);
 }
 
 static void look(struct query *query, struct query_waiting *waiting, size_t count) {
@@ -96,11 +100,13 @@ static void look(struct query *query, struct query_waiting *waiting, size_t coun
     for (size_t i = 0; i < count; i++) {
         struct http_request *request = waiting[i].request;
         struct error read_err;
+        const bool goes_on = !(asked && visible[i]) && now_ms < waiting[i].deadline_ms;
+        metrics_add(METRIC_READS_WAITING, 0, goes_on ? 0 : -1);
         if (asked && visible[i]) {
             if (!waiting[i].read(request, query, db, &read_err) &&
                 (db_is_connected(db) || !waiting[i].read(request, query, db, &read_err)))
                 query_answer_unavailable(query, request, &read_err);
-        } else if (now_ms < waiting[i].deadline_ms) {
+        } else if (goes_on) {
             put_back(&query->waiter, &waiting[i]);
         } else if (asked) {
             query_answer_not_yet(request);
@@ -156,6 +162,7 @@ static void *run(void *arg) {
     }
     size_t count = take_all(waiter, taken);
     (void)pthread_mutex_unlock(&waiter->lock);
+    metrics_add(METRIC_READS_WAITING, 0, -(int64_t)count);
     for (size_t i = 0; i < count; i++)
         respond_refuse(taken[i].request, PROBLEM_UNAVAILABLE, "the service is stopping");
     return NULL;

@@ -6,6 +6,7 @@
 #include "http/respond.h"
 
 #include "request_state.h"
+#include "service/metrics.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -78,6 +79,7 @@ void respond_nothing(struct http_request *request) {
 }
 
 void respond_problem(struct http_request *request, const struct problem *problem) {
+    metrics_add(METRIC_HTTP_REFUSED, (int)problem->type, 1);
     size_t length = 0;
     char *body = problem_render(problem, request->uri, /* line= */ 0, &length);
     if (problem->retry_after_s > 0)

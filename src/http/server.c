@@ -290,6 +290,9 @@ bool http_server_start(const struct http_server_options *options, struct http_se
         free(server);
         return false;
     }
+    for (int type = PROBLEM_NONE + 1; type < PROBLEM_COUNT; type++)
+        metrics_name_series(METRIC_HTTP_REFUSED, type, problem_name((enum problem_type)type));
+    metrics_add(METRIC_HTTP_REFUSED, PROBLEM_CATALOGUE_STALE, 0); // an alert watches its increase
     for (size_t i = 0; options->measured && i < options->routes->count; i++)
         metrics_name_series(METRIC_HTTP_REQUEST, (int)i, options->routes->routes[i].pattern);
     if (connections_start(server))

@@ -3,6 +3,7 @@
 
 #include "process/roles.h"
 #include "process/slots.h"
+#include "service/metrics.h"
 #include "stream/topics.h"
 
 #include <assert.h>
@@ -45,6 +46,7 @@ static bool handle(void *context, void *state, const struct stream_input *input,
     uint64_t place;
     struct executor_call *call = slots_take(&self->calls, &place);
     call->token = input->token;
+    call->asked_us = input->now_us;
     if (self->kind->submit(self->outside, input->body, place, call, err))
         return true;
     slots_give_back(&self->calls, call);
@@ -60,6 +62,7 @@ static bool has_room(void *context, size_t messages_max) {
 static size_t poll_calls(void *context, int64_t now_us, struct stream_completion *out, size_t max) {
     struct executor *self = context;
     const struct executor_kind *kind = self->kind;
+    metrics_set(METRIC_OUTSIDE_CALLS, 0, EXECUTOR_CALLS_MAX - self->calls.free_count);
     size_t count =
         kind->poll(self->outside, now_us, self->replies, max < POLL_MAX ? max : (size_t)POLL_MAX);
     for (size_t i = 0; i < count; i++) {
@@ -81,6 +84,9 @@ static void discard(void *context, const struct stream_completion *completion) {
 static bool complete(void *context, const struct stream_completion *completion, int64_t now_us,
                      struct output *output, struct error *err) {
     struct executor *self = context;
+    const struct executor_call *call = completion->what;
+    metrics_observe_us(METRIC_STEP, STEP_CALL,
+                       now_us > call->asked_us ? now_us - call->asked_us : 0);
     arena_reset(&self->arena);
     struct decision decision;
     decision_begin(&decision, &self->arena, &self->policy, now_us);

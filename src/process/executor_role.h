@@ -15,6 +15,7 @@ enum { EXECUTOR_CALLS_MAX = 32768 }; // waiting ones included
 // A role's own call begins with this.
 struct executor_call {
     struct stream_token token;
+    int64_t asked_us;
 };
 
 // `outside` is whoever is called: a provider, a carrier.

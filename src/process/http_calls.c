@@ -167,6 +167,7 @@ static void fail(struct http_calls *calls, uint32_t at, const struct wire_reply 
         finish(calls, at);
         return;
     }
+    metrics_add(METRIC_RETRIES, RETRY_OUTSIDE, 1);
     int64_t pause_us =
         backoff_us(&calls->breaker.dice, backoff_base_us, calls->backoff_max_us, place->tries++);
     int64_t asked_us =
@@ -195,6 +196,7 @@ static void on_end(void *context, const struct wire_reply *reply) {
         rest(calls, at, again_us);
         break;
     case HTTP_FAILED:
+        metrics_add(METRIC_ERRORS, ERROR_OUTSIDE, 1);
         fail(calls, at, reply, why);
         break;
     }

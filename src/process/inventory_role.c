@@ -32,6 +32,7 @@ static void partition_free(void *context, void *state) {
     (void)context;
     struct shelf *shelf = state;
     metrics_set_part(METRIC_AGGREGATES, 0, 0, &shelf->stocks_shown);
+    metrics_set_part(METRIC_STATE_BYTES, 0, 0, &shelf->bytes_shown);
     shelf_free(shelf);
 }
 
@@ -139,6 +140,10 @@ static void commit(void *context, void *state) {
     shelf_commit(shelf);
     metrics_set_part(METRIC_AGGREGATES, 0, (int64_t)soft_table_count(shelf->stocks),
                      &shelf->stocks_shown);
+    metrics_set_part(
+        METRIC_STATE_BYTES, 0,
+        (int64_t)(soft_table_bytes(shelf->stocks) + soft_table_bytes(shelf->reservations)),
+        &shelf->bytes_shown);
 }
 
 static void undo(void *context, void *state) {

@@ -32,6 +32,8 @@ static void partition_free(void *context, void *state) {
     (void)context;
     struct orders *orders = state;
     metrics_set_part(METRIC_AGGREGATES, 0, 0, &orders->orders_shown);
+    metrics_set_part(METRIC_OPEN_ORDERS, 0, 0, &orders->open_shown);
+    metrics_set_part(METRIC_STATE_BYTES, 0, 0, &orders->bytes_shown);
     metrics_set_part(METRIC_TIMERS, 0, 0, &orders->timers_shown);
     orders_free(orders);
 }
@@ -125,6 +127,12 @@ static void commit(void *context, void *state) {
         METRIC_AGGREGATES, 0,
         (int64_t)(soft_table_count(orders->open) + closed_orders_count(orders->closed)),
         &orders->orders_shown);
+    metrics_set_part(METRIC_OPEN_ORDERS, 0, (int64_t)soft_table_count(orders->open),
+                     &orders->open_shown);
+    metrics_set_part(METRIC_STATE_BYTES, 0,
+                     (int64_t)(soft_table_bytes(orders->open) +
+                               closed_orders_count(orders->closed) * sizeof(struct order_closed)),
+                     &orders->bytes_shown);
     show_timers(orders);
 }
 

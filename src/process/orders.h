@@ -25,8 +25,9 @@ struct orders {
     uint64_t freed_seen;         // parked_freed() when put_off was last looked through
     bool open_taken;             // this pass of snapshots has all rows of open orders
     bool refolds;                // restored from snapshots: events that they have seen come again
-    int64_t orders_shown, timers_shown; // this partition's part of the gauges
-    struct order *room;                 // owned: the order that is worked on
+    // This partition's part of the gauges.
+    int64_t orders_shown, open_shown, bytes_shown, timers_shown;
+    struct order *room; // owned: the order that is worked on
     size_t room_size;
     uint8_t *packed; // owned: the same, packed
     size_t packed_size;

@@ -17,8 +17,8 @@ struct shelf {
     struct soft_table *stocks;       // shop/SKU -> struct stock
     struct soft_table *reservations; // order id, shop/SKU -> struct reservation
     struct command_memory *commands;
-    bool refolds;         // restored from snapshots: events that they have seen come again
-    int64_t stocks_shown; // this partition's part of the gauge
+    bool refolds; // restored from snapshots: events that they have seen come again
+    int64_t stocks_shown, bytes_shown; // this partition's part of the gauges
 };
 
 enum { SHELF_RESERVATION_KEY_MAX = sizeof(struct id) + TOPIC_KEY_MAX };

@@ -5,6 +5,7 @@
 #include "service/log.h"
 
 #include "service/clock.h"
+#include "service/metrics.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -224,6 +225,7 @@ void log_write(enum log_level level, const char *text, const struct log_field *f
     size_t length = log_render(buffer, sizeof(buffer), format_wanted, clock_now_us(), level, text,
                                fields, count);
     buffer[length++] = '\n';
+    metrics_add(METRIC_LOG_LINES, (int)level, 1);
     // A log that cannot be written must not stop the work.
     ssize_t written = write(STDERR_FILENO, buffer, length);
     (void)written;

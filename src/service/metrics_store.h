@@ -9,8 +9,18 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-enum metric_kind { METRIC_KIND_COUNTER, METRIC_KIND_GAUGE, METRIC_KIND_HISTOGRAM };
-enum metric_label_kind { METRIC_LABEL_UNLABELLED, METRIC_LABEL_NUMBERED, METRIC_LABEL_NAMED };
+enum metric_kind {
+    METRIC_KIND_COUNTER,
+    METRIC_KIND_GAUGE,
+    METRIC_KIND_SECONDS,
+    METRIC_KIND_HISTOGRAM
+};
+enum metric_label_kind {
+    METRIC_LABEL_UNLABELLED,
+    METRIC_LABEL_NUMBERED,
+    METRIC_LABEL_NAMED,
+    METRIC_LABEL_STEPPED,
+};
 enum { METRIC_BUCKETS = 20 };
 
 struct metric_row {
@@ -40,6 +50,8 @@ struct metric_storage {
 
 extern const struct metric_row metrics_rows[METRIC_COUNT];
 extern const struct metric_storage metrics_storage[METRIC_COUNT];
+extern const char *metrics_role; // NULL: nobody said
+extern int metrics_slot;         // < 0: none
 extern const int64_t metrics_bucket_us[METRIC_BUCKETS];
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "service/clock.h"
 #include "service/log.h"
+#include "service/metrics.h"
 #include "service/watchdog.h"
 #include "service_state.h"
 
@@ -72,6 +73,7 @@ void service_fail(enum exit_code code, const struct error *err) {
     LOG(ERROR, "cannot go on, stopping", F_ERR(err),
         F_STR("disposition", disposition_name(err->what)), F_INT("code", err->code),
         F_INT("exit_code", code));
+    metrics_add(METRIC_ERRORS, ERROR_FATAL, 1);
     int none = EXIT_OK;
     (void)atomic_compare_exchange_strong(&exit_code_wanted, &none, (int)code);
     service_stop();
@@ -127,8 +129,9 @@ static bool start_helpers(const struct config *config) {
 int service_run(const char *role, const struct config *config, const struct service_part *parts,
                 void *state) {
     bool slotted = (config->role & (ROLES_PROCESS | ROLE_PROJECT)) != 0;
-    log_init_from_words(config->log_level, config->log_format, role,
-                        slotted ? (int)config->slot : -1);
+    const int slot = slotted ? (int)config->slot : -1;
+    log_init_from_words(config->log_level, config->log_format, role, slot);
+    metrics_init(role, slot);
     service_signals_init();
     if (!start_helpers(config)) {
         LOG(ERROR, "cannot start threads");

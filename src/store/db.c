@@ -12,6 +12,7 @@
 #include "service/backoff.h"
 #include "service/clock.h"
 #include "service/log.h"
+#include "service/metrics.h"
 
 enum { RETRY_FIRST_MS = 50, RETRY_MAX_MS = 2000, CONNECT_TIMEOUT_S = 5 };
 
@@ -121,6 +122,7 @@ bool db_connect(struct db *db, struct error *err) {
         copy_message(message, sizeof(message), PQerrorMessage(db->conn));
         db_disconnect(db);
         put_off(db);
+        metrics_add(METRIC_ERRORS, ERROR_POSTGRES_CONNECT, 1);
         return error_set(err, DISP_RETRY, 0, "cannot connect to PostgreSQL (postgres.conninfo): %s",
                          message);
     }
@@ -160,6 +162,7 @@ static enum disposition disposition_of(const char *state) {
 
 bool db_failed(struct db *db, const PGresult *result, struct error *err) {
     char message[384];
+    metrics_add(METRIC_ERRORS, ERROR_POSTGRES, 1);
     const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     copy_message(message, sizeof(message),
                  result ? PQresultErrorMessage(result) : PQerrorMessage(db->conn));

@@ -90,6 +90,7 @@ static void act_on(struct projector *projector, const struct error *err) {
         LOG(ERROR, "projecting does not work, trying again", F_STR("topic", topic), F_ERR(err));
         break;
     }
+    metrics_add(METRIC_RETRIES, RETRY_PROJECTION, 1);
     back_off(projector);
 }
 
@@ -211,8 +212,8 @@ static void keep_house(struct projector *projector) {
     size_t projections = projection_set_count(projector->set);
     int64_t oldest_ms;
     int64_t lag = projector_input_lag(&projector->input, projections, &oldest_ms);
-    metrics_set(METRIC_PROJECTION_LAG, projector->series, lag);
-    metrics_set(METRIC_PROJECTION_LAG_MS, projector->series, lag > 0 ? oldest_ms : 0);
+    metrics_set(METRIC_PROJECTION_LAG_RECORDS, projector->series, lag);
+    metrics_set(METRIC_PROJECTION_LAG, projector->series, oldest_ms * 1000);
     projector_input_commit(&projector->input, projections);
     struct error err;
     if (projector->input.is_stale || now_ms < projector->purge_at_ms)
@@ -269,8 +270,8 @@ static int series_of(const char *topic) {
     while (series < METRIC_SERIES_MAX - 1 && names[series] && strcmp(names[series], topic) != 0)
         series++;
     const char *name = names[series] ? names[series] : "other";
+    metrics_name_series(METRIC_PROJECTION_LAG_RECORDS, series, name);
     metrics_name_series(METRIC_PROJECTION_LAG, series, name);
-    metrics_name_series(METRIC_PROJECTION_LAG_MS, series, name);
     return series;
 }
 
@@ -281,6 +282,7 @@ bool projector_start(const struct projector_options *options, struct projector *
         return error_set(err, DISP_FATAL, 0, "out of memory");
     projector->options = *options;
     projector->dice = backoff_dice();
+    metrics_add(METRIC_DEAD_LETTERS, 0, 0);
     projector->series = series_of(options->topic);
     projector->set = projection_set_new(options->topic, options->files, options->files_count,
                                         options->names, err);

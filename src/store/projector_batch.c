@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/clock.h"
 #include "service/failpoint.h"
 #include "service/log.h"
 #include "service/metrics.h"
@@ -166,13 +167,18 @@ static bool commit_group(struct projector_batch *batch, struct projector_input *
             .value_len = entry->value_len};
     }
     transaction.moves_count = make_moves(batch, input, group, count, mask);
+    int64_t begun_us = clock_monotonic_us();
     if (!projection_set_apply(batch->set, batch->db, &transaction, ret_failed, err))
         return false;
+    metrics_observe_us(METRIC_STEP, STEP_APPLY, clock_monotonic_us() - begun_us);
     FAILPOINT(project_committed);
     moved(batch, input, transaction.moves_count);
     FAILPOINT(project_kept);
     metrics_add(METRIC_PROJECTED_RECORDS, 0, (int64_t)transaction.records_count);
     metrics_add(METRIC_DEAD_LETTERS, 0, (int64_t)transaction.skips_count);
+    if (transaction.skips_count > 0)
+        metrics_add(METRIC_ERRORS, refused ? ERROR_UNDECIDABLE : ERROR_UNDECODABLE,
+                    (int64_t)transaction.skips_count);
     for (size_t i = 0; i < transaction.skips_count; i++)
         LOG(ERROR, "record skipped, kept in projection_skipped",
             F_STR("topic", projection_set_topic(batch->set)),
@@ -218,8 +224,10 @@ bool projector_batch_apply(struct projector_batch *batch, struct projector_input
                            size_t count, struct error *err) {
     assert(count <= batch->entries_max);
     size_t entries = 0;
+    int64_t begun_us = clock_monotonic_us();
     if (!decode_all(batch, input, count, &entries, err))
         return false;
+    metrics_observe_us(METRIC_STEP, STEP_DECODE, clock_monotonic_us() - begun_us);
     uint32_t mask;
     while ((mask = next_mask(batch, entries)) != 0) {
         size_t grouped = 0;
@@ -232,8 +240,16 @@ bool projector_batch_apply(struct projector_batch *batch, struct projector_input
         if (!apply_group(batch, input, batch->group, grouped, mask, err))
             return false;
     }
-    for (size_t i = 0; i < entries; i++)
-        input->partitions[batch->entries[i].slot].last_timestamp_ms =
-            batch->entries[i].timestamp_ms;
+    int64_t oldest_ms = INT64_MAX;
+    for (size_t i = 0; i < entries; i++) {
+        const struct batch_entry *entry = &batch->entries[i];
+        input->partitions[entry->slot].last_timestamp_ms = entry->timestamp_ms;
+        if (entry->timestamp_ms > 0 && entry->timestamp_ms < oldest_ms)
+            oldest_ms = entry->timestamp_ms;
+    }
+    if (oldest_ms != INT64_MAX) {
+        int64_t delay_us = clock_now_us() - oldest_ms * 1000;
+        metrics_observe_us(METRIC_DELAY, 0, delay_us > 0 ? delay_us : 0);
+    }
     return true;
 }

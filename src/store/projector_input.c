@@ -299,12 +299,13 @@ void projector_input_commit(struct projector_input *input, size_t projections) {
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-int64_t projector_input_lag(const struct projector_input *input, size_t projections,
+int64_t projector_input_lag(struct projector_input *input, size_t projections,
                             int64_t *ret_oldest_ms) {
     int64_t lag = 0;
     int64_t oldest_ms = 0;
+    const int64_t now_ms = clock_now_us() / 1000;
     for (size_t i = 0; i < input->partitions_count; i++) {
-        const struct projector_partition *partition = &input->partitions[i];
+        struct projector_partition *partition = &input->partitions[i];
         int64_t low, high;
         if (rd_kafka_get_watermark_offsets(input->consumer, input->topic, partition->partition,
                                            &low, &high) ||
@@ -312,12 +313,16 @@ int64_t projector_input_lag(const struct projector_input *input, size_t projecti
             continue;
         int64_t next = projector_input_min(partition, projections);
         int64_t position = partition->seen > next ? partition->seen : next;
-        if (high <= position)
+        if (high <= position) {
+            partition->drained_ms = now_ms;
             continue;
+        }
         lag += high - position;
-        int64_t behind_ms = partition->last_timestamp_ms > 0
-                                ? clock_now_us() / 1000 - partition->last_timestamp_ms
-                                : 0;
+        // What waits was written after the last one applied, and after the moment when none waited.
+        int64_t since_ms = partition->last_timestamp_ms > partition->drained_ms
+                               ? partition->last_timestamp_ms
+                               : partition->drained_ms;
+        int64_t behind_ms = since_ms > 0 ? now_ms - since_ms : 0;
         if (behind_ms > oldest_ms)
             oldest_ms = behind_ms;
     }

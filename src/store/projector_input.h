@@ -20,6 +20,7 @@ struct projector_partition {
     int64_t seen;                  // the log has been read up to here, markers included
     int64_t committed;             // what Kafka was told
     int64_t last_timestamp_ms;     // of the last record applied
+    int64_t drained_ms;            // when nothing was left to apply, as far as known
 };
 
 struct projector_input {
@@ -65,8 +66,9 @@ void projector_input_release(struct projector_input *input, size_t count);
 // Tells Kafka the positions, for tools that show lag; failures do not matter.
 void projector_input_commit(struct projector_input *input, size_t projections);
 
-// Records between the positions and the end of the log, as far as known.
-int64_t projector_input_lag(const struct projector_input *input, size_t projections,
+// Records between the positions and the end of the log, as far as known, and how long the oldest of
+// them has waited, at most.
+int64_t projector_input_lag(struct projector_input *input, size_t projections,
                             int64_t *ret_oldest_ms);
 
 #endif

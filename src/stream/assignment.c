@@ -45,6 +45,7 @@ static bool take_over(struct txn_loop *loop, const rd_kafka_topic_partition_list
     while ((result = restore(&takeover, partitions, (size_t)list->cnt, &err)) == TAKEOVER_RETRY &&
            clock_monotonic_ms() < deadline_ms && !service_stopping()) {
         LOG(INFO, "take-over waits", F_ERR(&err));
+        metrics_add(METRIC_RETRIES, RETRY_TAKEOVER, 1);
         txn_loop_back_off(loop, tries++);
     }
     free(partitions);
@@ -70,6 +71,7 @@ static void assigned(struct txn_loop *loop, rd_kafka_topic_partition_list_t *lis
         struct partition *partition = &loop->partitions[list->elems[i].partition];
         partition->assigned = true;
         partition->stopped = partition->full_told = false;
+        partition->read_ms = partition->drained_ms = 0;
         list->elems[i].offset = partition->committed_offset;
     }
     rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(loop->consumer);

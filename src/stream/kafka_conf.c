@@ -4,6 +4,7 @@
 #include "stream/kafka_conf.h"
 
 #include "service/log.h"
+#include "service/metrics.h"
 
 #include <string.h>
 
@@ -32,6 +33,7 @@ static void error_raised(rd_kafka_t *client, int code, const char *reason, void 
     (void)opaque;
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
         bootstrap_again(client);
+    metrics_add(METRIC_ERRORS, ERROR_CLIENT, 1);
     LOG(WARN, "Kafka client reports an error, it goes on trying",
         F_STR("client", rd_kafka_name(client)),
         F_STR("code", rd_kafka_err2name((rd_kafka_resp_err_t)code)), F_STR("detail", reason));

@@ -271,8 +271,9 @@ bool output_dead_letter(struct output *output, int32_t partition, const struct d
     if (!send_keyed(output, domains[output->domain].deadletters, partition, RECORD_DEAD_LETTER,
                     letter, letter->parked_key.ptr ? letter->parked_key : letter->key, err))
         return false;
-    metrics_add(METRIC_DEAD_LETTERS, 0, 1);
     const bool parked = letter->parked_key.ptr != NULL;
+    metrics_add(METRIC_DEAD_LETTERS, 0, 1);
+    metrics_add(METRIC_ERRORS, parked ? ERROR_UNDECIDABLE : ERROR_UNDECODABLE, 1);
     LOG(WARN, parked ? "input parked with its key" : "input set aside in the dead letters",
         F_VIEW("topic", letter->topic.ptr, letter->topic.len),
         F_INT("partition", letter->partition), F_INT("offset", letter->offset),

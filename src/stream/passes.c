@@ -63,9 +63,11 @@ static bool go_on(struct txn_loop *loop, struct partition *partition, int64_t no
     struct to_output to = {.loop = loop, .partition = partition->id};
     const struct snapshot_sink sink = {.put = put, .opaque = &to};
     bool done = false;
+    int64_t rows_us = clock_monotonic_us();
     if (!loop->role->snapshot(loop->role->context, partition->state, partition->pass.rows_max,
                               &sink, &done, err))
         return false;
+    metrics_observe_us(METRIC_STEP, STEP_SNAPSHOTS, clock_monotonic_us() - rows_us);
     if (!done)
         return true;
     if (!put_position(&sink, partition, err))

@@ -80,6 +80,15 @@ static int64_t gather_us(const struct txn_loop *loop) {
     return least_us + (most_us - least_us) * above / (FLOOD_MESSAGES - CALM_MESSAGES);
 }
 
+static void measure(const struct txn_loop *loop) {
+    metrics_add(METRIC_TRANSACTIONS, 0, 1);
+    metrics_observe_us(METRIC_STEP, STEP_TRANSACTION, clock_monotonic_us() - loop->begun_us);
+    if (loop->oldest_ms != INT64_MAX) {
+        int64_t delay_us = clock_now_us() - loop->oldest_ms * 1000;
+        metrics_observe_us(METRIC_DELAY, 0, delay_us > 0 ? delay_us : 0);
+    }
+}
+
 static void commit_succeeded(struct txn_loop *loop) {
     const struct producer *producer = &loop->producers[loop->current];
     bool located = true;
@@ -106,7 +115,7 @@ static void commit_succeeded(struct txn_loop *loop) {
     loop->current ^= 1;
     loop->gather_us = gather_us(loop);
     loop->gather_until_us = clock_monotonic_us() + loop->gather_us;
-    metrics_add(METRIC_TRANSACTIONS, 0, 1);
+    measure(loop);
     FAILPOINT(loop_kept);
 }
 
@@ -136,6 +145,7 @@ static bool slot_is_ours(struct txn_loop *loop) {
 bool transaction_abort(struct txn_loop *loop, const struct error *why, bool rewind) {
     LOG(WARN, "transaction aborted, its input is read again", F_ERR(why));
     metrics_add(METRIC_TRANSACTIONS, 1, 1);
+    metrics_add(METRIC_ERRORS, ERROR_TRANSACTION, 1);
     undo(loop);
     FAILPOINT(abort_undone);
     if (!slot_is_ours(loop))
@@ -194,6 +204,7 @@ static enum outcome_found find_outcome(struct txn_loop *loop, struct error *err)
 static bool resolve_unknown(struct txn_loop *loop, const struct error *why) {
     LOG(WARN, "outcome of a commit is unknown, asking for the committed offsets", F_ERR(why));
     metrics_add(METRIC_TRANSACTIONS, 2, 1);
+    metrics_add(METRIC_ERRORS, ERROR_TRANSACTION, 1);
     if (!slot_is_ours(loop)) {
         undo(loop);
         return false;
@@ -232,6 +243,7 @@ static bool resolve_unknown(struct txn_loop *loop, const struct error *why) {
 // No transaction could be opened for what was read: it is read again.
 static bool rewind_unopened(struct txn_loop *loop, const struct error *why) {
     LOG(WARN, "no transaction could be opened, its input is read again", F_ERR(why));
+    metrics_add(METRIC_ERRORS, ERROR_TRANSACTION, 1);
     struct error err;
     undo(loop);
     if (rewind_input(loop, &err))
@@ -249,6 +261,7 @@ bool transaction_begin(struct txn_loop *loop, struct partition *partition, struc
             return false;
         output_begin(loop->output, producer);
         loop->open = true;
+        loop->begun_us = clock_monotonic_us();
         FAILPOINT(loop_begun);
     }
     partition->touched = true;
@@ -256,6 +269,9 @@ bool transaction_begin(struct txn_loop *loop, struct partition *partition, struc
 }
 
 static enum commit_outcome commit(struct txn_loop *loop, struct error *err) {
+    int64_t flush_us = clock_monotonic_us();
+    if (loop->first_us > 0)
+        metrics_observe_us(METRIC_STEP, STEP_INPUT, flush_us - loop->first_us);
     if (!output_flush(loop->output, err))
         return COMMIT_ABORT;
     FAILPOINT(loop_flushed);
@@ -283,6 +299,7 @@ static enum commit_outcome commit(struct txn_loop *loop, struct error *err) {
         error_set(err, DISP_ABORT, 0, "the group has gone on without this worker");
     } else {
         int64_t started_us = clock_monotonic_us();
+        metrics_observe_us(METRIC_STEP, STEP_FLUSH, started_us - flush_us);
         outcome = producer_commit(&loop->producers[loop->current], offsets, group, err);
         metrics_observe_us(METRIC_COMMIT, 0, clock_monotonic_us() - started_us);
     }

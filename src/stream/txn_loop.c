@@ -66,6 +66,14 @@ static bool handle_message(struct txn_loop *loop, struct partition *partition,
     return true;
 }
 
+static void note_age(struct txn_loop *loop, struct partition *partition,
+                     const rd_kafka_message_t *raw) {
+    int64_t written_ms = rd_kafka_message_timestamp(raw, NULL);
+    partition->read_ms = written_ms;
+    if (written_ms > 0 && written_ms < loop->oldest_ms)
+        loop->oldest_ms = written_ms;
+}
+
 static bool handle_record(struct txn_loop *loop, const rd_kafka_message_t *raw, struct error *err) {
     struct partition *partition = &loop->partitions[raw->partition];
     if (!partition->assigned || raw->offset < partition->next_offset)
@@ -76,6 +84,7 @@ static bool handle_record(struct txn_loop *loop, const rd_kafka_message_t *raw, 
     if (!transaction_begin(loop, partition, err))
         return false;
     metrics_add(METRIC_RECORDS_IN, 0, 1);
+    note_age(loop, partition, raw);
 
     struct input_record record;
     struct error why;
@@ -133,6 +142,7 @@ static bool client_event(struct txn_loop *loop, const rd_kafka_message_t *raw) {
         txn_loop_fail(loop, EXIT_OFFSETS_DISAGREE, &err);
         return false;
     }
+    metrics_add(METRIC_ERRORS, ERROR_CLIENT, 1);
     LOG(WARN, "consumer reports an error, it goes on trying", F_ERR(&err));
     return true;
 }
@@ -222,8 +232,10 @@ static bool fire_deadlines(struct txn_loop *loop, struct error *err) {
         if (deadline_us > clock_now_us() || !caught_up(loop, partition, deadline_us))
             continue;
         // Only deadlines before the end was seen are judged; later ones wait for the next look.
+        int64_t begun_us = clock_monotonic_us();
         if (!transaction_begin(loop, partition, err) || !fire(loop, partition, err))
             return false;
+        metrics_observe_us(METRIC_STEP, STEP_DEADLINES, clock_monotonic_us() - begun_us);
         FAILPOINT(loop_deadline_fired);
     }
     return true;
@@ -290,25 +302,42 @@ static int idle_ms(const struct txn_loop *loop) {
     return wait_us / 1000 >= IDLE_POLL_MS ? IDLE_POLL_MS : (int)(wait_us / 1000) + 1;
 }
 
+// What is unread was written after the record that was read last, and after the moment when nothing
+// was unread. What is somebody else's now has no lag here.
+static void report_partition_lag(struct txn_loop *loop, struct partition *partition) {
+    int64_t low, high; // as seen by the last fetch: no round trip
+    int64_t now_ms = clock_now_us() / 1000;
+    int64_t records = 0;
+    if (partition->assigned &&
+        !rd_kafka_get_watermark_offsets(loop->consumer, txn_loop_input_name(loop), partition->id,
+                                        &low, &high) &&
+        high > partition->next_offset)
+        records = high - partition->next_offset;
+    if (records == 0)
+        partition->drained_ms = now_ms;
+    int64_t since_ms =
+        partition->read_ms > partition->drained_ms ? partition->read_ms : partition->drained_ms;
+    int64_t behind_ms = records > 0 && now_ms > since_ms ? now_ms - since_ms : 0;
+    metrics_set(METRIC_LAG_RECORDS, partition->id, records);
+    metrics_set(METRIC_LAG, partition->id, behind_ms * 1000);
+}
+
 static void report_lag(struct txn_loop *loop) {
     int64_t now_ms = clock_monotonic_ms();
     if (now_ms < loop->lag_due_ms)
         return;
     loop->lag_due_ms = now_ms + LAG_EVERY_MS;
+    int64_t assigned = 0;
     for (int32_t p = 0; p < loop->partitions_count; p++) {
-        int64_t low, high; // as seen by the last fetch: no round trip
-        const struct partition *partition = &loop->partitions[p];
+        struct partition *partition = &loop->partitions[p];
+        assigned += partition->assigned;
         metrics_set(METRIC_PARKED_LETTERS, p,
                     partition->assigned ? (int64_t)parked_count(partition->parked) : 0);
         metrics_set(METRIC_STOPPED, p, partition->assigned && partition->stopped);
-        if (loop->partitions[p].assigned &&
-            !rd_kafka_get_watermark_offsets(loop->consumer, txn_loop_input_name(loop), p, &low,
-                                            &high))
-            metrics_set(METRIC_LAG_RECORDS, p,
-                        high > loop->partitions[p].next_offset
-                            ? high - loop->partitions[p].next_offset
-                            : 0);
+        report_partition_lag(loop, partition);
     }
+    metrics_set(METRIC_PARTITIONS, 0, assigned);
+    metrics_set(METRIC_PARTITIONS_ALL, 0, loop->partitions_count);
 }
 
 // A transaction costs the broker as much as hundreds of messages: a marker for every partition it
@@ -338,6 +367,8 @@ static bool take_input(struct txn_loop *loop, struct error *err) {
         wait_ms = 0;
         if (!raw)
             return true;
+        if (loop->first_us == 0)
+            loop->first_us = clock_monotonic_us();
         bool good = true;
         bool alive = true;
         if (raw->err)
@@ -364,6 +395,8 @@ static void txn_loop_turn(struct txn_loop *loop) {
     struct error err = {0};
     const int failures = loop->failures;
     loop->messages = 0;
+    loop->first_us = 0;
+    loop->oldest_ms = INT64_MAX;
     arena_reset(&loop->arena);
     if (park_resume(loop, &err) && take_input(loop, &err) && take_completions(loop, &err) &&
         fire_deadlines(loop, &err) && settle_positions(loop, &err) && passes_go_on(loop, &err)) {
@@ -371,8 +404,10 @@ static void txn_loop_turn(struct txn_loop *loop) {
     } else if (!loop->done) {
         (void)transaction_settle(loop, &err);
     }
-    if (loop->failures > failures && !loop->done)
+    if (loop->failures > failures && !loop->done) {
+        metrics_add(METRIC_RETRIES, RETRY_TRANSACTION, 1);
         txn_loop_back_off(loop, failures);
+    }
     report_lag(loop);
     txn_loop_note_stall(loop);
 }
@@ -529,6 +564,10 @@ struct txn_loop *txn_loop_start(const struct config *config, const struct role *
     metrics_name_series(METRIC_TRANSACTIONS, 0, "committed");
     metrics_name_series(METRIC_TRANSACTIONS, 1, "aborted");
     metrics_name_series(METRIC_TRANSACTIONS, 2, "unknown");
+    // What an alert watches is there from the start: a series that begins with 1 shows no increase.
+    for (int outcome = 0; outcome < 3; outcome++)
+        metrics_add(METRIC_TRANSACTIONS, outcome, 0);
+    metrics_add(METRIC_DEAD_LETTERS, 0, 0);
     metrics_name_series(METRIC_TAKEOVER_RECORDS, 0, "snapshots");
     metrics_name_series(METRIC_TAKEOVER_RECORDS, 1, "events");
     if (loop_open(loop, err) && pthread_create(&loop->thread, NULL, run, loop) == 0) {

@@ -53,7 +53,11 @@ struct txn_loop {
     int failures; // transactions in a row that were not committed
     uint64_t dice;
     size_t messages;
-    int64_t now_us; // last time handed to a decider
+    // For the metrics; monotonic but for the last.
+    int64_t first_us;  // the batch's first record was read; 0: none
+    int64_t begun_us;  // the transaction
+    int64_t oldest_ms; // when the batch's oldest record was written; INT64_MAX: none
+    int64_t now_us;    // last time handed to a decider
     int64_t turn_started_ms;
     int64_t gather_us;          // how long after the last commit
     int64_t gather_until_us;    // a commit before that would be a small one: see take_input()

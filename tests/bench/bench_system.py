@@ -250,8 +250,8 @@ carrier.deliver.after.ms = 0
             for metric in ("orderlog_lag_records", "orderlog_projection_lag_records"):
                 if metric in metrics:
                     found[name] = found.get(name, 0) + metrics[metric]
-            if "orderlog_gateway_backlog_milliseconds" in metrics:
-                found["gateway backlog ms"] = metrics["orderlog_gateway_backlog_milliseconds"]
+            if "orderlog_gateway_backlog_seconds" in metrics:
+                found["gateway backlog ms"] = metrics["orderlog_gateway_backlog_seconds"] * 1000
         return found
 
     # ---- a catalogue -----------------------------------------------------------------------------

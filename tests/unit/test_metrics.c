@@ -57,10 +57,28 @@ static void buckets_of_a_histogram_are_cumulative(void **state) {
     free(text);
 }
 
+static void seconds_are_shown_as_seconds_and_steps_by_role(void **state) {
+    (void)state;
+    metrics_init("order", 3);
+    metrics_set(METRIC_LAG, 1, 1500000);
+    metrics_observe_us(METRIC_STEP, STEP_FLUSH, 200);
+    size_t length = 0;
+    char *text = metrics_render(&length);
+    assert_non_null(text);
+    expect(text, "orderlog_lag_seconds{partition=\"1\"} 1.500000\n");
+    expect(text, "orderlog_step_seconds_count{role=\"order\",step=\"flush\"} 1\n");
+    expect(text, "orderlog_info{role=\"order\",slot=\"3\",version=\"" ORDERLOG_VERSION "\"} 1\n");
+    expect(text, "process_open_fds ");
+    // There before anything has failed.
+    expect(text, "orderlog_errors_total{kind=\"fatal\"} 0\n");
+    free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_scrape_shows_what_was_counted),
         cmocka_unit_test(buckets_of_a_histogram_are_cumulative),
+        cmocka_unit_test(seconds_are_shown_as_seconds_and_steps_by_role),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
