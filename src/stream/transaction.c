@@ -290,6 +290,7 @@ static enum commit_outcome commit(struct txn_loop *loop, struct error *err) {
         assert(element->metadata);
         element->metadata_size = strlen(text);
     }
+    metrics_observe_us(METRIC_STEP, STEP_FLUSH, clock_monotonic_us() - flush_us);
     // Taken here, in the polling thread: it names the generation whose input this is.
     rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(loop->consumer);
     enum commit_outcome outcome = COMMIT_ABORT;
@@ -299,7 +300,6 @@ static enum commit_outcome commit(struct txn_loop *loop, struct error *err) {
         error_set(err, DISP_ABORT, 0, "the group has gone on without this worker");
     } else {
         int64_t started_us = clock_monotonic_us();
-        metrics_observe_us(METRIC_STEP, STEP_FLUSH, started_us - flush_us);
         outcome = producer_commit(&loop->producers[loop->current], offsets, group, err);
         metrics_observe_us(METRIC_COMMIT, 0, clock_monotonic_us() - started_us);
     }
