@@ -23,8 +23,10 @@ struct body_part {
     const struct jsonin *object; // borrowed
     struct problem *problem;
     const char *list; // borrowed; NULL: the root
-    size_t index;     // in the list
+    size_t index;     // in the list; BODY_NO_INDEX: `list` is no list, but the field itself
 };
+
+#define BODY_NO_INDEX SIZE_MAX
 
 // The root must be an object: false otherwise.
 bool body_part_root(struct body_part *part, const struct jsonin *root, struct problem *problem);
@@ -50,6 +52,10 @@ bool body_part_array(const struct body_part *part, const char *name, bool requir
 // false otherwise.
 bool body_part_item(const struct body_part *root, const char *name, const struct jsonin *item,
                     size_t index, struct body_part *ret_item);
+
+// Steps into the root's field `name`. False: it is absent, or no object.
+bool body_part_object(const struct body_part *root, const char *name, bool required,
+                      struct body_part *ret_object);
 
 // Adds an error about the field: path and name are joined.
 void body_part_refuse(const struct body_part *part, const char *name, enum problem_type type,

@@ -14,12 +14,14 @@
 #include "http/body.h"
 #include "http/catalogue.h"
 #include "http/server.h"
+#include "privacy/customer_keys.h"
 #include "stream/topics.h"
 
 enum {
     COMMAND_KEY_MAX = 255,          // bytes of an idempotency key
     COMMAND_LINES_MAX = 1000,       // of an order
     COMMAND_BYTES_MAX = 900 * 1024, // encoded; brokers take 1 MiB
+    COMMAND_RECORD_KEY_MAX = CUSTOMER_KEY_NAME_MAX,
 };
 
 // Where prices come from. find: false when there is no such product.
@@ -30,23 +32,39 @@ struct command_prices {
     bool fresh; // too old to be used otherwise
 };
 
+// What personal data is sealed with.
+struct command_people {
+    struct customer_keys *keys; // borrowed; NULL: no master key is configured
+    int64_t keys_age_ms_max;
+};
+
 struct command_context {
     const struct http_caller *caller;
     const struct schema_ids *ids;
     const struct command_prices *prices; // for orders
+    const struct command_people *people; // for what is personal
     const char *idempotency_key;         // from command_key_parse() or command_line_key()
     bool key_in_body;                    // the latter
     int64_t now_us;
+    // Set when a command could be made but for the customer's key, which is to be made first: then
+    // the command is not made, though the problem says nothing. Holds the customer's id.
+    struct command_wants_key *wants_key;
+};
+
+struct command_wants_key {
+    bool wanted;
+    char customer_id[TOPIC_NAME_MAX + 1];
 };
 
 struct command {
     enum topic_id topic;
     enum record_id type;
     struct id command_id;
-    struct id order_id; // nil: about a SKU
-    char key[TOPIC_KEY_MAX];
+    struct id order_id; // nil: about a SKU or a customer
+    char key[COMMAND_RECORD_KEY_MAX];
     size_t key_len;
-    uint8_t *bytes; // owned; the message in wire format
+    size_t route_len; // so much of the key chooses the partition; 0: all
+    uint8_t *bytes;   // owned; the message in wire format; NULL: a tombstone
     size_t length;
 };
 
@@ -72,5 +90,13 @@ bool command_about_order(const struct command_context *context, enum record_id t
 // type: RECORD_SET_PRODUCT, RECORD_RECEIVE_STOCK or RECORD_ADJUST_STOCK.
 bool command_about_sku(const struct command_context *context, enum record_id type, const char *sku,
                        const struct jsonin *root, struct command *ret, struct problem *problem);
+
+// Name, e-mail and addresses of a customer, sealed: a record of the topic customers.
+bool command_customer(const struct command_context *context, const char *customer_id,
+                      const struct jsonin *root, struct command *ret, struct problem *problem);
+
+// The same record, with everything personal gone.
+bool command_erase_customer(const struct command_context *context, const char *customer_id,
+                            struct command *ret, struct problem *problem);
 
 #endif

@@ -26,6 +26,9 @@ bool command_writer_start(const struct config *config, struct command_writer **r
 // Waits until every command has its answer. NULL is fine.
 void command_writer_stop(struct command_writer *writer);
 
+// Of a topic it writes.
+int32_t command_writer_partitions(const struct command_writer *writer, enum topic_id topic);
+
 // Takes command->bytes. traceparent may be NULL. Any thread, does not block.
 void command_writer_send(struct command_writer *writer, struct command *command,
                          const char *traceparent, writer_done_fn *done, void *state);

@@ -27,6 +27,7 @@
     PROBLEM(WRONG_SHOP, "wrong-shop", 403, "The API key or token belongs to another shop")         \
     PROBLEM(NOT_FOUND, "not-found", 404, "There is nothing here")                                  \
     PROBLEM(METHOD_NOT_ALLOWED, "method-not-allowed", 405, "The method is not allowed here")       \
+    PROBLEM(CUSTOMER_ERASED, "customer-erased", 410, "The customer was erased")                    \
     PROBLEM(BODY_TOO_LARGE, "body-too-large", 413, "The body is too large")                        \
     PROBLEM(LINE_TOO_LARGE, "line-too-large", 413, "A line of the stream is too large")            \
     PROBLEM(UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", 415,                                 \
@@ -50,6 +51,8 @@
     PROBLEM(NOT_WRITTEN, "not-written", 503, "The command was certainly not written; try again")   \
     PROBLEM(BACKLOG, "backlog", 503, "Too many commands are waiting; try again later")             \
     PROBLEM(CATALOGUE_STALE, "catalogue-stale", 503, "Prices are not known to be current")         \
+    PROBLEM(PERSONAL_DATA_UNAVAILABLE, "personal-data-unavailable", 503,                           \
+            "Personal data can be neither taken nor shown now")                                    \
     PROBLEM(UNAVAILABLE, "unavailable", 503, "The service cannot answer now; try again")           \
     PROBLEM(OUTCOME_UNKNOWN, "outcome-unknown", 504,                                               \
             "It is not known whether the command was written; retry with the same key")            \

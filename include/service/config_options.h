@@ -110,6 +110,16 @@
         "Threads per topic, each with its own consumer and database connection")                   \
     BOOL(projector_synchronous_commit, "projector.synchronous-commit", false, ROLE_PROJECT,        \
          "Wait for the disk at every commit; off loses nothing, as rows and offsets go together")  \
+    STR(customers_master_key_file, "customers.master.key.file", "",                                \
+        ROLE_GATEWAY | ROLE_QUERY | ROLE_TOOL,                                                     \
+        "File of the master keys that seal customers' keys; empty: no personal data is taken")     \
+    MS(customers_erasure_ms, "customers.erasure.ms", 3600000, 1000, 604800000,                     \
+       ROLE_SETUP | ROLE_GATEWAY,                                                                  \
+       "An erased customer's key is gone from the brokers' disks by then; setup makes the topic "  \
+       "so")                                                                                       \
+    MS(customers_keys_age_ms_max, "customers.keys.age.ms.max", 10000, 1000, 3600000,               \
+       ROLE_GATEWAY | ROLE_QUERY,                                                                  \
+       "With an older view of who was erased no personal data is taken or shown")                  \
     STR(gateway_host, "gateway.host", "127.0.0.1", ROLE_GATEWAY, "Address to listen on")           \
     INT(gateway_port, "gateway.port", 8080, 0, 65535, ROLE_GATEWAY,                                \
         "Port to listen on; 0 takes a free one and logs it")                                       \

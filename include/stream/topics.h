@@ -13,7 +13,16 @@
 
 enum domain { DOMAIN_ORDER, DOMAIN_INVENTORY, DOMAIN_PAYMENT, DOMAIN_SHIPPING, DOMAIN_COUNT };
 
-enum topic_kind { TOPIC_INBOX, TOPIC_EVENTS, TOPIC_STATE, TOPIC_DEADLETTERS, TOPIC_TABLE };
+// TOPIC_KEYS: a table whose overwritten records are gone from the brokers' disks within
+// customers.erasure.ms.
+enum topic_kind {
+    TOPIC_INBOX,
+    TOPIC_EVENTS,
+    TOPIC_STATE,
+    TOPIC_DEADLETTERS,
+    TOPIC_TABLE,
+    TOPIC_KEYS,
+};
 
 enum partitions_class { PARTITIONS_ORDERS, PARTITIONS_INVENTORY, PARTITIONS_OTHER };
 
@@ -34,8 +43,14 @@ enum topic_id {
     TOPIC_SHIPPING_DEADLETTERS,
     TOPIC_PRODUCTS,
     TOPIC_ACCESS_KEYS,
+    TOPIC_CUSTOMERS,
+    TOPIC_CUSTOMERS_KEYS,
     TOPIC_COUNT,
 };
+
+// A segment of a TOPIC_KEYS is closed after this part of customers.erasure.ms; the rest is for the
+// cleaner.
+enum { TOPIC_ERASURE_PARTS = 2 };
 
 struct topic {
     const char *name; // "orders.inbox"
@@ -68,7 +83,8 @@ void topics_for_schemas(struct schema_topic ret[TOPIC_COUNT]);
 // Kafka's default partitioner for keyed records (murmur2, as the Java client).
 int32_t topic_partition_of(const void *key, size_t key_len, int32_t partitions);
 
-// The key of a SKU: shop, '/', SKU. Returns its length; out must hold TOPIC_KEY_MAX bytes.
+// The key of a SKU or a customer: shop, '/', its name. Returns its length; out must hold
+// TOPIC_KEY_MAX bytes.
 enum { TOPIC_NAME_MAX = 64, TOPIC_KEY_MAX = TOPIC_NAME_MAX + 1 + TOPIC_NAME_MAX };
 size_t topic_sku_key(const char *shop, size_t shop_len, const char *sku, size_t sku_len, char *out);
 

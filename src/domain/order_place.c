@@ -8,9 +8,20 @@
 #include <string.h>
 
 enum { LINES_MAX = 1000, TEXT_MAX = 64, DETAIL_MAX = 160 };
+enum {
+    NONCE_LEN = 12,
+    TAG_LEN = 16,
+    SEALED_MAX = 4096
+}; // of what is sealed: include/privacy/seal.h
 
 static bool length_fits(struct view text) {
     return text.len >= 1 && text.len <= TEXT_MAX;
+}
+
+// Nobody can look into it here; it is only handed on.
+static bool sealed_fits(const struct personal *sealed) {
+    return sealed->nonce.len == NONCE_LEN && sealed->ciphertext.len >= TAG_LEN &&
+           sealed->ciphertext.len <= SEALED_MAX;
 }
 
 static bool sku_valid(struct view sku) {
@@ -36,6 +47,8 @@ static const char *complaint(const struct place_order *place, struct order_amoun
         return "payment_method must have 1 to 64 characters";
     if (place->reference.len > TEXT_MAX)
         return "reference must have at most 64 characters";
+    if (place->has_shipping_address && !sealed_fits(&place->shipping_address))
+        return "shipping_address must be sealed, in at most 4096 bytes";
     if (!money_currency_known(place->currency.ptr, place->currency.len))
         return "currency must be an ISO 4217 code in use";
     if (place->lines_count < 1 || place->lines_count > LINES_MAX)
@@ -92,6 +105,8 @@ static struct order_placed *placed_from(struct order_turn *turn, const struct pl
     placed->shipping_minor = place->shipping_minor;
     placed->tax_minor = place->tax_minor;
     placed->total_minor = amounts->total_minor;
+    placed->has_shipping_address = place->has_shipping_address;
+    placed->shipping_address = place->shipping_address;
     placed->reservation_deadline = decision->now_us + decision->policy->reservation_ttl_us;
     return placed;
 }

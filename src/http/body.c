@@ -56,9 +56,15 @@ static const char *type_name(const struct jsonin *value) {
 
 // A name that is too long is cut: it is there to be read by people.
 static void join(const struct body_part *part, const char *name, char field[PROBLEM_FIELD_MAX]) {
-    int length = part->list ? snprintf(field, PROBLEM_FIELD_MAX, "%s[%zu]%s%s", part->list,
-                                       part->index, name[0] ? "." : "", name)
-                            : snprintf(field, PROBLEM_FIELD_MAX, "%s", name);
+    const char *point = name[0] ? "." : "";
+    int length;
+    if (!part->list)
+        length = snprintf(field, PROBLEM_FIELD_MAX, "%s", name);
+    else if (part->index == BODY_NO_INDEX)
+        length = snprintf(field, PROBLEM_FIELD_MAX, "%s%s%s", part->list, point, name);
+    else
+        length =
+            snprintf(field, PROBLEM_FIELD_MAX, "%s[%zu]%s%s", part->list, part->index, point, name);
     if (length < 0)
         field[0] = '\0';
 }
@@ -190,4 +196,15 @@ bool body_part_item(const struct body_part *root, const char *name, const struct
     *ret_item =
         (struct body_part){.object = item, .problem = root->problem, .list = name, .index = index};
     return item->kind == JSONIN_OBJECT || wrong_type(ret_item, "", "an object", item);
+}
+
+bool body_part_object(const struct body_part *root, const char *name, bool required,
+                      struct body_part *ret_object) {
+    assert(!root->list);
+    const struct jsonin *value = find(root, name, required);
+    if (!value)
+        return false;
+    *ret_object = (struct body_part){
+        .object = value, .problem = root->problem, .list = name, .index = BODY_NO_INDEX};
+    return value->kind == JSONIN_OBJECT || wrong_type(ret_object, "", "an object", value);
 }

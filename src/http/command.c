@@ -116,7 +116,7 @@ static bool too_large(struct problem *problem) {
 }
 
 bool command_content_id(enum record_id type, const void *record, const struct id *key_id,
-                        struct id *ret, struct problem *problem) {
+                        const uint8_t *print, struct id *ret, struct problem *problem) {
     const struct record_type *kind = record_types[type];
     size_t size = kind->size_max(record);
     if (size > COMMAND_BYTES_MAX)
@@ -127,8 +127,9 @@ bool command_content_id(enum record_id type, const void *record, const struct id
     const uint8_t *end = kind->encode(bytes, bytes + size, record);
     assert(end);
     *ret = id_hash((const struct id_part[]){{key_id->bytes, sizeof(key_id->bytes)},
-                                            {bytes, (size_t)(end - bytes)}},
-                   2);
+                                            {bytes, (size_t)(end - bytes)},
+                                            {print, SEAL_PRINT_LEN}},
+                   print ? 3 : 2);
     free(bytes);
     return true;
 }
@@ -220,7 +221,8 @@ bool command_about_order(const struct command_context *context, enum record_id t
     record.head.order_id = command.order_id;
     record.head.idempotency_key = command_view(context->idempotency_key);
     struct id key_id = command_key_id(context, type, id.text);
-    if (!command_content_id(type, &record, &key_id, &command.command_id, problem))
+    if (!command_content_id(type, &record, &key_id, /* print= */ NULL, &command.command_id,
+                            problem))
         return false;
     record.head.command_id = command.command_id;
     record.head.key_id = key_id;
@@ -318,7 +320,8 @@ bool command_about_sku(const struct command_context *context, enum record_id typ
     record.head.sku = command_view(sku);
     record.head.idempotency_key = command_view(context->idempotency_key);
     struct id key_id = command_key_id(context, type, sku);
-    if (!command_content_id(type, &record, &key_id, &command.command_id, problem))
+    if (!command_content_id(type, &record, &key_id, /* print= */ NULL, &command.command_id,
+                            problem))
         return false;
     record.head.command_id = command.command_id;
     record.head.key_id = key_id;

@@ -8,6 +8,7 @@
 #include "command_seal.h"
 #include "domain/money.h"
 #include "domain/order.h"
+#include "http/personal.h"
 #include "service/clock.h"
 
 #include <assert.h>
@@ -26,6 +27,9 @@ struct reading {
     bool *explicit_price;      // owned, per line
     bool has_expected_total;
     int64_t expected_total_minor;
+    bool has_address;
+    struct jsonout address;        // owned; where has_address
+    struct personal_sealed sealed; // owned; the same
 };
 
 static void read_name(const struct body_part *part, const char *name, bool required,
@@ -59,6 +63,19 @@ static void read_time(const struct body_part *part, struct place_order *record) 
     if (!record->has_ordered_at)
         body_part_refuse(part, "ordered_at", PROBLEM_INVALID_VALUE,
                          "is to be a time like 2026-01-31T12:34:56Z");
+}
+
+// Whose address it is must be somebody who may have personal data.
+static void read_address(const struct body_part *part, struct reading *reading) {
+    struct body_part address;
+    const struct view *customer = &reading->record.customer_id;
+    if (!body_part_object(part, "shipping_address", false, &address))
+        return;
+    reading->has_address = true;
+    personal_read_address(&address, &reading->address);
+    if (customer->ptr && !customer_id_valid(customer->ptr, customer->len))
+        body_part_refuse(part, "customer_id", PROBLEM_INVALID_VALUE,
+                         "is not to hold a '/' where there is a shipping_address");
 }
 
 static void read_amount(const struct body_part *part, const char *name, int64_t *ret) {
@@ -115,10 +132,10 @@ static bool read_lines(const struct command_context *context, const struct body_
 
 // The last one only in lines of a batch.
 static const char *const line_fields[] = {
-    "customer_id", "currency", "payment_method",       "reference",
-    "ordered_at",  "lines",    "discount_minor",       "shipping_minor",
-    "tax_minor",   "shop_id",  "expected_total_minor", "idempotency_key",
-    NULL,
+    "customer_id",     "currency", "payment_method",       "reference",
+    "ordered_at",      "lines",    "discount_minor",       "shipping_minor",
+    "tax_minor",       "shop_id",  "expected_total_minor", "shipping_address",
+    "idempotency_key", NULL,
 };
 enum { LINE_FIELDS = sizeof(line_fields) / sizeof(line_fields[0]) };
 
@@ -144,6 +161,7 @@ static bool read_order(const struct command_context *context, const struct jsoni
     read_name(&part, "payment_method", false, &record->payment_method);
     read_name(&part, "reference", false, &record->reference);
     read_time(&part, record);
+    read_address(&part, reading);
     if (!read_lines(context, &part, reading))
         return false;
     read_amount(&part, "discount_minor", &record->discount_minor);
@@ -219,6 +237,13 @@ static bool check_total(const struct reading *reading, struct problem *problem) 
 
 // --- all together ------------------------------------------------------------------------------
 
+static bool seal_address(const struct command_context *context, const struct id *order_id,
+                         struct reading *reading, struct problem *problem) {
+    return !reading->has_address ||
+           personal_seal(context, personal_of_order, reading->record.customer_id, order_id,
+                         &reading->address, &reading->sealed, problem);
+}
+
 static bool build(const struct command_context *context, const struct jsonin *root,
                   struct reading *reading, struct command *command, struct problem *problem) {
     struct place_order *record = &reading->record;
@@ -229,13 +254,21 @@ static bool build(const struct command_context *context, const struct jsonin *ro
     record->shop_id = command_view(context->caller->shop_id);
     record->order_id = key_id;
     record->idempotency_key = command_view(context->idempotency_key);
-    // Before prices: a retry has the same id also when the catalogue has changed in between.
-    if (!command_content_id(RECORD_PLACE_ORDER, record, &key_id, &command->command_id, problem) ||
+    if (!seal_address(context, &key_id, reading, problem))
+        return false;
+    // Before prices: a retry has the same id also when the catalogue has changed in between. And
+    // without the address as it is sealed, which is another each time.
+    const uint8_t *print = reading->has_address ? reading->sealed.print : NULL;
+    if (!command_content_id(RECORD_PLACE_ORDER, record, &key_id, print, &command->command_id,
+                            problem) ||
         !price_lines(context, reading, problem) || !check_total(reading, problem))
         return false;
     record->command_id = command->command_id;
     record->key_id = key_id;
     record->received_at = context->now_us;
+    record->has_shipping_address = reading->has_address;
+    if (reading->has_address)
+        record->shipping_address = reading->sealed.record;
     id_format(&command->order_id, command->key);
     command->key_len = ID_TEXT_LEN;
     return command_encode(context, record, command, problem);
@@ -249,6 +282,11 @@ bool command_place_order(const struct command_context *context, const struct jso
     bool ok = build(context, root, &reading, &command, problem);
     free(reading.record.lines);
     free(reading.explicit_price);
+    if (reading.has_address) {
+        seal_forget(reading.address.bytes, reading.address.length);
+        jsonout_done(&reading.address);
+        personal_sealed_done(&reading.sealed);
+    }
     if (ok)
         *ret = command;
     return ok;

@@ -20,9 +20,10 @@ void command_check_shop(const struct command_context *context, const struct body
 struct id command_key_id(const struct command_context *context, enum record_id type,
                          const char *aggregate);
 
-// H(key id, the record as encoded now). False: too large.
+// H(key id, the record as encoded now[, print]). print, of SEAL_PRINT_LEN bytes, stands for what is
+// personal, and is left out where nothing is (NULL). False: too large.
 bool command_content_id(enum record_id type, const void *record, const struct id *key_id,
-                        struct id *ret, struct problem *problem);
+                        const uint8_t *print, struct id *ret, struct problem *problem);
 
 // Encodes the finished record into command->bytes; topic, type, ids and key are set already.
 bool command_encode(const struct command_context *context, const void *record,

@@ -28,7 +28,8 @@ enum { CONNECT_MS = 10000, POLL_MS = 100, LOOK_MS = 500 };
 // What may wait or be on its way at one time.
 enum { PENDING_MAX = 100000, PENDING_BYTES_MAX = 256 * 1024 * 1024 };
 
-static const enum topic_id written_topics[] = {TOPIC_ORDERS_INBOX, TOPIC_INVENTORY_INBOX};
+static const enum topic_id written_topics[] = {TOPIC_ORDERS_INBOX, TOPIC_INVENTORY_INBOX,
+                                               TOPIC_CUSTOMERS, TOPIC_CUSTOMERS_KEYS};
 enum { WRITTEN_TOPICS = sizeof(written_topics) / sizeof(written_topics[0]) };
 
 struct command_writer {
@@ -275,6 +276,10 @@ void command_writer_stop(struct command_writer *writer) {
     free(writer);
 }
 
+int32_t command_writer_partitions(const struct command_writer *writer, enum topic_id topic) {
+    return writer->topics[topic].partitions;
+}
+
 static bool has_room(struct command_writer *writer, size_t length) {
     int64_t pending = atomic_fetch_add(&writer->pending, 1) + 1;
     int64_t bytes = atomic_fetch_add(&writer->pending_bytes, (int64_t)length) + (int64_t)length;
@@ -301,9 +306,11 @@ void command_writer_send(struct command_writer *writer, struct command *command,
     command->bytes = NULL;
     if (traceparent)
         (void)snprintf(flight->traceparent, sizeof(flight->traceparent), "%s", traceparent);
+    size_t route_len =
+        flight->command.route_len ? flight->command.route_len : flight->command.key_len;
     flight->item.lane =
         writer->topics[flight->command.topic].first_lane +
-        (uint32_t)topic_partition_of(flight->command.key, flight->command.key_len,
+        (uint32_t)topic_partition_of(flight->command.key, route_len,
                                      writer->topics[flight->command.topic].partitions);
     flight->item.queued_ms = flight->sent_us / 1000;
     if (!has_room(writer, flight->command.length)) {

@@ -15,6 +15,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
     REGISTRY_TIMEOUT_MS = 10000,
@@ -50,6 +51,11 @@ void gateway_write_receipt(struct jsonout *out, const struct command *command,
     jsonout_object_begin(out, NULL);
     if (about_order)
         jsonout_string(out, "order_id", order_id.text);
+    if (command->topic == TOPIC_CUSTOMERS) {
+        const char *slash = memrchr(command->key, '/', command->key_len);
+        jsonout_string_n(out, "customer_id", slash + 1,
+                         (size_t)(command->key + command->key_len - slash - 1));
+    }
     jsonout_string(out, "command_id", command_id.text);
     if (made_key)
         jsonout_string(out, "idempotency_key", made_key);
@@ -137,6 +143,17 @@ static const struct http_route rows[] = {
      .flags = ROUTE_BODY,
      .summary = "Correct a stock level",
      .handle = gateway_handle_adjust},
+    {.method = "PUT",
+     .pattern = "/v1/customers/{id}",
+     .scope = SCOPE_CUSTOMERS_WRITE,
+     .flags = ROUTE_BODY,
+     .summary = "Set name, e-mail and addresses of a customer",
+     .handle = gateway_handle_customer},
+    {.method = "DELETE",
+     .pattern = "/v1/customers/{id}",
+     .scope = SCOPE_CUSTOMERS_WRITE,
+     .summary = "Erase what is personal of a customer, for ever",
+     .handle = gateway_handle_erase},
     {.method = "GET", .pattern = "/livez", .summary = "Alive?", .handle = admin_handle_livez},
     {.method = "GET", .pattern = "/readyz", .summary = "Ready?", .handle = admin_handle_readyz},
     {.method = "GET",
@@ -181,8 +198,9 @@ static void admin_part_stop(void *state) {
 }
 
 static bool load_schemas(struct gateway *gateway, struct error *err) {
-    static const enum topic_id used[] = {TOPIC_ORDERS_INBOX, TOPIC_INVENTORY_INBOX, TOPIC_PRODUCTS,
-                                         TOPIC_ACCESS_KEYS};
+    static const enum topic_id used[] = {TOPIC_ORDERS_INBOX, TOPIC_INVENTORY_INBOX,
+                                         TOPIC_PRODUCTS,     TOPIC_ACCESS_KEYS,
+                                         TOPIC_CUSTOMERS,    TOPIC_CUSTOMERS_KEYS};
     struct schema_topic all[TOPIC_COUNT];
     struct schema_topic wanted[TOPIC_COUNT] = {{0}};
     topics_for_schemas(all);
@@ -259,6 +277,29 @@ static void writer_stop(void *state) {
     command_writer_stop(((struct gateway *)state)->writer);
 }
 
+static bool open_desk(struct gateway *gateway, struct error *err) {
+    return customer_desk_start(gateway->config, gateway->ids, gateway->writer, &gateway->desk, err);
+}
+
+// Without a master key there is nothing personal: neither the desk nor the keys are there.
+static bool desk_start(void *state, struct error *err) {
+    struct gateway *gateway = state;
+    gateway->people.keys_age_ms_max = gateway->config->customers_keys_age_ms_max;
+    if (!gateway->config->customers_master_key_file[0])
+        return true;
+    if (!started(open_desk, state, err))
+        return false;
+    gateway->people.keys = customer_desk_keys(gateway->desk);
+    return true;
+}
+
+static void desk_stop(void *state) {
+    struct gateway *gateway = state;
+    gateway->people.keys = NULL;
+    customer_desk_stop(gateway->desk);
+    gateway->desk = NULL;
+}
+
 static bool watch_orders(struct gateway *gateway, struct error *err) {
     return backlog_start(gateway->config, DOMAIN_ORDER, &gateway->orders, err);
 }
@@ -333,6 +374,7 @@ int gateway_run(const struct config *config) {
         {"API keys", keys_start, keys_stop},
         {"catalogue", catalogue_part_start, catalogue_part_stop},
         {"writer", writer_start, writer_stop},
+        {"keys of customers", desk_start, desk_stop},
         {"backlog of orders", orders_start, orders_stop},
         {"backlog of stock", stock_start, stock_stop},
         {"requests", requests_start, requests_stop},

@@ -54,6 +54,8 @@ struct batch {
     struct http_request *request; // NULL once it is over
     bool paused;                  // the client is not read from: the window was full
     bool ended;                   // all lines have been read; answer when all are reported
+    bool key_asked;               // a line waits for the key of its customer
+    bool last_waits;              // the request is suspended for the sake of its last line
     uint64_t head;                // places in the window count from 1 for ever
     uint64_t tail;
     uint64_t line_number; // as the client counts, blank ones included
@@ -71,6 +73,9 @@ struct batch {
     size_t partial_length;
     size_t partial_size;
     bool partial_too_long;
+    bool partial_ended; // its newline has been read: it waited for the key of its customer
+
+    bool has_waited; // the line at hand has asked for the key of its customer already
 
     struct batch_line lines[WINDOW];
     char buffer[SPOOL_BYTES];
@@ -285,10 +290,43 @@ static void on_written(void *state, enum writer_outcome outcome) {
         answer(batch);
 }
 
+// --- keys of customers -------------------------------------------------------------------------
+
+static void end_of_lines(struct batch *batch);
+
+// In the desk's thread. The line is read again, or, when it was the last, taken here.
+static void on_key(void *state, enum writer_outcome outcome) {
+    (void)outcome; // a line that still finds no key is refused
+    struct batch *batch = state;
+    (void)pthread_mutex_lock(&batch->lock);
+    batch->key_asked = false;
+    batch->pending--;
+    bool over = !batch->request && batch->pending == 0;
+    bool is_last = batch->request && batch->last_waits;
+    if (batch->request && !is_last)
+        http_request_read_more(batch->request);
+    (void)pthread_mutex_unlock(&batch->lock);
+    if (over)
+        batch_free(batch);
+    else if (is_last)
+        end_of_lines(batch);
+}
+
+// The last touch of the batch by this thread, until it is called again.
+static void wait_for_key(struct batch *batch, const char *customer_id) {
+    batch->has_waited = true;
+    (void)pthread_mutex_lock(&batch->lock);
+    batch->pending++;
+    batch->key_asked = true;
+    (void)pthread_mutex_unlock(&batch->lock);
+    customer_desk_make_key(batch->gateway->desk, http_request_caller(batch->request)->shop_id,
+                           customer_id, on_key, batch);
+}
+
 // --- lines -------------------------------------------------------------------------------------
 
 static bool build(struct batch *batch, const char *text, size_t length, struct command *ret,
-                  struct problem *problem) {
+                  struct command_wants_key *wants_key, struct problem *problem) {
     const struct jsonin *root = NULL;
     char key[COMMAND_KEY_MAX + 1] UNINITIALIZED;
     if (service_stopping())
@@ -303,9 +341,11 @@ static bool build(struct batch *batch, const char *text, size_t length, struct c
         .caller = http_request_caller(batch->request),
         .ids = batch->gateway->ids,
         .prices = &prices,
+        .people = &batch->gateway->people,
         .idempotency_key = key,
         .key_in_body = true,
         .now_us = clock_now_us(),
+        .wants_key = wants_key,
     };
     return command_line_key(root, key, problem) &&
            command_place_order(&context, root, ret, problem);
@@ -319,18 +359,28 @@ static bool is_blank(const char *text, size_t length) {
     return true;
 }
 
-// The caller has seen to it that there is room in the window.
-static void take_line(struct batch *batch, const char *text, size_t length, bool too_long) {
+// The caller has seen to it that there is room in the window. False: the line is to be given once
+// more, when the key of its customer is there; on_key() sees to that.
+static bool take_line(struct batch *batch, const char *text, size_t length, bool too_long) {
     batch->line_number++;
     if (!too_long && is_blank(text, length))
-        return;
+        return true;
     struct problem problem UNINITIALIZED;
     struct command command;
+    struct command_wants_key wants_key = {.wanted = false};
     problem_init(&problem);
     bool ok = too_long
                   ? problem_set(&problem, PROBLEM_LINE_TOO_LARGE, "a line has at most %lld bytes",
                                 (long long)batch->gateway->config->http_line_bytes_max)
-                  : build(batch, text, length, &command, &problem);
+                  : build(batch, text, length, &command, &wants_key, &problem);
+    if (wants_key.wanted && !batch->has_waited) {
+        batch->line_number--;
+        wait_for_key(batch, wants_key.customer_id);
+        return false;
+    }
+    if (wants_key.wanted)
+        (void)problem_set(&problem, PROBLEM_NOT_WRITTEN, "the customer's key could not be made");
+    batch->has_waited = false;
 
     (void)pthread_mutex_lock(&batch->lock);
     assert(batch->tail - batch->head < WINDOW);
@@ -349,6 +399,7 @@ static void take_line(struct batch *batch, const char *text, size_t length, bool
     if (ok)
         command_writer_send(batch->gateway->writer, &command, /* traceparent= */ NULL, on_written,
                             line);
+    return true;
 }
 
 static void keep_partial(struct batch *batch, const char *bytes, size_t length) {
@@ -375,11 +426,22 @@ static void keep_partial(struct batch *batch, const char *bytes, size_t length) 
     batch->partial_length += length;
 }
 
-static void end_partial(struct batch *batch) {
-    take_line(batch, batch->partial ? batch->partial : "", batch->partial_length,
-              batch->partial_too_long);
+static bool end_partial(struct batch *batch) {
+    batch->partial_ended = true;
+    if (!take_line(batch, batch->partial ? batch->partial : "", batch->partial_length,
+                   batch->partial_too_long))
+        return false;
+    batch->partial_ended = false;
     batch->partial_length = 0;
     batch->partial_too_long = false;
+    return true;
+}
+
+static bool waits_for_key(struct batch *batch) {
+    (void)pthread_mutex_lock(&batch->lock);
+    bool waits = batch->key_asked;
+    (void)pthread_mutex_unlock(&batch->lock);
+    return waits;
 }
 
 // One place is kept free for a last line without a newline, which cannot be put off.
@@ -397,34 +459,54 @@ size_t gateway_batch_chunk(struct http_request *request, void *state, const char
     struct batch *batch = http_request_attachment(request);
     size_t at = 0;
     while (at < length) {
-        if (window_full(batch) || backlog_wait(batch->gateway->orders, &batch->waiter))
+        if (window_full(batch) || waits_for_key(batch) ||
+            backlog_wait(batch->gateway->orders, &batch->waiter))
+            return at;
+        if (batch->partial_ended && !end_partial(batch))
             return at;
         const char *newline = memchr(bytes + at, '\n', length - at);
         size_t part = newline ? (size_t)(newline - bytes) - at : length - at;
         if (newline && batch->partial_length == 0 && !batch->partial_too_long &&
             part <= (size_t)batch->gateway->config->http_line_bytes_max) {
-            take_line(batch, bytes + at, part, /* too_long= */ false);
+            if (!take_line(batch, bytes + at, part, /* too_long= */ false))
+                return at;
         } else {
             keep_partial(batch, bytes + at, part);
-            if (newline)
-                end_partial(batch);
+            if (newline && !end_partial(batch))
+                return at + part + 1;
         }
         at += part + (newline != NULL);
     }
     return at;
 }
 
-void gateway_batch_handle(struct http_request *request, void *state) {
-    (void)state;
-    struct batch *batch = http_request_attachment(request);
-    if (batch->partial_length > 0 || batch->partial_too_long)
-        end_partial(batch);
+// Suspends the request for the sake of its last line. True: that line waits for a key already.
+static bool last_line_waits(struct batch *batch) {
+    (void)pthread_mutex_lock(&batch->lock);
+    if (!batch->last_waits)
+        http_request_suspend(batch->request);
+    batch->last_waits = true;
+    bool waits = batch->key_asked;
+    (void)pthread_mutex_unlock(&batch->lock);
+    return waits;
+}
+
+// When there is nothing more to read; once more when the last line has waited for a key.
+static void end_of_lines(struct batch *batch) {
+    if ((batch->partial_length > 0 || batch->partial_too_long) &&
+        (last_line_waits(batch) || !end_partial(batch)))
+        return;
     (void)pthread_mutex_lock(&batch->lock);
     batch->ended = true;
     bool waits = batch->pending > 0;
-    if (waits)
-        http_request_suspend(request);
+    if (waits && !batch->last_waits)
+        http_request_suspend(batch->request);
     (void)pthread_mutex_unlock(&batch->lock);
     if (!waits)
         answer(batch);
+}
+
+void gateway_batch_handle(struct http_request *request, void *state) {
+    (void)state;
+    end_of_lines(http_request_attachment(request));
 }

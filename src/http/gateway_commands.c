@@ -59,17 +59,25 @@ static struct submission *new_submission(struct http_request *request,
     return submission;
 }
 
-static void submit(struct http_request *request, struct gateway *gateway, struct command *command,
-                   const char *made_key) {
+static struct submission *submit_begin(struct http_request *request, struct command *command,
+                                       const char *made_key) {
     struct submission *submission = new_submission(request, command, made_key);
-    if (!submission) {
-        command_done(command);
-        respond_refuse(request, PROBLEM_NOT_WRITTEN, "out of memory");
+    if (submission)
+        return submission;
+    command_done(command);
+    respond_refuse(request, PROBLEM_NOT_WRITTEN, "out of memory");
+    return NULL;
+}
+
+static void submit(struct http_request *request, struct gateway *gateway, struct command *command,
+                   const char *made_key, bool suspended) {
+    struct submission *submission = submit_begin(request, command, made_key);
+    if (!submission)
         return;
-    }
     const char *trace =
         http_request_header(request, "traceparent") ? http_request_traceparent(request) : NULL;
-    http_request_suspend(request);
+    if (!suspended)
+        http_request_suspend(request);
     command_writer_send(gateway->writer, command, trace, on_written, submission);
 }
 
@@ -77,20 +85,60 @@ typedef bool build_fn(const struct command_context *context, struct http_request
                       enum record_id type, const struct jsonin *root, struct command *ret,
                       struct problem *problem);
 
-// The steps of every command: key, body, command, log.
-static void take(struct http_request *request, struct gateway *gateway, enum record_id type,
-                 bool body_optional, build_fn *build) {
+// A command that waits for the key of its customer.
+struct waiting {
+    struct http_request *request; // suspended
+    struct gateway *gateway;
+    enum record_id type;
+    build_fn *build;
+};
+
+static void take_suspended(const struct waiting *waiting);
+
+static void on_key(void *state, enum writer_outcome outcome) {
+    struct waiting waiting = *(struct waiting *)state;
+    free(state);
+    if (outcome == WRITER_WRITTEN) {
+        take_suspended(&waiting);
+        return;
+    }
+    struct problem problem;
+    problem_init(&problem);
+    gateway_explain(outcome, &problem);
+    respond_problem(waiting.request, &problem);
+}
+
+static void wait_for_key(struct http_request *request, struct gateway *gateway, enum record_id type,
+                         build_fn *build, const char *customer_id) {
+    struct waiting *waiting = malloc(sizeof(*waiting));
+    if (!waiting) {
+        respond_refuse(request, PROBLEM_NOT_WRITTEN, "out of memory");
+        return;
+    }
+    *waiting = (struct waiting){request, gateway, type, build};
+    http_request_suspend(request);
+    customer_desk_make_key(gateway->desk, http_request_caller(request)->shop_id, customer_id,
+                           on_key, waiting);
+}
+
+// The steps of every command: key, body, command, log. suspended: it has waited for its customer's
+// key already.
+static void take_step(struct http_request *request, struct gateway *gateway, enum record_id type,
+                      bool body_optional, build_fn *build, bool suspended) {
     struct problem problem UNINITIALIZED;
     char key[COMMAND_KEY_MAX + 1] UNINITIALIZED;
     problem_init(&problem);
     const char *key_given = http_request_header(request, "Idempotency-Key");
     struct command_prices prices = gateway_prices(gateway);
+    struct command_wants_key wants_key = {.wanted = false};
     const struct command_context context = {
         .caller = http_request_caller(request),
         .ids = gateway->ids,
         .prices = &prices,
+        .people = &gateway->people,
         .idempotency_key = key,
         .now_us = clock_now_us(),
+        .wants_key = &wants_key,
     };
     struct command command;
     size_t length = 0;
@@ -104,10 +152,24 @@ static void take(struct http_request *request, struct gateway *gateway, enum rec
         build(&context, request, type, root, &command, &problem);
     // The command is encoded: nothing of the body is needed any more.
     arena_done(&arena);
-    if (!ok)
+    if (ok)
+        submit(request, gateway, &command, key_given ? NULL : key, suspended);
+    else if (problem.type != PROBLEM_NONE)
         respond_problem(request, &problem);
+    else if (!suspended)
+        wait_for_key(request, gateway, type, build, wants_key.customer_id);
     else
-        submit(request, gateway, &command, key_given ? NULL : key);
+        respond_refuse(request, PROBLEM_NOT_WRITTEN, "the customer's key came and went");
+}
+
+static void take(struct http_request *request, struct gateway *gateway, enum record_id type,
+                 bool body_optional, build_fn *build) {
+    take_step(request, gateway, type, body_optional, build, /* suspended= */ false);
+}
+
+static void take_suspended(const struct waiting *waiting) {
+    take_step(waiting->request, waiting->gateway, waiting->type, /* body_optional= */ false,
+              waiting->build, /* suspended= */ true);
 }
 
 static bool build_order(const struct command_context *context, struct http_request *request,
@@ -176,4 +238,59 @@ void gateway_handle_receive(struct http_request *request, void *state) {
 
 void gateway_handle_adjust(struct http_request *request, void *state) {
     take_about_sku(request, state, RECORD_ADJUST_STOCK);
+}
+
+// --- customers ---------------------------------------------------------------------------------
+
+static bool build_customer(const struct command_context *context, struct http_request *request,
+                           enum record_id type, const struct jsonin *root, struct command *ret,
+                           struct problem *problem) {
+    (void)type;
+    return command_customer(context, http_request_param(request, "id"), root, ret, problem);
+}
+
+// A customer is nobody else, and nobody else is there for them.
+static bool is_somebody_else(struct http_request *request) {
+    const struct http_caller *caller = http_request_caller(request);
+    if (http_caller_owns(caller, caller->shop_id, http_request_param(request, "id")))
+        return false;
+    respond_refuse(request, PROBLEM_NOT_FOUND, "there is no such customer");
+    return true;
+}
+
+void gateway_handle_customer(struct http_request *request, void *state) {
+    if (!is_somebody_else(request))
+        take(request, state, RECORD_CUSTOMER, /* body_optional= */ false, build_customer);
+}
+
+void gateway_handle_erase(struct http_request *request, void *state) {
+    struct gateway *gateway = state;
+    struct problem problem;
+    char key[COMMAND_KEY_MAX + 1];
+    const char *customer_id = http_request_param(request, "id");
+    const char *key_given = http_request_header(request, "Idempotency-Key");
+    if (is_somebody_else(request))
+        return;
+    problem_init(&problem);
+    const struct command_context context = {
+        .caller = http_request_caller(request),
+        .ids = gateway->ids,
+        .idempotency_key = key,
+        .now_us = clock_now_us(),
+    };
+    struct command command;
+    if (!gateway->desk)
+        (void)problem_set(&problem, PROBLEM_PERSONAL_DATA_UNAVAILABLE,
+                          "customers.master.key.file is not set here");
+    if (problem.type != PROBLEM_NONE || !command_key_parse(key_given, key, &problem) ||
+        !command_erase_customer(&context, customer_id, &command, &problem)) {
+        respond_problem(request, &problem);
+        return;
+    }
+    struct submission *submission = submit_begin(request, &command, key_given ? NULL : key);
+    if (!submission)
+        return;
+    http_request_suspend(request);
+    customer_desk_erase(gateway->desk, context.caller->shop_id, customer_id, &command, on_written,
+                        submission);
 }

@@ -11,8 +11,9 @@
 #include "http/catalogue.h"
 #include "http/command.h"
 #include "http/command_writer.h"
-#include "service/jsonout.h"
+#include "http/customer_desk.h"
 #include "http/server.h"
+#include "service/jsonout.h"
 
 struct gateway {
     const struct config *config; // borrowed
@@ -21,6 +22,8 @@ struct gateway {
     struct access_keys *keys;
     struct catalogue *catalogue;
     struct command_writer *writer;
+    struct customer_desk *desk; // NULL: no master key
+    struct command_people people;
     struct backlog *orders; // what order and inventory processors have not handled yet
     struct backlog *stock;
     struct http_server *server;
@@ -49,6 +52,8 @@ void gateway_handle_deliver(struct http_request *request, void *state);
 void gateway_handle_product(struct http_request *request, void *state);
 void gateway_handle_receive(struct http_request *request, void *state);
 void gateway_handle_adjust(struct http_request *request, void *state);
+void gateway_handle_customer(struct http_request *request, void *state);
+void gateway_handle_erase(struct http_request *request, void *state);
 
 // --- gateway_batch.c ---------------------------------------------------------------------------
 

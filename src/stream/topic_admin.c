@@ -51,6 +51,13 @@ static const struct topic_setting settings[] = {
     {TOPIC_TABLE, "segment.ms", "3600000"},
     {TOPIC_TABLE, "max.compaction.lag.ms", "3600000"},
     {TOPIC_TABLE, "min.cleanable.dirty.ratio", "0.1"},
+    // What was overwritten is to be gone soon, and whoever looks into the files is to see it as it
+    // is.
+    {TOPIC_KEYS, "cleanup.policy", "compact"},
+    {TOPIC_KEYS, "segment.bytes", "33554432"},
+    {TOPIC_KEYS, "min.cleanable.dirty.ratio", "0.01"},
+    {TOPIC_KEYS, "file.delete.delay.ms", "1000"},
+    {TOPIC_KEYS, "compression.type", "uncompressed"},
 };
 
 static bool refresh(struct topic_admin *admin, struct error *err) {
@@ -172,9 +179,21 @@ static rd_kafka_AdminOptions_t *new_options(struct topic_admin *admin, rd_kafka_
     return options;
 }
 
+// The time that records may stay in a segment that is still written to, and the time after which
+// the cleaner may wait no longer. Gateways see to it that something is written after an erasure:
+// without that a segment is never closed.
+static bool bound_erasure(rd_kafka_NewTopic_t *request, const struct config *config) {
+    char ms[24];
+    (void)snprintf(ms, sizeof(ms), "%lld",
+                   (long long)(config->customers_erasure_ms / TOPIC_ERASURE_PARTS));
+    return !rd_kafka_NewTopic_set_config(request, "segment.ms", ms) &&
+           !rd_kafka_NewTopic_set_config(request, "max.compaction.lag.ms", ms);
+}
+
 static bool add_settings(rd_kafka_NewTopic_t *request, const struct topic *topic,
-                         int64_t replication) {
-    bool ok = true;
+                         const struct config *config) {
+    int64_t replication = config->topics_replication;
+    bool ok = topic->kind != TOPIC_KEYS || bound_erasure(request, config);
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
         if (settings[i].kind == topic->kind)
             ok = ok && !rd_kafka_NewTopic_set_config(request, settings[i].name, settings[i].value);
@@ -191,7 +210,7 @@ static bool create(struct topic_admin *admin, const struct topic *topic, bool *r
                               (int)admin->config->topics_replication, text, sizeof(text));
     if (!request)
         return error_set(err, DISP_FATAL, 0, "topic %s: %s", topic->name, text);
-    if (!add_settings(request, topic, admin->config->topics_replication)) {
+    if (!add_settings(request, topic, admin->config)) {
         rd_kafka_NewTopic_destroy(request);
         return error_set(err, DISP_FATAL, 0, "topic %s: a setting was refused", topic->name);
     }

@@ -8,6 +8,7 @@
 
 #define ORDER_KEY "order id (UUID text)"
 #define SKU_KEY "shop, '/', SKU"
+#define CUSTOMER_KEY "shop, '/', customer"
 
 const struct topic topics[TOPIC_COUNT] = {
     [TOPIC_ORDERS_INBOX] = {"orders.inbox", "inbox", TOPIC_INBOX, PARTITIONS_ORDERS, ORDER_KEY,
@@ -42,6 +43,11 @@ const struct topic topics[TOPIC_COUNT] = {
                         "The latest product of every SKU; gateways keep it in memory."},
     [TOPIC_ACCESS_KEYS] = {"access.keys", NULL, TOPIC_TABLE, PARTITIONS_OTHER, "access key id",
                            "API keys, their secrets hashed."},
+    [TOPIC_CUSTOMERS] = {"customers", NULL, TOPIC_TABLE, PARTITIONS_OTHER, CUSTOMER_KEY,
+                         "The latest of every customer, what is personal sealed."},
+    [TOPIC_CUSTOMERS_KEYS] = {"customers.keys", NULL, TOPIC_KEYS, PARTITIONS_OTHER,
+                              CUSTOMER_KEY ", '/', key id; partition of the first two",
+                              "Keys that personal data is sealed with; erasure tombstones them."},
 };
 
 const struct domain_topics domains[DOMAIN_COUNT] = {

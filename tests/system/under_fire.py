@@ -32,8 +32,8 @@ RATE = 120  # orders per second: slow enough for every role to die while orders 
 STOCK_RECORDS_MAX = 1500  # per partition, for the stock deserialiser, which is slow
 TOPICS = [f"{d}.{k}" for d in ("orders", "inventory", "payments", "shipping")
           for k in ("inbox", "events", "deadletters")]
-TOPICS += ["orders.state", "inventory.state", "products", "access.keys"]
-TABLES = ("orders.state", "inventory.state", "products", "access.keys")
+TOPICS += ["orders.state", "inventory.state", "products", "access.keys", "customers", "customers.keys"]
+TABLES = ("orders.state", "inventory.state", "products", "access.keys", "customers", "customers.keys")
 KILLED = ("order", "inventory", "payment", "shipping", "project", "gateway", "query")
 
 

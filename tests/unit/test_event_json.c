@@ -52,7 +52,7 @@ static void a_record_shows_every_field_by_name(void **state) {
           "{\"sku\":\"85123A\",\"quantity\":6,\"unit_price_minor\":255,\"price_version\":3},"
           "{\"sku\":\"\xe2\x82\xac\",\"quantity\":1,\"unit_price_minor\":-1,"
           "\"price_version\":null}],"
-          "\"discount_minor\":0,\"shipping_minor\":0,\"tax_minor\":0}");
+          "\"discount_minor\":0,\"shipping_minor\":0,\"tax_minor\":0,\"shipping_address\":null}");
 }
 
 static void bytes_are_base64_and_enums_names(void **state) {
