@@ -7,9 +7,14 @@
 // models over its topic have passed it; `wait=2s` (or 500ms) says for how long that may take.
 // Without it, or when the time is over, the answer is 504 `not-yet` with Retry-After.
 //
-// Orders carry their version as ETag. A caller who has it (If-None-Match) may be told 304 by what the
-// service remembers, which was true in PostgreSQL less than 100 ms ago, most often less than 10; never
-// by less than what an earlier answer of this service said. `after=` always asks PostgreSQL.
+// Orders carry their version as ETag. A caller who has it (If-None-Match) may be told 304 by what
+// the service remembers, which was true in PostgreSQL less than 100 ms ago, most often less than
+// 10; never by less than what an earlier answer of this service said. `after=` always asks
+// PostgreSQL.
+//
+// GET /v1/orders/{id}/stream goes on for as long as the client listens: every event of the order
+// after the one it names (Last-Event-ID: the order's version), once and in order, whichever process
+// it asks.
 //
 // Every HTTP thread has a database connection of its own from a pool; all waiting reads share one
 // thread, which asks for all of them in one query every 10 ms.

@@ -144,11 +144,17 @@
         "Threads that serve HTTP, each with its own database connection")                          \
     MS(query_wait_ms_max, "query.wait.ms.max", 10000, 0, 60000, ROLE_QUERY,                        \
        "Longest wait= that a read may ask for")                                                    \
+    INT(query_streams_max, "query.streams.max", 8192, 1, 100000, ROLE_QUERY,                       \
+        "Streams of events open at one time; http.connections.max is to be larger")                \
+    MS(query_stream_heartbeat_ms, "query.stream.heartbeat.ms", 15000, 1000, 300000, ROLE_QUERY,    \
+       "A stream without events sends a comment this often")                                       \
+    MS(query_stream_stall_ms_max, "query.stream.stall.ms.max", 10000, 100, 300000, ROLE_QUERY,     \
+       "A client that does not take its events for this long is dropped")                          \
     BYTES(http_body_bytes_max, "http.body.bytes.max", 4194304, 1024, 67108864,                     \
           ROLE_GATEWAY | ROLE_QUERY, "Largest request body, except for streams")                   \
     BYTES(http_line_bytes_max, "http.line.bytes.max", 1048576, 1024, 16777216, ROLE_GATEWAY,       \
           "Longest line of a streamed batch")                                                      \
-    INT(http_connections_max, "http.connections.max", 4096, 1, 100000, ROLE_GATEWAY | ROLE_QUERY,  \
+    INT(http_connections_max, "http.connections.max", 16384, 1, 100000, ROLE_GATEWAY | ROLE_QUERY, \
         "Connections at one time")                                                                 \
     INT(http_connections_per_ip_max, "http.connections.per-ip.max", 2048, 1, 100000,               \
         ROLE_GATEWAY | ROLE_QUERY, "Connections at one time from one address")                     \

@@ -57,6 +57,8 @@
             "Commands by what became of them at the gateway")                                      \
     HISTOGRAM(GATEWAY_PRODUCE, "orderlog_gateway_produce_seconds", NULL, UNLABELLED, 1,            \
               "From producing a command to the brokers' acknowledgement")                          \
+    GAUGE(QUERY_STREAMS, "orderlog_query_streams", NULL, UNLABELLED, 1,                            \
+          "Open streams of orders' events")                                                        \
     GAUGE(GATEWAY_PENDING, "orderlog_gateway_pending", NULL, UNLABELLED, 1,                        \
           "Commands waiting for the brokers' acknowledgement")                                     \
     SECONDS(GATEWAY_BACKLOG, "orderlog_gateway_backlog_seconds", "role", NAMED, 4,                 \

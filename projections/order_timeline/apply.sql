@@ -24,3 +24,11 @@ FROM (
 ) AS known
 WHERE stored_offset IS NULL OR stored_offset < log_offset
 ;
+
+INSERT INTO order_timeline_news (log_partition, last_offset, shop_id, order_ids)
+SELECT log_partition, max(log_offset), shop_id, array_agg(order_id)
+FROM latest
+GROUP BY log_partition, shop_id
+ORDER BY log_partition, shop_id
+ON CONFLICT DO NOTHING
+;

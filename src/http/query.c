@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "http/respond.h"
+#include "query_streams.h"
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
@@ -122,6 +123,7 @@ static void destroy(struct query *query) {
     db_free(query->waiter.db);
     query_versions_stop(query->versions);
     query_watch_stop(query->watch);
+    query_streams_free(query->streams);
     free(query);
 }
 
@@ -134,7 +136,8 @@ bool query_start(const struct config *config, struct http_access access, struct 
     (void)pthread_mutex_init(&query->pool_lock, NULL);
     (void)pthread_cond_init(&query->pool_freed, NULL);
     if (!pool_open(query) || !query_versions_start(config, &query->versions, err) ||
-        !query_watch_start(config, &query->watch, err) || !query_waiter_start(query, err)) {
+        !query_watch_start(config, &query->watch, err) ||
+        !query_streams_start(config, &query->streams, err) || !query_waiter_start(query, err)) {
         destroy(query);
         return error_set(err, DISP_FATAL, 0, "out of memory");
     }
@@ -168,6 +171,7 @@ bool query_start(const struct config *config, struct http_access access, struct 
 void query_stop(struct query *query) {
     if (!query)
         return;
+    query_streams_stop(query->streams);
     query_waiter_stop(query);
     (void)http_server_drain(query->server, query->config->shutdown_timeout_ms / 2);
     http_server_free(query->server);

@@ -85,6 +85,10 @@ static void handle_order_events(struct http_request *request, void *state) {
     serve(request, state, events_names, query_read_order_events, NULL);
 }
 
+static void handle_order_stream(struct http_request *request, void *state) {
+    serve(request, state, waiting_names, query_read_stream, NULL);
+}
+
 static void handle_inventory(struct http_request *request, void *state) {
     serve(request, state, waiting_names, query_read_inventory, NULL);
 }
@@ -109,6 +113,12 @@ static const struct http_route routes[] = {
      .scope = SCOPE_ORDERS_READ,
      .summary = "What happened to an order, event by event",
      .handle = handle_order_events},
+    {.method = "GET",
+     .pattern = "/v1/orders/{id}/stream",
+     .scope = SCOPE_ORDERS_READ,
+     .flags = ROUTE_EVENTS,
+     .summary = "What happens to an order, as server-sent events; Last-Event-ID resumes",
+     .handle = handle_order_stream},
     {.method = "GET",
      .pattern = "/v1/inventory/{sku}",
      .scope = SCOPE_INVENTORY_READ,

@@ -53,9 +53,12 @@ struct query {
     struct query_waiter waiter;
     struct query_versions *versions;
     struct query_watch *watch;
+    struct query_streams *streams;
 };
 
 extern const char query_session_settings[];
+
+struct query_streams; // query_streams.h
 
 // Parses after= and wait=, then reads at once, or waits, or refuses.
 void query_serve(struct http_request *request, struct query *query, query_read_fn *read);
@@ -120,6 +123,7 @@ query_read_fn query_read_orders;
 query_read_fn query_read_order_events;
 query_read_fn query_read_inventory;
 query_read_fn query_read_command;
+query_read_fn query_read_stream;
 
 // Answers 304, if the caller has the order and it is known to be unchanged.
 bool query_answer_unchanged(struct http_request *request, struct query *query);

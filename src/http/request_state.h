@@ -117,6 +117,12 @@ bool request_collect(struct http_request *request, const char *bytes, size_t len
 // True when the request has no body, or announces one that is short enough to be swallowed.
 bool request_can_discard(const struct http_request *request);
 
+// --- respond.c ---------------------------------------------------------------------------------
+
+// Where every answer leaves. response_take may be NULL: the connection is closed.
+void respond_finish(struct http_request *request, int status, const char *content_type,
+                    struct MHD_Response *response_take);
+
 // --- connection.c ------------------------------------------------------------------------------
 
 bool connections_start(struct http_server *server);

@@ -28,8 +28,8 @@ void respond_header(struct http_request *request, const char *name, const char *
         assert((unsigned char)*at >= 0x20 && *at != 0x7F);
 }
 
-static void finish(struct http_request *request, int status, const char *content_type,
-                   struct MHD_Response *response) {
+void respond_finish(struct http_request *request, int status, const char *content_type,
+                    struct MHD_Response *response) {
     bool answered_before = atomic_exchange(&request->answered, true);
     assert(!answered_before);
     request->status = status;
@@ -54,7 +54,7 @@ void respond_bytes_take(struct http_request *request, int status, const char *co
         MHD_create_response_from_buffer(length, body_take, MHD_RESPMEM_MUST_FREE);
     if (!response)
         free(body_take);
-    finish(request, status, content_type, response);
+    respond_finish(request, status, content_type, response);
 }
 
 void respond_json_take(struct http_request *request, int status, char *body_take, size_t length) {
@@ -66,16 +66,16 @@ void respond_file_take(struct http_request *request, int status, const char *con
     struct MHD_Response *response = MHD_create_response_from_fd64(length, fd_take);
     if (!response)
         (void)close(fd_take);
-    finish(request, status, content_type, response);
+    respond_finish(request, status, content_type, response);
 }
 
 void respond_empty(struct http_request *request, int status) {
-    finish(request, status, NULL,
-           MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT));
+    respond_finish(request, status, NULL,
+                   MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT));
 }
 
 void respond_nothing(struct http_request *request) {
-    finish(request, 0, NULL, NULL);
+    respond_finish(request, 0, NULL, NULL);
 }
 
 void respond_problem(struct http_request *request, const struct problem *problem) {

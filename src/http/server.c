@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -62,7 +63,8 @@ static void on_complete(void *state, struct MHD_Connection *connection, void **r
         route->done(request, request->attachment, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     if (request->phase == REQUEST_QUEUED && request->status < 600)
         metrics_add(METRIC_HTTP_REQUESTS, request->status, 1);
-    if (route && request->phase == REQUEST_QUEUED && server->options.measured)
+    if (route && request->phase == REQUEST_QUEUED && server->options.measured &&
+        !(route->flags & ROUTE_EVENTS))
         metrics_observe_us(METRIC_HTTP_REQUEST, (int)(route - server->options.routes->routes),
                            clock_monotonic_us() - request->start_us);
     // Between requests the idle timeout counts; the next request line must not trickle in for ever.
@@ -276,9 +278,19 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int listen_fd
         MHD_OPTION_END);
 }
 
+// A connection is a file, and the limit that is set by default is lower than what is allowed.
+static void raise_open_files(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == files.rlim_max)
+        return;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 bool http_server_start(const struct http_server_options *options, struct http_server **ret,
                        struct error *err) {
     router_check(options->routes);
+    raise_open_files();
     struct http_server *server = calloc(1, sizeof(*server));
     if (!server)
         return error_set(err, DISP_FATAL, 0, "out of memory");
