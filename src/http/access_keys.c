@@ -12,6 +12,7 @@
 #include "stream/table_reader.h"
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct access_row {
 struct access_keys {
     const struct schema_ids *ids; // borrowed
     struct table_reader *reader;
+    EVP_MD *sha256;     // fetched once: SHA256() looks it up each time, for longer than it hashes
     struct arena arena; // of the reader's thread
     pthread_rwlock_t lock;
     struct strmap rows;
@@ -86,7 +88,8 @@ static bool check(void *state, const char *id, size_t id_length, const char *sec
     uint8_t hash[SHA256_DIGEST_LENGTH];
     if (id_length == 0 || id_length >= HTTP_KEY_ID_MAX)
         return false;
-    (void)SHA256((const uint8_t *)secret, secret_length, hash);
+    if (!EVP_Digest(secret, secret_length, hash, NULL, keys->sha256, NULL))
+        return false;
     (void)pthread_rwlock_rdlock(&keys->lock);
     const struct access_row *found = strmap_find(&keys->rows, id, id_length);
     struct access_row row = found ? *found : (struct access_row){0};
@@ -109,9 +112,11 @@ bool access_keys_start(const struct config *config, const struct schema_ids *ids
         return error_set(err, DISP_FATAL, 0, "out of memory");
     }
     keys->ids = ids;
+    keys->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     arena_init(&keys->arena, RECORD_BYTES_MAX);
     strmap_init(&keys->rows, sizeof(struct access_row));
-    bool ok = table_reader_start(config, TOPIC_ACCESS_KEYS, apply, keys, &keys->reader, err) &&
+    bool ok = (keys->sha256 || error_set(err, DISP_FATAL, 0, "OpenSSL has no SHA-256")) &&
+              table_reader_start(config, TOPIC_ACCESS_KEYS, apply, keys, &keys->reader, err) &&
               (table_reader_wait(keys->reader, READ_TIMEOUT_MS) ||
                error_set(err, DISP_RETRY, 0, "access.keys could not be read to its end in time"));
     if (!ok) {
@@ -128,6 +133,7 @@ void access_keys_stop(struct access_keys *keys) {
     table_reader_stop(keys->reader);
     strmap_done(&keys->rows);
     arena_done(&keys->arena);
+    EVP_MD_free(keys->sha256);
     (void)pthread_rwlock_destroy(&keys->lock);
     free(keys);
 }
