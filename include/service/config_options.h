@@ -102,7 +102,7 @@
        "With carrier.mode=auto: from booked to the request to dispatch")                           \
     MS(carrier_deliver_after_ms, "carrier.deliver.after.ms", 300, 0, 604800000, ROLE_SHIPPING,     \
        "With carrier.mode=auto: from dispatched to delivered")                                     \
-    INT(projector_batch_records_max, "projector.batch.records.max", 50000, 1, 100000,              \
+    INT(projector_batch_records_max, "projector.batch.records.max", 50000, 1, 500000,              \
         ROLE_PROJECT, "Records applied in one database transaction at most")                       \
     MS(projector_batch_interval_ms, "projector.batch.interval.ms", 50, 0, 1000, ROLE_PROJECT,      \
        "While records keep coming, transactions begin this far apart; further where it is busy")   \

@@ -49,7 +49,7 @@ static const char *keep_error(struct projector_batch *batch, const char *text) {
     return copy;
 }
 
-// False with DISP_RETRY: the arena is full, the batch is to be cut here.
+// False with DISP_RETRY: the arena is full.
 static bool decode(struct projector_batch *batch, const rd_kafka_message_t *message,
                    struct batch_entry *entry, struct error *err) {
     struct message decoded;
@@ -85,14 +85,15 @@ static uint32_t takers(const struct projector_partition *partition, size_t proje
     return mask;
 }
 
-// Stops early when the arena is full: the rest is read again.
-static bool decode_all(struct projector_batch *batch, struct projector_input *input, size_t count,
-                       size_t *ret_entries, struct error *err) {
+// Decodes the messages from the one at *from, which moves past what was done: to the end, or to
+// where the arena is full.
+static bool decode_some(struct projector_batch *batch, struct projector_input *input, size_t *from,
+                        size_t count, size_t *ret_entries, struct error *err) {
     size_t projections = projection_set_count(batch->set);
     size_t n = 0;
     arena_reset(&batch->arena);
-    for (size_t i = 0; i < count; i++) {
-        const rd_kafka_message_t *message = input->messages[i];
+    for (; *from < count; ++*from) {
+        const rd_kafka_message_t *message = input->messages[*from];
         struct projector_partition *partition = projector_input_find(input, message->partition);
         assert(partition);
         uint32_t mask = takers(partition, projections, message->offset);
@@ -106,9 +107,12 @@ static bool decode_all(struct projector_batch *batch, struct projector_input *in
             .value = message->payload,
             .value_len = message->len,
             .timestamp_ms = rd_kafka_message_timestamp(message, NULL)};
-        if (!decode(batch, message, entry, err))
+        if (decode(batch, message, entry, err))
+            n++;
+        else if (n == 0)
             return false;
-        n++;
+        else
+            break;
     }
     *ret_entries = n;
     return true;
@@ -220,14 +224,8 @@ static uint32_t next_mask(const struct projector_batch *batch, size_t entries) {
     return best;
 }
 
-bool projector_batch_apply(struct projector_batch *batch, struct projector_input *input,
-                           size_t count, struct error *err) {
-    assert(count <= batch->entries_max);
-    size_t entries = 0;
-    int64_t begun_us = clock_monotonic_us();
-    if (!decode_all(batch, input, count, &entries, err))
-        return false;
-    metrics_observe_us(METRIC_STEP, STEP_DECODE, clock_monotonic_us() - begun_us);
+static bool apply_entries(struct projector_batch *batch, struct projector_input *input,
+                          size_t entries, struct error *err) {
     uint32_t mask;
     while ((mask = next_mask(batch, entries)) != 0) {
         size_t grouped = 0;
@@ -250,6 +248,22 @@ bool projector_batch_apply(struct projector_batch *batch, struct projector_input
     if (oldest_ms != INT64_MAX) {
         int64_t delay_us = clock_now_us() - oldest_ms * 1000;
         metrics_observe_us(METRIC_DELAY, 0, delay_us > 0 ? delay_us : 0);
+    }
+    return true;
+}
+
+bool projector_batch_apply(struct projector_batch *batch, struct projector_input *input,
+                           size_t count, struct error *err) {
+    assert(count <= batch->entries_max);
+    size_t from = 0;
+    while (from < count) {
+        size_t entries;
+        int64_t begun_us = clock_monotonic_us();
+        if (!decode_some(batch, input, &from, count, &entries, err))
+            return false;
+        metrics_observe_us(METRIC_STEP, STEP_DECODE, clock_monotonic_us() - begun_us);
+        if (!apply_entries(batch, input, entries, err))
+            return false;
     }
     return true;
 }

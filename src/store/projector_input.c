@@ -10,6 +10,9 @@
 #include "service/log.h"
 #include "stream/kafka_conf.h"
 
+// How long a projector that is far behind waits for its batch to fill.
+enum { FILL_MS_MAX = 500, FILL_POLL_MS = 20 };
+
 static void set_partitions(struct projector_input *input,
                            const rd_kafka_topic_partition_list_t *list) {
     for (size_t i = 0; i < PARTITIONS_MAX; i++)
@@ -245,6 +248,31 @@ static bool take_message(struct projector_input *input, rd_kafka_message_t *mess
     return is_record;
 }
 
+// More waits in the log than a batch can take.
+static bool is_far_behind(const struct projector_input *input, const rd_kafka_message_t *last) {
+    int64_t low, high;
+    return rd_kafka_get_watermark_offsets(input->consumer, input->topic, last->partition, &low,
+                                          &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+           high - last->offset > (int64_t)input->messages_max;
+}
+
+// At rest and under load, waiting a little for more would make batches no bigger and reads later.
+// Far behind, what the client has fetched ahead is less than a batch may hold.
+static size_t poll_more(struct projector_input *input) {
+    size_t polled = 1;
+    int64_t until_ms = clock_monotonic_ms() + FILL_MS_MAX;
+    int timeout_ms = 0;
+    while (polled < input->messages_max) {
+        ssize_t more = rd_kafka_consume_batch_queue(
+            input->queue, timeout_ms, input->messages + polled, input->messages_max - polled);
+        polled += more > 0 ? (size_t)more : 0;
+        timeout_ms = FILL_POLL_MS;
+        if (clock_monotonic_ms() >= until_ms || !is_far_behind(input, input->messages[polled - 1]))
+            break;
+    }
+    return polled;
+}
+
 bool projector_input_poll(struct projector_input *input, int timeout_ms, size_t *ret_count,
                           struct error *err) {
     *ret_count = 0;
@@ -252,12 +280,7 @@ bool projector_input_poll(struct projector_input *input, int timeout_ms, size_t 
     if (!first)
         return true;
     input->messages[0] = first;
-    // Waiting a little for more would make batches no bigger under load and reads later at rest.
-    ssize_t more = 0;
-    if (input->messages_max > 1)
-        more = rd_kafka_consume_batch_queue(input->queue, 0, input->messages + 1,
-                                            input->messages_max - 1);
-    size_t polled = 1 + (more > 0 ? (size_t)more : 0);
+    const size_t polled = poll_more(input);
     size_t kept = 0;
     struct error fatal = {.what = DISP_NONE};
     for (size_t i = 0; i < polled; i++)

@@ -17,7 +17,7 @@ def measure(bench):
         projector = projector_load.Projector(bench, system, row_projector_update.NAMES)
         projector.run()  # warms up; finds the end of the log
         wanted = projector.content()
-        options = ("--projector.batch.records.max", str(bench.setting("records", 100000)))
+        options = ("--projector.batch.records.max", str(bench.setting("records", 400000)))
 
         def run(options=()):
             found = projector.run(options)
