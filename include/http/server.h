@@ -98,7 +98,8 @@ void http_request_attach(struct http_request *request, void *attachment);
 void *http_request_attachment(const struct http_request *request);
 
 // In the handler, before anything that may answer from another thread is set going. After it the
-// HTTP thread leaves the request alone until a respond_…() function is called on it.
+// HTTP thread leaves the request alone until a respond_…() function is called on it. For a request
+// that is suspended it does nothing, in any thread.
 void http_request_suspend(struct http_request *request);
 
 // For streams: after chunk() took less than it was given, read on. Any thread; calling it before

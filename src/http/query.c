@@ -121,6 +121,7 @@ static void destroy(struct query *query) {
     for (size_t i = 0; i < query->pool_free; i++)
         db_free(query->pool[i]);
     db_free(query->waiter.db);
+    query_lookup_free(query->lookup);
     query_versions_stop(query->versions);
     query_watch_stop(query->watch);
     query_streams_free(query->streams);
@@ -136,7 +137,7 @@ bool query_start(const struct config *config, struct http_access access, struct 
     (void)pthread_mutex_init(&query->pool_lock, NULL);
     (void)pthread_cond_init(&query->pool_freed, NULL);
     if (!pool_open(query) || !query_versions_start(config, &query->versions, err) ||
-        !query_watch_start(config, &query->watch, err) ||
+        !query_watch_start(config, &query->watch, err) || !query_lookup_start(query, err) ||
         !query_streams_start(config, &query->streams, err) || !query_waiter_start(query, err)) {
         destroy(query);
         return error_set(err, DISP_FATAL, 0, "out of memory");
@@ -174,6 +175,7 @@ void query_stop(struct query *query) {
     query_streams_stop(query->streams);
     query_waiter_stop(query);
     (void)http_server_drain(query->server, query->config->shutdown_timeout_ms / 2);
+    query_lookup_stop(query->lookup);
     http_server_free(query->server);
     destroy(query);
 }

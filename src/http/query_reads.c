@@ -11,16 +11,6 @@
 
 #include "http/respond.h"
 
-static const char sql_order[] =
-    "SELECT version, row_to_json(x)::text FROM ("
-    "SELECT order_id, version, status, reservation_status, payment_status, shipment_status, "
-    "customer_id, reference, currency, items_minor, discount_minor, shipping_minor, tax_minor, "
-    "total_minor, captured_minor, close_reason, close_detail, case_reason, tracking, ordered_at, "
-    "placed_at, confirmed_at, dispatched_at, delivered_at, closed_at, updated_at, "
-    "(SELECT json_agg(l) FROM (SELECT sku, quantity, unit_price_minor, price_version "
-    "FROM order_lines WHERE order_id = o.order_id ORDER BY line_no) l) AS lines "
-    "FROM orders o WHERE order_id = $1::uuid AND shop_id = $2::text) x";
-
 static const char sql_inventory[] =
     "SELECT version, row_to_json(x)::text FROM ("
     "SELECT sku, version, name, currency, price_minor, price_version, on_hand, reserved, "
@@ -111,33 +101,11 @@ static bool parse_id(struct http_request *request, struct id *ret) {
     return id_parse(text, strlen(text), ret);
 }
 
-// What is no id cannot be there.
-static bool answer_by_id(struct http_request *request, struct db *db, const char *sql,
-                         const char *what, int64_t *ret_version, struct error *err) {
-    struct id id;
-    struct db_params params = {.count = 0};
-    if (!parse_id(request, &id)) {
-        respond_refuse(request, PROBLEM_NOT_FOUND, "there is no such %s", what);
-        return true;
-    }
-    db_params_uuid(&params, &id);
-    add_shop(&params, request);
-    return answer_row(request, db, sql, &params, what, ret_version, err);
-}
-
 bool query_read_order(struct http_request *request, struct query *query, struct db *db,
                       struct error *err) {
-    // The caller is gone once it is answered.
-    struct id id;
-    char shop[HTTP_SHOP_MAX];
-    bool is_id = parse_id(request, &id);
-    memcpy(shop, http_request_caller(request)->shop_id, sizeof(shop));
-    uint64_t look = query_versions_look(query->versions);
-    int64_t version = -1;
-    if (!answer_by_id(request, db, sql_order, "order", &version, err))
-        return false;
-    if (is_id && version >= 0)
-        query_versions_note(query->versions, &id, shop, version, look);
+    (void)db;
+    (void)err;
+    query_lookup_order(request, query);
     return true;
 }
 
@@ -172,6 +140,7 @@ bool query_read_command(struct http_request *request, struct query *query, struc
     struct id id;
     struct db_params params = {.count = 0};
     int64_t version;
+    // What is no id cannot be there.
     if (!parse_id(request, &id)) {
         respond_refuse(request, PROBLEM_NOT_FOUND, "there is no such command");
         return true;

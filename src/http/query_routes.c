@@ -72,9 +72,10 @@ static const char *const list_names[] = {"customer", "status", "cursor", "limit"
 static const char *const events_names[] = {"cursor", "limit", "after", "wait", NULL};
 
 static void handle_order(struct http_request *request, void *state) {
-    if (!http_request_has_query(request) && query_answer_unchanged(request, state))
-        return;
-    serve(request, state, waiting_names, query_read_order, NULL);
+    if (http_request_has_query(request))
+        serve(request, state, waiting_names, query_read_order, NULL);
+    else if (!query_answer_unchanged(request, state))
+        query_lookup_order(request, state);
 }
 
 static void handle_orders(struct http_request *request, void *state) {

@@ -54,6 +54,7 @@ struct query {
     struct query_versions *versions;
     struct query_watch *watch;
     struct query_streams *streams;
+    struct query_lookup *lookup;
 };
 
 extern const char query_session_settings[];
@@ -115,6 +116,17 @@ uint64_t query_versions_look(struct query_versions *versions);
 // Measures every ten seconds, in a thread and on a connection of its own.
 bool query_watch_start(const struct config *config, struct query_watch **ret, struct error *err);
 void query_watch_stop(struct query_watch *watch); // NULL is fine
+
+// --- orders by id (query_lookup.c) --------------------------------------------------------------
+
+bool query_lookup_start(struct query *query, struct error *err);
+
+// What waits is answered first, what comes later is refused.
+void query_lookup_stop(struct query_lookup *lookup);
+void query_lookup_free(struct query_lookup *lookup); // NULL is fine
+
+// Answers with the order, now or from another thread. Any thread; the request may be suspended.
+void query_lookup_order(struct http_request *request, struct query *query);
 
 // --- reads --------------------------------------------------------------------------------------
 

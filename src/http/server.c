@@ -163,7 +163,9 @@ void http_request_read_more(struct http_request *request) {
 }
 
 void http_request_suspend(struct http_request *request) {
-    assert(!request->suspended && !atomic_load(&request->answered));
+    assert(!atomic_load(&request->answered));
+    if (request->suspended)
+        return;
     request->suspended = true;
     MHD_suspend_connection(request->connection);
 }
