@@ -6,6 +6,7 @@ nothing. What PostgreSQL uses meanwhile, for the service's looks, is in the deta
 import tempfile
 
 import http_load
+import projector_load
 import system_load
 from bench_frame import database
 
@@ -22,7 +23,6 @@ def tags():
 
 def measure(bench):
     settings = system_load.settings_of(bench, seconds=5, connections=64, warmup=0)
-    placed = settings | {"seconds": 1, "connections": 2}
     system = system_load.start_system(bench, settings)
     used = bench.details.setdefault("cpu_us", {})
     rates = bench.details.setdefault("requests_per_s", {})
@@ -37,9 +37,8 @@ def measure(bench):
         return used[f"{name}: server"][-1]
 
     try:
-        found, _, _ = system_load.generate_load(bench, system, "throughput", placed, "got")
-        if not found["good"]:
-            raise SystemExit("bench: not every order was completed")
+        projector_load.place(bench, system, settings, ORDERS)
+        projector_load.await_drained(system)
         query = system.processes["query"].pid
         with (http_load.BareServer(bench, "get", THREADS) as bare,
               tempfile.NamedTemporaryFile("w", dir=bench.directory) as file):
