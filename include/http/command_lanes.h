@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { LANES_ACTIVE_MAX = 4, LANE_BURST_MAX = 1000 };
+enum { LANES_ACTIVE_MAX = 4, LANE_BURST_MAX = 4000 };
 
 // Embedded in what waits.
 struct lane_item {

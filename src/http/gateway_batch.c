@@ -35,7 +35,7 @@ enum { JSON_BYTES_KEPT = 256 * 1024 };
 
 enum { NUMBER_MAX = 20 }; // digits of a line's number
 
-enum { WINDOW = 1024, SPOOL_BYTES = 16 * 1024, BATCHES_MAX = 128 };
+enum { WINDOW = 4096, SPOOL_BYTES = 16 * 1024, BATCHES_MAX = 128 };
 
 struct batch_line {
     struct batch *batch;
