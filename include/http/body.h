@@ -34,14 +34,17 @@ bool body_part_root(struct body_part *part, const struct jsonin *root, struct pr
 // Every key of the object must be one of the NULL-terminated names.
 void body_part_allow(const struct body_part *part, const char *const *names);
 
+// Of valid UTF-8.
+size_t body_characters(const char *text, size_t bytes);
+
 bool body_part_has(const struct body_part *part, const char *name); // present and not null
 
 // The checks return true when the field is there and valid, and only then set ret_value. Absent is
 // an error only when required. type is the problem of a value out of range (PROBLEM_INVALID_VALUE,
-// PROBLEM_INVALID_QUANTITY, …). Lengths are in bytes of UTF-8. Control characters are refused.
+// PROBLEM_INVALID_QUANTITY, …). Lengths are in characters. Control characters are refused.
 bool body_part_string(const struct body_part *part, const char *name, bool required,
-                      size_t bytes_min, size_t bytes_max, enum problem_type type,
-                      const char **ret_value, size_t *ret_length);
+                      size_t length_min, size_t length_max, enum problem_type type,
+                      const char **ret_value, size_t *ret_bytes);
 bool body_part_int(const struct body_part *part, const char *name, bool required, int64_t min,
                    int64_t max, enum problem_type type, int64_t *ret_value);
 bool body_part_bool(const struct body_part *part, const char *name, bool required, bool *ret_value);

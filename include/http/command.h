@@ -13,13 +13,14 @@
 #include "event/schema_ids.h"
 #include "http/body.h"
 #include "http/catalogue.h"
+#include "http/openapi_limits.h"
 #include "http/server.h"
 #include "privacy/customer_keys.h"
 #include "stream/topics.h"
 
 enum {
-    COMMAND_KEY_MAX = 255,          // bytes of an idempotency key
-    COMMAND_LINES_MAX = 1000,       // of an order
+    COMMAND_KEY_MAX = 255, // bytes of an idempotency key
+    COMMAND_LINES_MAX = OPENAPI_ORDER_LINES_ITEMS_MAX,
     COMMAND_BYTES_MAX = 900 * 1024, // encoded; brokers take 1 MiB
     COMMAND_RECORD_KEY_MAX = CUSTOMER_KEY_NAME_MAX,
 };

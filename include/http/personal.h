@@ -9,14 +9,6 @@
 #include "http/command.h"
 #include "service/jsonout.h"
 
-enum {
-    PERSONAL_ADDRESSES_MAX = 10,
-    PERSONAL_NAME_MAX = 200, // bytes, as all of these
-    PERSONAL_EMAIL_MAX = 254,
-    PERSONAL_LINE_MAX = 200,
-    PERSONAL_CODE_MAX = 32,
-};
-
 extern const char personal_of_customer[]; // kinds, for struct seal_place
 extern const char personal_of_order[];
 

@@ -26,6 +26,10 @@ void respond_json_take(struct http_request *request, int status, char *body_take
 void respond_bytes_take(struct http_request *request, int status, const char *content_type,
                         char *body_take, size_t length);
 
+// Bytes that live as long as the program.
+void respond_static(struct http_request *request, int status, const char *content_type,
+                    const char *body, size_t length);
+
 // The file's first `length` bytes; fd_take is closed by the server.
 void respond_file_take(struct http_request *request, int status, const char *content_type,
                        int fd_take, uint64_t length);

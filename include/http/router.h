@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One static table of routes per service. To add a route: add a row and write its handler; 404,
-// 405 with Allow, authentication, scope, body limit and the route list in the documentation follow
-// from the table.
+// One static table of routes per service. To add a route: add a row, write its handler and describe
+// it in src/http/openapi.yaml; 404, 405 with Allow, authentication, scope, body limit and which
+// query parameters are taken follow from the table.
 #ifndef ORDERLOG_HTTP_ROUTER_H
 #define ORDERLOG_HTTP_ROUTER_H
 
@@ -32,6 +32,7 @@ struct http_route {
     int flags;
     int64_t body_bytes_max; // 0: the server's limit
     const char *summary;
+    const char *const *query; // names of query parameters, NULL at the end; NULL: none are taken
 
     // Called in an HTTP thread once the request has arrived whole. Exactly one of: answer with a
     // respond_…() function before returning; or call http_request_suspend() first and let any

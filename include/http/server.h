@@ -5,8 +5,9 @@
 //
 // What holds for every request before a handler sees it: no smuggling shapes (duplicate
 // Content-Length or Host, Content-Length with Transfer-Encoding, other codings: 400 and close),
-// route found (404, 405), server open (503), caller known and allowed (401, 403), body within its
-// limit (413), all of it arrived within http.read.timeout.ms (otherwise the connection is closed).
+// route found (404, 405), server open (503), caller known and allowed (401, 403), query
+// parameters known and each given once (400), body within its limit (413), all of it arrived within
+// http.read.timeout.ms (otherwise the connection is closed).
 //
 // Life of a request: begin → (chunks) → handle → [suspended] → answered → done. A suspended request
 // stays valid until it is answered, even when the client has gone: it must be answered exactly
@@ -15,6 +16,7 @@
 #define ORDERLOG_HTTP_SERVER_H
 
 #include "http/caller.h"
+#include "http/openapi.h"
 #include "http/router.h"
 #include "service/error.h"
 
@@ -45,7 +47,8 @@ struct http_server_options {
     struct http_access access;        // check NULL: only routes without scope can be reached
     void *state;                      // handed to handlers
     bool closed;                      // only routes without scope can be reached until it is opened
-    bool measured;                    // METRIC_HTTP_REQUEST by route; one server per process only
+    enum openapi_service openapi; // whose part of the document the routes are; NONE: of no document
+    bool measured;                // METRIC_HTTP_REQUEST by route; one server per process only
 };
 
 struct http_server;

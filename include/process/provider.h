@@ -18,7 +18,7 @@
 #include "process/http_client_options.h"
 #include "service/error.h"
 
-enum { PROVIDER_METHOD_MAX = 64, PROVIDER_REASON_MAX = 64 };
+enum { PROVIDER_METHOD_MAX = 256, PROVIDER_REASON_MAX = 64 };
 
 struct provider_call {
     uint64_t token; // the caller's; comes back in the completion

@@ -84,8 +84,12 @@ void topics_for_schemas(struct schema_topic ret[TOPIC_COUNT]);
 int32_t topic_partition_of(const void *key, size_t key_len, int32_t partitions);
 
 // The key of a SKU or a customer: shop, '/', its name. Returns its length; out must hold
-// TOPIC_KEY_MAX bytes.
-enum { TOPIC_NAME_MAX = 64, TOPIC_KEY_MAX = TOPIC_NAME_MAX + 1 + TOPIC_NAME_MAX };
+// TOPIC_KEY_MAX bytes. A shop's name has 64 bytes at most, others 64 characters of up to 4 bytes.
+enum {
+    TOPIC_SHOP_MAX = 64,
+    TOPIC_NAME_MAX = 256,
+    TOPIC_KEY_MAX = TOPIC_SHOP_MAX + 1 + TOPIC_NAME_MAX
+};
 size_t topic_sku_key(const char *shop, size_t shop_len, const char *sku, size_t sku_len, char *out);
 
 #endif

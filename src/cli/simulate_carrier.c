@@ -33,6 +33,8 @@ static void handle_status(struct http_request *request, void *state) {
         respond_refuse(request, PROBLEM_INVALID_PARAMETER, "until is to be ready or delivered");
 }
 
+static const char *const status_query[] = {"until", NULL};
+
 static const struct http_route rows[] = {
     {.method = "POST",
      .pattern = "/v1/shipments/{id}/book",
@@ -51,6 +53,7 @@ static const struct http_route rows[] = {
      .handle = handle_dispatch},
     {.method = "GET",
      .pattern = "/v1/shipments/{id}/status",
+     .query = status_query,
      .summary = "Whether a parcel is ready, or delivered",
      .handle = handle_status},
 };

@@ -127,27 +127,34 @@ static bool has_control(const char *text, size_t length) {
     return false;
 }
 
+size_t body_characters(const char *text, size_t bytes) {
+    size_t count = 0;
+    for (size_t i = 0; i < bytes; i++)
+        count += ((unsigned char)text[i] & 0xC0) != 0x80;
+    return count;
+}
+
 bool body_part_string(const struct body_part *part, const char *name, bool required,
-                      size_t bytes_min, size_t bytes_max, enum problem_type type,
-                      const char **ret_value, size_t *ret_length) {
+                      size_t length_min, size_t length_max, enum problem_type type,
+                      const char **ret_value, size_t *ret_bytes) {
     const struct jsonin *value = find(part, name, required);
     if (!value)
         return false;
     if (value->kind != JSONIN_STRING)
         return wrong_type(part, name, "a string", value);
-    size_t length = value->length;
     const char *text = value->text;
-    if (length < bytes_min || length > bytes_max) {
-        body_part_refuse(part, name, type, "is to have from %zu to %zu bytes, not %zu", bytes_min,
-                         bytes_max, length);
+    size_t length = body_characters(text, value->length);
+    if (length < length_min || length > length_max) {
+        body_part_refuse(part, name, type, "is to have from %zu to %zu characters, not %zu",
+                         length_min, length_max, length);
         return false;
     }
-    if (has_control(text, length)) {
+    if (has_control(text, value->length)) {
         body_part_refuse(part, name, type, "has a control character");
         return false;
     }
     *ret_value = text;
-    *ret_length = length;
+    *ret_bytes = value->length;
     return true;
 }
 

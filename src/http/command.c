@@ -12,10 +12,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { SKU_MAX = 64, TEXT_MAX = 255, QUANTITY_MAX = 1000000000 };
-
-#define PRICE_MINOR_MAX INT64_C(1000000000000)
-
 void command_done(struct command *command) {
     free(command->bytes);
     command->bytes = NULL;
@@ -80,6 +76,9 @@ bool command_line_key(const struct jsonin *root, char ret_key[COMMAND_KEY_MAX + 
         !body_part_string(&part, "idempotency_key", true, 1, COMMAND_KEY_MAX,
                           PROBLEM_INVALID_IDEMPOTENCY_KEY, &key, &length))
         return false;
+    if (length > COMMAND_KEY_MAX)
+        return problem_add(problem, PROBLEM_INVALID_IDEMPOTENCY_KEY, "idempotency_key",
+                           "is to have at most %d bytes", COMMAND_KEY_MAX);
     memcpy(ret_key, key, length);
     ret_key[length] = '\0';
     return true;
@@ -90,8 +89,8 @@ bool command_line_key(const struct jsonin *root, char ret_key[COMMAND_KEY_MAX + 
 void command_check_shop(const struct command_context *context, const struct body_part *part) {
     const char *shop = NULL;
     size_t length = 0;
-    if (body_part_string(part, "shop_id", false, 1, HTTP_SHOP_MAX - 1, PROBLEM_INVALID_VALUE, &shop,
-                         &length) &&
+    if (body_part_string(part, "shop_id", false, OPENAPI_SHOP_ID_LENGTH_MIN,
+                         OPENAPI_SHOP_ID_LENGTH_MAX, PROBLEM_INVALID_VALUE, &shop, &length) &&
         strcmp(shop, context->caller->shop_id) != 0)
         body_part_refuse(part, "shop_id", PROBLEM_WRONG_SHOP, "is not the shop of this API key");
 }
@@ -153,7 +152,8 @@ bool command_encode(const struct command_context *context, const void *record,
 }
 
 bool command_sku_valid(const char *sku, size_t length) {
-    if (length < 1 || length > SKU_MAX)
+    size_t characters = body_characters(sku, length);
+    if (characters < OPENAPI_SKU_LENGTH_MIN || characters > OPENAPI_SKU_LENGTH_MAX)
         return false;
     for (size_t i = 0; i < length; i++) {
         if ((unsigned char)sku[i] < 0x20 || sku[i] == 0x7F || sku[i] == '/')
@@ -210,8 +210,9 @@ bool command_about_order(const struct command_context *context, enum record_id t
             return false;
         const char *reason = NULL;
         size_t length = 0;
-        if (cancels && body_part_string(&part, "reason", false, 1, TEXT_MAX, PROBLEM_INVALID_VALUE,
-                                        &reason, &length))
+        if (cancels &&
+            body_part_string(&part, "reason", false, OPENAPI_TEXT_LENGTH_MIN,
+                             OPENAPI_TEXT_LENGTH_MAX, PROBLEM_INVALID_VALUE, &reason, &length))
             record.cancel.reason = (struct view){reason, (uint32_t)length};
     }
     if (problem->type != PROBLEM_NONE)
@@ -257,7 +258,8 @@ union about_sku {
 static void read_text(const struct body_part *part, const char *name, struct view *ret) {
     const char *text = NULL;
     size_t length = 0;
-    if (body_part_string(part, name, true, 1, TEXT_MAX, PROBLEM_INVALID_VALUE, &text, &length))
+    if (body_part_string(part, name, true, OPENAPI_TEXT_LENGTH_MIN, OPENAPI_TEXT_LENGTH_MAX,
+                         PROBLEM_INVALID_VALUE, &text, &length))
         *ret = (struct view){text, (uint32_t)length};
 }
 
@@ -265,8 +267,8 @@ static void read_product(const struct body_part *part, struct set_product *ret) 
     const char *currency = NULL;
     size_t length = 0;
     read_text(part, "name", &ret->name);
-    (void)body_part_int(part, "price_minor", true, 0, PRICE_MINOR_MAX, PROBLEM_INVALID_AMOUNT,
-                        &ret->price_minor);
+    (void)body_part_int(part, "price_minor", true, OPENAPI_PRODUCT_PRICE_MINOR_MIN,
+                        OPENAPI_PRODUCT_PRICE_MINOR_MAX, PROBLEM_INVALID_AMOUNT, &ret->price_minor);
     if (!body_part_string(part, "currency", true, CURRENCY_LEN, CURRENCY_LEN,
                           PROBLEM_UNKNOWN_CURRENCY, &currency, &length))
         return;
@@ -278,8 +280,8 @@ static void read_product(const struct body_part *part, struct set_product *ret) 
 
 static void read_adjustment(const struct body_part *part, struct adjust_stock *ret) {
     read_text(part, "reason", &ret->reason);
-    if (body_part_int(part, "delta", true, -QUANTITY_MAX, QUANTITY_MAX, PROBLEM_INVALID_QUANTITY,
-                      &ret->delta) &&
+    if (body_part_int(part, "delta", true, OPENAPI_ADJUSTMENT_DELTA_MIN,
+                      OPENAPI_ADJUSTMENT_DELTA_MAX, PROBLEM_INVALID_QUANTITY, &ret->delta) &&
         ret->delta == 0)
         body_part_refuse(part, "delta", PROBLEM_INVALID_QUANTITY, "is not to be 0");
 }
@@ -290,7 +292,8 @@ static void read_sku_body(enum record_id type, const struct body_part *part, uni
     else if (type == RECORD_ADJUST_STOCK)
         read_adjustment(part, &ret->adjust);
     else
-        (void)body_part_int(part, "quantity", true, 1, QUANTITY_MAX, PROBLEM_INVALID_QUANTITY,
+        (void)body_part_int(part, "quantity", true, OPENAPI_RECEIPT_QUANTITY_MIN,
+                            OPENAPI_RECEIPT_QUANTITY_MAX, PROBLEM_INVALID_QUANTITY,
                             &ret->head.quantity);
 }
 
@@ -304,7 +307,8 @@ bool command_about_sku(const struct command_context *context, enum record_id typ
     struct command command = {.topic = TOPIC_INVENTORY_INBOX, .type = type};
     if (!command_sku_valid(sku, strlen(sku)))
         return problem_set(problem, PROBLEM_INVALID_PARAMETER,
-                           "a SKU has from 1 to %d bytes, without '/'", SKU_MAX);
+                           "a SKU has from %d to %d characters, without '/'",
+                           OPENAPI_SKU_LENGTH_MIN, OPENAPI_SKU_LENGTH_MAX);
     struct body_part part;
     if (!open_body(context, root,
                    type == RECORD_SET_PRODUCT    ? product_fields

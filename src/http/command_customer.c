@@ -9,9 +9,12 @@
 #include <string.h>
 
 static bool check_id(const char *customer_id, struct problem *problem) {
-    return customer_id_valid(customer_id, strlen(customer_id)) ||
+    size_t length = strlen(customer_id);
+    return (customer_id_valid(customer_id, length) &&
+            body_characters(customer_id, length) <= OPENAPI_CUSTOMER_ID_LENGTH_MAX) ||
            problem_set(problem, PROBLEM_INVALID_PARAMETER,
-                       "a customer id has from 1 to %d bytes, without '/'", CUSTOMER_ID_MAX);
+                       "a customer id has from 1 to %d characters, without '/'",
+                       OPENAPI_CUSTOMER_ID_LENGTH_MAX);
 }
 
 static struct command begin(const struct command_context *context, const char *customer_id) {

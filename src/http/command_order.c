@@ -15,10 +15,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { NAME_MAX_LEN = 64, TIME_MAX_LEN = 40, ORDER_QUANTITY_MAX = 1000000 };
-
-#define UNIT_PRICE_MINOR_MAX INT64_C(1000000000000)
-
 static const char default_payment_method[] = "tok_ok";
 
 // What the body says beside the record itself.
@@ -36,8 +32,8 @@ static void read_name(const struct body_part *part, const char *name, bool requi
                       struct view *ret) {
     const char *text = NULL;
     size_t length = 0;
-    if (body_part_string(part, name, required, 1, NAME_MAX_LEN, PROBLEM_INVALID_VALUE, &text,
-                         &length))
+    if (body_part_string(part, name, required, OPENAPI_NAME_LENGTH_MIN, OPENAPI_NAME_LENGTH_MAX,
+                         PROBLEM_INVALID_VALUE, &text, &length))
         *ret = (struct view){text, (uint32_t)length};
 }
 
@@ -56,7 +52,8 @@ static void read_currency(const struct body_part *part, struct view *ret) {
 static void read_time(const struct body_part *part, struct place_order *record) {
     const char *text = NULL;
     size_t length = 0;
-    if (!body_part_string(part, "ordered_at", false, 1, TIME_MAX_LEN, PROBLEM_INVALID_VALUE, &text,
+    if (!body_part_string(part, "ordered_at", false, OPENAPI_ORDER_ORDERED_AT_LENGTH_MIN,
+                          OPENAPI_ORDER_ORDERED_AT_LENGTH_MAX, PROBLEM_INVALID_VALUE, &text,
                           &length))
         return;
     record->has_ordered_at = clock_parse_us(text, &record->ordered_at);
@@ -79,7 +76,8 @@ static void read_address(const struct body_part *part, struct reading *reading) 
 }
 
 static void read_amount(const struct body_part *part, const char *name, int64_t *ret) {
-    (void)body_part_int(part, name, false, 0, MONEY_MINOR_MAX, PROBLEM_INVALID_AMOUNT, ret);
+    (void)body_part_int(part, name, false, OPENAPI_OPTIONAL_AMOUNT_MIN, OPENAPI_OPTIONAL_AMOUNT_MAX,
+                        PROBLEM_INVALID_AMOUNT, ret);
 }
 
 static void read_line(const struct command_context *context, const struct body_part *line,
@@ -88,16 +86,17 @@ static void read_line(const struct command_context *context, const struct body_p
     const char *sku = NULL;
     size_t length = 0;
     body_part_allow(line, fields);
-    if (body_part_string(line, "sku", true, 1, NAME_MAX_LEN, PROBLEM_INVALID_VALUE, &sku,
-                         &length)) {
+    if (body_part_string(line, "sku", true, OPENAPI_SKU_LENGTH_MIN, OPENAPI_SKU_LENGTH_MAX,
+                         PROBLEM_INVALID_VALUE, &sku, &length)) {
         ret->sku = (struct view){sku, (uint32_t)length};
         if (!command_sku_valid(sku, length))
             body_part_refuse(line, "sku", PROBLEM_INVALID_VALUE, "is not to hold a '/'");
     }
-    (void)body_part_int(line, "quantity", true, 1, ORDER_QUANTITY_MAX, PROBLEM_INVALID_QUANTITY,
-                        &ret->quantity);
-    *ret_explicit = body_part_int(line, "unit_price_minor", false, 0, UNIT_PRICE_MINOR_MAX,
-                                  PROBLEM_INVALID_AMOUNT, &ret->unit_price_minor);
+    (void)body_part_int(line, "quantity", true, OPENAPI_ORDER_LINE_QUANTITY_MIN,
+                        OPENAPI_ORDER_LINE_QUANTITY_MAX, PROBLEM_INVALID_QUANTITY, &ret->quantity);
+    *ret_explicit = body_part_int(
+        line, "unit_price_minor", false, OPENAPI_ORDER_LINE_UNIT_PRICE_MINOR_MIN,
+        OPENAPI_ORDER_LINE_UNIT_PRICE_MINOR_MAX, PROBLEM_INVALID_AMOUNT, &ret->unit_price_minor);
     if (*ret_explicit && !(context->caller->scopes & SCOPE_ORDERS_IMPORT))
         body_part_refuse(line, "unit_price_minor", PROBLEM_FORBIDDEN,
                          "is for callers with the scope orders:import");
@@ -109,7 +108,7 @@ static bool read_lines(const struct command_context *context, const struct body_
     if (!body_part_array(part, "lines", true, &array))
         return true;
     size_t count = array->length;
-    if (count == 0)
+    if (count < OPENAPI_ORDER_LINES_ITEMS_MIN)
         body_part_refuse(part, "lines", PROBLEM_NO_LINES, "is empty");
     if (count > COMMAND_LINES_MAX)
         body_part_refuse(part, "lines", PROBLEM_TOO_MANY_LINES,
@@ -167,9 +166,9 @@ static bool read_order(const struct command_context *context, const struct jsoni
     read_amount(&part, "discount_minor", &record->discount_minor);
     read_amount(&part, "shipping_minor", &record->shipping_minor);
     read_amount(&part, "tax_minor", &record->tax_minor);
-    reading->has_expected_total =
-        body_part_int(&part, "expected_total_minor", false, 0, MONEY_MINOR_MAX,
-                      PROBLEM_INVALID_AMOUNT, &reading->expected_total_minor);
+    reading->has_expected_total = body_part_int(
+        &part, "expected_total_minor", false, OPENAPI_OPTIONAL_AMOUNT_MIN,
+        OPENAPI_OPTIONAL_AMOUNT_MAX, PROBLEM_INVALID_AMOUNT, &reading->expected_total_minor);
     return problem->type == PROBLEM_NONE;
 }
 

@@ -41,7 +41,7 @@ struct job {
     struct customer_desk *desk;
     enum job_kind kind;
     enum job_step step;
-    char shop[TOPIC_NAME_MAX + 1];
+    char shop[TOPIC_SHOP_MAX + 1];
     char customer[TOPIC_NAME_MAX + 1];
     char name[TOPIC_KEY_MAX]; // SHOP/CUSTOMER
     size_t name_len;

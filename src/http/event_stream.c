@@ -149,6 +149,6 @@ bool event_stream_open(struct http_request *request, const struct event_stream_o
     bound_send_buffer(request->connection);
     respond_header(request, "Cache-Control", "no-store");
     respond_header(request, "X-Accel-Buffering", "no"); // else nginx keeps events back
-    respond_finish(request, 200, "text/event-stream", response);
+    respond_finish(request, 200, "text/event-stream", NULL, response);
     return true;
 }

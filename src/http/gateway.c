@@ -161,6 +161,14 @@ static const struct http_route rows[] = {
      .scope = SCOPE_OPS,
      .summary = "Metrics for Prometheus",
      .handle = admin_handle_metrics},
+    {.method = "GET",
+     .pattern = "/openapi.json",
+     .summary = "This document",
+     .handle = openapi_handle_json},
+    {.method = "GET",
+     .pattern = "/docs",
+     .summary = "This document as a page for people",
+     .handle = openapi_handle_docs},
 };
 static const struct http_routes routes = {rows, sizeof(rows) / sizeof(rows[0])};
 
@@ -338,6 +346,7 @@ static bool server_start(void *state, struct error *err) {
         .read_timeout_ms = config->http_read_timeout_ms,
         .routes = &routes,
         .state = gateway,
+        .openapi = OPENAPI_GATEWAY,
         .closed = true,
         .measured = true,
     };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/personal.h"
 
+#include "http/openapi_limits.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,14 +38,14 @@ void personal_read_address(const struct body_part *address, struct jsonout *out)
                                          "postal_code", "country", "phone", NULL};
     body_part_allow(address, fields);
     jsonout_object_begin(out, NULL);
-    read_text(address, "name", false, PERSONAL_NAME_MAX, out);
-    read_text(address, "line1", true, PERSONAL_LINE_MAX, out);
-    read_text(address, "line2", false, PERSONAL_LINE_MAX, out);
-    read_text(address, "city", true, PERSONAL_LINE_MAX, out);
-    read_text(address, "region", false, PERSONAL_LINE_MAX, out);
-    read_text(address, "postal_code", false, PERSONAL_CODE_MAX, out);
+    read_text(address, "name", false, OPENAPI_PERSON_NAME_LENGTH_MAX, out);
+    read_text(address, "line1", true, OPENAPI_ADDRESS_LINE_LENGTH_MAX, out);
+    read_text(address, "line2", false, OPENAPI_ADDRESS_LINE_LENGTH_MAX, out);
+    read_text(address, "city", true, OPENAPI_ADDRESS_LINE_LENGTH_MAX, out);
+    read_text(address, "region", false, OPENAPI_ADDRESS_LINE_LENGTH_MAX, out);
+    read_text(address, "postal_code", false, OPENAPI_ADDRESS_CODE_LENGTH_MAX, out);
     read_country(address, out);
-    read_text(address, "phone", false, PERSONAL_CODE_MAX, out);
+    read_text(address, "phone", false, OPENAPI_ADDRESS_CODE_LENGTH_MAX, out);
     jsonout_object_end(out);
 }
 
@@ -51,8 +53,8 @@ void personal_read_address(const struct body_part *address, struct jsonout *out)
 static void read_email(const struct body_part *root, struct jsonout *out) {
     const char *text = NULL;
     size_t length = 0;
-    if (!body_part_string(root, "email", false, 3, PERSONAL_EMAIL_MAX, PROBLEM_INVALID_VALUE, &text,
-                          &length))
+    if (!body_part_string(root, "email", false, OPENAPI_EMAIL_LENGTH_MIN, OPENAPI_EMAIL_LENGTH_MAX,
+                          PROBLEM_INVALID_VALUE, &text, &length))
         return;
     const char *at = memrchr(text, '@', length);
     if (!at || at == text || at + 1 == text + length || memchr(text, ' ', length))
@@ -64,13 +66,13 @@ static void read_addresses(const struct body_part *root, struct jsonout *out) {
     const struct jsonin *array = NULL;
     jsonout_array_begin(out, "addresses");
     if (body_part_array(root, "addresses", false, &array)) {
-        if (array->length > PERSONAL_ADDRESSES_MAX)
+        if (array->length > OPENAPI_CUSTOMER_ADDRESSES_ITEMS_MAX)
             body_part_refuse(root, "addresses", PROBLEM_INVALID_VALUE,
                              "has %u items, at most %d are taken", array->length,
-                             PERSONAL_ADDRESSES_MAX);
+                             OPENAPI_CUSTOMER_ADDRESSES_ITEMS_MAX);
         size_t i = 0;
-        for (const struct jsonin *item = array->first; item && i < PERSONAL_ADDRESSES_MAX;
-             item = item->next, i++) {
+        for (const struct jsonin *item = array->first;
+             item && i < OPENAPI_CUSTOMER_ADDRESSES_ITEMS_MAX; item = item->next, i++) {
             struct body_part address;
             if (body_part_item(root, "addresses", item, i, &address))
                 personal_read_address(&address, out);
@@ -81,7 +83,7 @@ static void read_addresses(const struct body_part *root, struct jsonout *out) {
 
 void personal_read_customer(const struct body_part *root, struct jsonout *out) {
     jsonout_object_begin(out, NULL);
-    read_text(root, "name", true, PERSONAL_NAME_MAX, out);
+    read_text(root, "name", true, OPENAPI_PERSON_NAME_LENGTH_MAX, out);
     read_email(root, out);
     read_addresses(root, out);
     jsonout_object_end(out);

@@ -159,7 +159,9 @@ bool query_start(const struct config *config, struct http_access access, struct 
         .measured = true,
         .routes = &query_routes,
         .access = access,
-        .state = query};
+        .state = query,
+        .openapi = OPENAPI_QUERY,
+    };
     if (!http_server_start(&options, &query->server, err)) {
         query_waiter_stop(query);
         destroy(query);

@@ -13,10 +13,16 @@
 #include <string.h>
 
 #include "event/types.h"
-#include "service/jsonout.h"
+#include "http/body.h"
+#include "http/openapi_limits.h"
 #include "http/respond.h"
+#include "service/jsonout.h"
 
-enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 500, TEXT_MAX = 64, CURSOR_TEXT_LEN = 48 };
+enum { CURSOR_TEXT_LEN = 48 };
+
+// What PostgreSQL takes as a time: 4713 BC to 294276 AD, in microseconds since 2000.
+#define PG_TIME_US_MIN INT64_C(-211813488000000000)
+#define PG_TIME_US_MAX INT64_C(9223371331199999999)
 
 #define SQL_ORDERS(filter)                                                                         \
     "SELECT placed_at, order_id, row_to_json(x)::text FROM ("                                      \
@@ -46,17 +52,19 @@ static const char sql_events[] =
 
 static bool parse_limit(struct http_request *request, int64_t *ret) {
     const char *text = http_request_query(request, "limit");
-    *ret = LIMIT_DEFAULT;
+    *ret = OPENAPI_PAGE_LIMIT_DEFAULT;
     if (!text)
         return true;
     char *end;
     errno = 0;
     long long limit = strtoll(text, &end, 10);
-    if (!errno && end != text && *end == '\0' && limit >= 1 && limit <= LIMIT_MAX) {
+    if (!errno && *text >= '0' && *text <= '9' && *end == '\0' && limit >= OPENAPI_PAGE_LIMIT_MIN &&
+        limit <= OPENAPI_PAGE_LIMIT_MAX) {
         *ret = limit;
         return true;
     }
-    respond_refuse(request, PROBLEM_INVALID_PARAMETER, "limit is a number from 1 to %d", LIMIT_MAX);
+    respond_refuse(request, PROBLEM_INVALID_PARAMETER, "limit is a number from %d to %d",
+                   OPENAPI_PAGE_LIMIT_MIN, OPENAPI_PAGE_LIMIT_MAX);
     return false;
 }
 
@@ -103,8 +111,11 @@ static void add_text(struct db_params *params, const char *text) {
 }
 
 static bool check_filters(struct http_request *request, const char *customer, const char *status) {
-    if (customer && (strlen(customer) == 0 || strlen(customer) > TEXT_MAX)) {
-        respond_refuse(request, PROBLEM_INVALID_PARAMETER, "customer has 1 to %d bytes", TEXT_MAX);
+    size_t length =
+        customer ? body_characters(customer, strlen(customer)) : OPENAPI_NAME_LENGTH_MIN;
+    if (length < OPENAPI_NAME_LENGTH_MIN || length > OPENAPI_NAME_LENGTH_MAX) {
+        respond_refuse(request, PROBLEM_INVALID_PARAMETER, "customer has from %d to %d characters",
+                       OPENAPI_NAME_LENGTH_MIN, OPENAPI_NAME_LENGTH_MAX);
         return false;
     }
     if (!status)
@@ -140,6 +151,17 @@ static int write_rows(struct jsonout *out, const char *name, const PGresult *res
     return rows;
 }
 
+// Times that PostgreSQL does not take, which no page of ours has given, are before or after all.
+static void keep_time_in_range(uint8_t bytes[8]) {
+    uint64_t big_endian;
+    memcpy(&big_endian, bytes, sizeof(big_endian));
+    int64_t time_us = (int64_t)be64toh(big_endian);
+    if (time_us >= PG_TIME_US_MIN && time_us <= PG_TIME_US_MAX)
+        return;
+    int64_t infinity = time_us > 0 ? INT64_MAX : INT64_MIN;
+    memcpy(bytes, &(uint64_t){htobe64((uint64_t)infinity)}, sizeof(uint64_t));
+}
+
 bool query_read_orders(struct http_request *request, struct query *query, struct db *db,
                        struct error *err) {
     (void)query;
@@ -154,10 +176,11 @@ bool query_read_orders(struct http_request *request, struct query *query, struct
         !parse_cursor(request, cursor, sizeof(cursor), &has_cursor) ||
         !check_filters(request, customer, status))
         return true;
-    if (!has_cursor) { // later than all: infinity
+    if (!has_cursor) { // later than all
         memset(cursor, 0, sizeof(cursor));
-        memcpy(cursor, &(uint64_t){htobe64(INT64_MAX)}, sizeof(uint64_t));
+        memset(cursor, 0x7f, 1);
     }
+    keep_time_in_range(cursor);
     struct db_params params = {.count = 0};
     add_text(&params, shop);
     db_params_bytes(&params, cursor, 8);

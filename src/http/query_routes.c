@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The route table and what all reads have in common: which query parameters there are, and waiting.
+// The route table and what all reads have in common: waiting.
 // To add a read: write its query_read_… function, a handler of three lines and a row.
 #include "query_state.h"
 
@@ -16,7 +16,7 @@ static bool parse_wait(const char *text, int64_t *ret_ms) {
     char *end;
     errno = 0;
     long long number = strtoll(text, &end, 10);
-    if (errno || end == text || number < 0 || number > 86400000 || *text == '+' || *text == ' ')
+    if (errno || *text < '0' || *text > '9' || number > 86400000)
         return false;
     if (strcmp(end, "s") == 0)
         *ret_ms = number * 1000;
@@ -27,31 +27,18 @@ static bool parse_wait(const char *text, int64_t *ret_ms) {
     return true;
 }
 
-static bool check_parameters(struct http_request *request, const char *const *names) {
-    const char *wrong = "";
-    if (http_request_query_only(request, names, &wrong))
-        return true;
-    respond_refuse(request, PROBLEM_INVALID_PARAMETER,
-                   "the query parameter \"%.64s\" is not known here, given twice or malformed",
-                   wrong);
-    return false;
-}
-
 // waits_for: the command that a wait without after= means, NULL where it means none.
-static void serve(struct http_request *request, struct query *query, const char *const *names,
-                  query_read_fn *read, const char *waits_for) {
-    if (!check_parameters(request, names))
-        return;
+static void serve(struct http_request *request, struct query *query, query_read_fn *read,
+                  const char *waits_for) {
     const char *after = http_request_query(request, "after");
     const char *wait = http_request_query(request, "wait");
     int64_t wait_ms = 0;
     struct id command_id;
     if (!after && wait)
         after = waits_for;
-    if (wait &&
-        (!after || !parse_wait(wait, &wait_ms) || wait_ms > query->config->query_wait_ms_max)) {
+    if (wait && (!parse_wait(wait, &wait_ms) || wait_ms > query->config->query_wait_ms_max)) {
         respond_refuse(request, PROBLEM_INVALID_PARAMETER,
-                       "wait goes with after and is a time such as 2s or 500ms, at most %lld ms",
+                       "wait is a time such as 2s or 500ms, at most %lld ms",
                        (long long)query->config->query_wait_ms_max);
         return;
     }
@@ -73,61 +60,67 @@ static const char *const events_names[] = {"cursor", "limit", "after", "wait", N
 
 static void handle_order(struct http_request *request, void *state) {
     if (http_request_has_query(request))
-        serve(request, state, waiting_names, query_read_order, NULL);
+        serve(request, state, query_read_order, NULL);
     else if (!query_answer_unchanged(request, state))
         query_lookup_order(request, state);
 }
 
 static void handle_orders(struct http_request *request, void *state) {
-    serve(request, state, list_names, query_read_orders, NULL);
+    serve(request, state, query_read_orders, NULL);
 }
 
 static void handle_order_events(struct http_request *request, void *state) {
-    serve(request, state, events_names, query_read_order_events, NULL);
+    serve(request, state, query_read_order_events, NULL);
 }
 
 static void handle_order_stream(struct http_request *request, void *state) {
-    serve(request, state, waiting_names, query_read_stream, NULL);
+    serve(request, state, query_read_stream, NULL);
 }
 
 static void handle_inventory(struct http_request *request, void *state) {
-    serve(request, state, waiting_names, query_read_inventory, NULL);
+    serve(request, state, query_read_inventory, NULL);
 }
 
 static void handle_command(struct http_request *request, void *state) {
-    serve(request, state, waiting_names, query_read_command, http_request_param(request, "id"));
+    serve(request, state, query_read_command, http_request_param(request, "id"));
 }
 
 static const struct http_route routes[] = {
     {.method = "GET",
      .pattern = "/v1/orders",
      .scope = SCOPE_ORDERS_READ,
+     .query = list_names,
      .summary = "Orders, latest first; by customer and status",
      .handle = handle_orders},
     {.method = "GET",
      .pattern = "/v1/orders/{id}",
      .scope = SCOPE_ORDERS_READ,
+     .query = waiting_names,
      .summary = "One order with its lines",
      .handle = handle_order},
     {.method = "GET",
      .pattern = "/v1/orders/{id}/events",
      .scope = SCOPE_ORDERS_READ,
+     .query = events_names,
      .summary = "What happened to an order, event by event",
      .handle = handle_order_events},
     {.method = "GET",
      .pattern = "/v1/orders/{id}/stream",
      .scope = SCOPE_ORDERS_READ,
+     .query = waiting_names,
      .flags = ROUTE_EVENTS,
      .summary = "What happens to an order, as server-sent events; Last-Event-ID resumes",
      .handle = handle_order_stream},
     {.method = "GET",
      .pattern = "/v1/inventory/{sku}",
      .scope = SCOPE_INVENTORY_READ,
+     .query = waiting_names,
      .summary = "Product and stock of a SKU",
      .handle = handle_inventory},
     {.method = "GET",
      .pattern = "/v1/commands/{id}",
      .scope = QUERY_SCOPES_ORDERS | QUERY_SCOPES_STOCK,
+     .query = waiting_names,
      .summary = "What became of a command",
      .handle = handle_command},
     {.method = "GET", .pattern = "/livez", .summary = "Alive?", .handle = admin_handle_livez},
@@ -137,6 +130,14 @@ static const struct http_route routes[] = {
      .scope = SCOPE_OPS,
      .summary = "Metrics for Prometheus",
      .handle = admin_handle_metrics},
+    {.method = "GET",
+     .pattern = "/openapi.json",
+     .summary = "This document",
+     .handle = openapi_handle_json},
+    {.method = "GET",
+     .pattern = "/docs",
+     .summary = "This document as a page for people",
+     .handle = openapi_handle_docs},
 };
 
 const struct http_routes query_routes = {routes, sizeof(routes) / sizeof(routes[0])};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is checked of a request before its body, in this order: is it well-formed (no smuggling),
-// is there such a route, who asks, may they, is the body of a kind and size that is taken. And what
-// handlers can ask of it.
+// is there such a route, who asks, may they, are all query parameters known, is the body of a kind
+// and size that is taken. And what handlers can ask of it.
 #include "request_state.h"
 
 #include "service/clock.h"
@@ -182,6 +182,18 @@ static bool check_caller(struct http_request *request, struct problem *problem) 
     return check_scope(request, problem);
 }
 
+// --- the query ---------------------------------------------------------------------------------
+
+static bool check_query(struct http_request *request, struct problem *problem) {
+    static const char *const none[] = {NULL};
+    const char *const *names = request->match.route->query;
+    const char *wrong = "";
+    return http_request_query_only(request, names ? names : none, &wrong) ||
+           problem_set(problem, PROBLEM_INVALID_PARAMETER,
+                       "the query parameter \"%.64s\" is not known here, given twice or malformed",
+                       wrong);
+}
+
 // --- the body ----------------------------------------------------------------------------------
 
 static bool media_type_is(const char *header, const char *type) {
@@ -198,7 +210,7 @@ static bool check_body(struct http_request *request, struct problem *problem) {
     const char *type = http_request_header(request, "Content-Type");
     if (route->flags & ROUTE_STREAM) {
         if (type && !media_type_is(type, "application/x-ndjson") &&
-            !media_type_is(type, "application/jsonl") && !media_type_is(type, "application/json"))
+            !media_type_is(type, "application/jsonl"))
             return problem_set(problem, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
                                "Content-Type is to be application/x-ndjson");
         return true;
@@ -268,7 +280,8 @@ bool request_admit(struct http_request *request, struct problem *problem) {
         problem->retry_after_s = 1;
         return problem_set(problem, PROBLEM_UNAVAILABLE, "the service is starting");
     }
-    return check_caller(request, problem) && check_body(request, problem);
+    return check_caller(request, problem) && check_query(request, problem) &&
+           check_body(request, problem);
 }
 
 // --- what handlers ask -------------------------------------------------------------------------

@@ -43,6 +43,7 @@ struct http_connection {
 struct http_server {
     struct http_server_options options;
     struct MHD_Daemon *daemon;
+    const struct openapi_operation **operations; // owned; by route, NULL where there is none
     int port;
     _Atomic bool closed;
     _Atomic bool draining;
@@ -119,9 +120,10 @@ bool request_can_discard(const struct http_request *request);
 
 // --- respond.c ---------------------------------------------------------------------------------
 
-// Where every answer leaves. response_take may be NULL: the connection is closed.
+// Where every answer leaves. problem: the name of its type, NULL when it is none. response_take may
+// be NULL: the connection is closed.
 void respond_finish(struct http_request *request, int status, const char *content_type,
-                    struct MHD_Response *response_take);
+                    const char *problem, struct MHD_Response *response_take);
 
 // --- connection.c ------------------------------------------------------------------------------
 

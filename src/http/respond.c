@@ -6,6 +6,7 @@
 #include "http/respond.h"
 
 #include "request_state.h"
+#include "service/log.h"
 #include "service/metrics.h"
 
 #include <assert.h>
@@ -28,10 +29,27 @@ void respond_header(struct http_request *request, const char *name, const char *
         assert((unsigned char)*at >= 0x20 && *at != 0x7F);
 }
 
+// What callers were told to expect is checked where they get it; a test that provokes an answer
+// which the document lacks finds this line in the log.
+static void check_named(const struct http_request *request, int status, const char *problem) {
+    const struct http_server *server = request->server;
+    const struct http_route *route = request->match.route;
+    const struct openapi_operation *operation =
+        route && server->operations ? server->operations[route - server->options.routes->routes]
+                                    : NULL;
+    if (!operation || openapi_names(operation, status, problem))
+        return;
+    LOG(ERROR, "the OpenAPI document does not name this answer", F_STR("method", operation->method),
+        F_STR("path", operation->path), F_INT("status", status),
+        F_STR("problem", problem ? problem : ""));
+}
+
+// problem: the name of its type, NULL when it is none.
 void respond_finish(struct http_request *request, int status, const char *content_type,
-                    struct MHD_Response *response) {
+                    const char *problem, struct MHD_Response *response) {
     bool answered_before = atomic_exchange(&request->answered, true);
     assert(!answered_before);
+    check_named(request, status, problem);
     request->status = status;
     request->response = response;
     if (response) {
@@ -48,13 +66,19 @@ void respond_finish(struct http_request *request, int status, const char *conten
         MHD_resume_connection(request->connection);
 }
 
+void respond_static(struct http_request *request, int status, const char *content_type,
+                    const char *body, size_t length) {
+    respond_finish(request, status, content_type, NULL,
+                   MHD_create_response_from_buffer(length, (void *)body, MHD_RESPMEM_PERSISTENT));
+}
+
 void respond_bytes_take(struct http_request *request, int status, const char *content_type,
                         char *body_take, size_t length) {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(length, body_take, MHD_RESPMEM_MUST_FREE);
     if (!response)
         free(body_take);
-    respond_finish(request, status, content_type, response);
+    respond_finish(request, status, content_type, NULL, response);
 }
 
 void respond_json_take(struct http_request *request, int status, char *body_take, size_t length) {
@@ -66,16 +90,16 @@ void respond_file_take(struct http_request *request, int status, const char *con
     struct MHD_Response *response = MHD_create_response_from_fd64(length, fd_take);
     if (!response)
         (void)close(fd_take);
-    respond_finish(request, status, content_type, response);
+    respond_finish(request, status, content_type, NULL, response);
 }
 
 void respond_empty(struct http_request *request, int status) {
-    respond_finish(request, status, NULL,
+    respond_finish(request, status, NULL, NULL,
                    MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT));
 }
 
 void respond_nothing(struct http_request *request) {
-    respond_finish(request, 0, NULL, NULL);
+    respond_finish(request, 0, NULL, NULL, NULL);
 }
 
 void respond_problem(struct http_request *request, const struct problem *problem) {
@@ -84,12 +108,12 @@ void respond_problem(struct http_request *request, const struct problem *problem
     char *body = problem_render(problem, request->uri, /* line= */ 0, &length);
     if (problem->retry_after_s > 0)
         respond_header(request, "Retry-After", "%d", problem->retry_after_s);
-    if (!body) {
-        respond_empty(request, problem_status(problem->type));
-        return;
-    }
-    respond_bytes_take(request, problem_status(problem->type), "application/problem+json", body,
-                       length);
+    struct MHD_Response *response =
+        body ? MHD_create_response_from_buffer(length, body, MHD_RESPMEM_MUST_FREE) : NULL;
+    if (!response)
+        free(body);
+    respond_finish(request, problem_status(problem->type), "application/problem+json",
+                   problem_name(problem->type), response);
 }
 
 void respond_refuse(struct http_request *request, enum problem_type type, const char *fmt, ...) {

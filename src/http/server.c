@@ -289,6 +289,17 @@ static void raise_open_files(void) {
     (void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
+static bool find_operations(struct http_server *server) {
+    const struct http_routes *routes = server->options.routes;
+    if (server->options.openapi == OPENAPI_NONE)
+        return true;
+    server->operations = calloc(routes->count, sizeof(const struct openapi_operation *));
+    for (size_t i = 0; server->operations && i < routes->count; i++)
+        server->operations[i] = openapi_find(server->options.openapi, routes->routes[i].method,
+                                             routes->routes[i].pattern);
+    return server->operations != NULL;
+}
+
 bool http_server_start(const struct http_server_options *options, struct http_server **ret,
                        struct error *err) {
     router_check(options->routes);
@@ -309,11 +320,12 @@ bool http_server_start(const struct http_server_options *options, struct http_se
     metrics_add(METRIC_HTTP_REFUSED, PROBLEM_CATALOGUE_STALE, 0); // an alert watches its increase
     for (size_t i = 0; options->measured && i < options->routes->count; i++)
         metrics_name_series(METRIC_HTTP_REQUEST, (int)i, options->routes->routes[i].pattern);
-    if (connections_start(server))
+    if (find_operations(server) && connections_start(server))
         server->daemon = start_daemon(server, listen_fd);
     if (!server->daemon) {
         connections_stop(server);
         (void)close(listen_fd);
+        free(server->operations);
         free(server);
         return error_set(err, DISP_FATAL, 0, "cannot start the HTTP server");
     }
@@ -347,6 +359,7 @@ void http_server_free(struct http_server *server) {
         return;
     MHD_stop_daemon(server->daemon);
     connections_stop(server);
+    free(server->operations);
     free(server);
 }
 

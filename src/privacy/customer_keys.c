@@ -85,7 +85,7 @@ bool customer_key_name_parse(const char *name, size_t length, size_t *ret_custom
 }
 
 static bool names_fit(struct view shop, struct view customer) {
-    return shop.len >= 1 && shop.len <= TOPIC_NAME_MAX && !memchr(shop.ptr, '\0', shop.len) &&
+    return shop.len >= 1 && shop.len <= TOPIC_SHOP_MAX && !memchr(shop.ptr, '\0', shop.len) &&
            customer_id_valid(customer.ptr, customer.len);
 }
 
@@ -393,7 +393,7 @@ static enum customer_keys_state look_up(struct customer_keys *keys, const char *
                                         const struct id *key_id, struct kept_key *ret) {
     char name[TOPIC_KEY_MAX];
     size_t shop_len = strlen(shop);
-    if (shop_len > TOPIC_NAME_MAX || !customer_id_valid(customer, customer_len))
+    if (shop_len > TOPIC_SHOP_MAX || !customer_id_valid(customer, customer_len))
         return CUSTOMER_KEYS_NONE;
     size_t name_len = topic_sku_key(shop, shop_len, customer, customer_len, name);
     (void)pthread_rwlock_rdlock(&keys->lock);

@@ -14,7 +14,7 @@
 struct call {
     struct executor_call executor;  // first
     struct request_payment request; // its text lies below
-    char shop[TOPIC_NAME_MAX];
+    char shop[TOPIC_SHOP_MAX];
     char currency[4];
     char method[PROVIDER_METHOD_MAX];
     struct provider_completion reply;

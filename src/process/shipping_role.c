@@ -16,7 +16,7 @@
 struct call {
     struct executor_call executor;   // first
     struct request_shipment request; // its text lies below
-    char shop[TOPIC_NAME_MAX];
+    char shop[TOPIC_SHOP_MAX];
     struct carrier_completion reply;
 };
 _Static_assert(offsetof(struct carrier_completion, token) == 0, "a reply begins with its place");

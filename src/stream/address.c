@@ -73,8 +73,8 @@ static bool is_command(enum record_id type) {
     }
 }
 
-static bool name_good(struct view name) {
-    if (name.len == 0 || name.len > TOPIC_NAME_MAX)
+static bool name_good(struct view name, uint32_t length_max) {
+    if (name.len == 0 || name.len > length_max)
         return false;
     for (uint32_t i = 0; i < name.len; i++)
         if ((uint8_t)name.ptr[i] < 0x20 || name.ptr[i] == 0x7f || name.ptr[i] == '/')
@@ -84,10 +84,11 @@ static bool name_good(struct view name) {
 
 static bool address_make(const struct view *shop, const struct view *sku, const struct id *order_id,
                          bool by_sku, struct address *ret, struct error *err) {
-    if (!name_good(*shop) || (by_sku && !name_good(*sku)))
-        return error_set(err, DISP_POISON, 0,
-                         "%s must have 1 to %d bytes, without '/' and control characters",
-                         name_good(*shop) ? "sku" : "shop_id", TOPIC_NAME_MAX);
+    bool shop_good = name_good(*shop, TOPIC_SHOP_MAX);
+    if (!shop_good || (by_sku && !name_good(*sku, TOPIC_NAME_MAX)))
+        return error_set(
+            err, DISP_POISON, 0, "%s must have 1 to %d bytes, without '/' and control characters",
+            shop_good ? "sku" : "shop_id", shop_good ? TOPIC_NAME_MAX : TOPIC_SHOP_MAX);
     *ret = (struct address){.shop = *shop, .order_id = by_sku ? NULL : order_id};
     if (by_sku)
         ret->sku = *sku;

@@ -198,7 +198,9 @@ static void bad_parameters_are_refused(void **state) {
         "/v1/orders?customer=",
         "/v1/orders?colour=red",
         "/v1/orders?limit=1&limit=2",
-        "/v1/orders?wait=2s",
+        "/v1/orders?wait=2",
+        "/v1/orders?limit=+5",
+        "/v1/orders?limit=%2B5",
         "/v1/orders?after=nonsense",
         "/v1/orders?after=00000000-0000-8000-8000-000000000000&wait=2",
         "/v1/orders?after=00000000-0000-8000-8000-000000000000&wait=1h",
@@ -209,6 +211,10 @@ static void bad_parameters_are_refused(void **state) {
         assert_status(paths[i], 400);
         assert_non_null(strstr(reply.body, "urn:orderlog:problem:invalid-parameter"));
     }
+    assert_status("/v1/orders?wait=2s", 200); // for nothing: at once
+    // Of a form that we give, but not by us: beyond what PostgreSQL takes as a time.
+    assert_status("/v1/orders?cursor=7fffffffffffff001a6e146fd16083b1aa6db51190943ebd", 200);
+    assert_status("/v1/orders?cursor=80000000000000011a6e146fd16083b1aa6db51190943ebd", 200);
 }
 
 struct waiting_get {

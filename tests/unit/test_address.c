@@ -75,7 +75,7 @@ static void names_that_make_no_key_are_poison(void **state) {
         VIEW("a\0b"), VIEW("\x7f"), {.ptr = longest, .len = sizeof(longest)},
     };
     const struct view good[] = {
-        VIEW("a"), VIEW("15056bl"), VIEW("\xc3\xa4 b"), {.ptr = longest, .len = TOPIC_NAME_MAX}};
+        VIEW("a"), VIEW("15056bl"), VIEW("\xc3\xa4 b"), {.ptr = longest, .len = TOPIC_SHOP_MAX}};
     struct address address;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct error err = {0};
@@ -92,6 +92,11 @@ static void names_that_make_no_key_are_poison(void **state) {
         const struct receive_stock sku = {.shop_id = good[i], .sku = good[i]};
         assert_true(address_of_message(RECORD_RECEIVE_STOCK, &sku, &address, &err));
     }
+    struct error err;
+    struct receive_stock sku = {.shop_id = VIEW("main"), .sku = {longest, TOPIC_NAME_MAX}};
+    assert_true(address_of_message(RECORD_RECEIVE_STOCK, &sku, &address, &err));
+    sku.shop_id = (struct view){longest, TOPIC_SHOP_MAX + 1};
+    assert_false(address_of_message(RECORD_RECEIVE_STOCK, &sku, &address, &err));
 }
 
 int main(void) {

@@ -142,6 +142,8 @@ static void free_stream(struct http_request *request, void *attachment, bool com
     free(attachment);
 }
 
+static const char *const stream_query[] = {"refuse", NULL};
+
 static const struct http_route rows[] = {
     {.method = "GET", .pattern = "/livez", .summary = "s", .handle = admin_handle_livez},
     {.method = "POST",
@@ -165,6 +167,7 @@ static const struct http_route rows[] = {
      .done = count_done},
     {.method = "POST",
      .pattern = "/stream",
+     .query = stream_query,
      .flags = ROUTE_STREAM,
      .summary = "s",
      .begin = begin_stream,

@@ -50,7 +50,7 @@ static void a_sku_key_is_shop_slash_sku(void **state) {
     assert_memory_equal(key, "main/BANK CHARGES", 17);
     char longest[TOPIC_NAME_MAX];
     memset(longest, 'x', sizeof(longest));
-    assert_int_equal(topic_sku_key(longest, sizeof(longest), longest, sizeof(longest), key),
+    assert_int_equal(topic_sku_key(longest, TOPIC_SHOP_MAX, longest, sizeof(longest), key),
                      TOPIC_KEY_MAX);
 }
 

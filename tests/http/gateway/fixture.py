@@ -230,6 +230,9 @@ class Gateway:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 raise
+        unnamed = [line for line in self.log_path.read_text().splitlines()
+                   if "the OpenAPI document does not name this answer" in line]
+        assert not unnamed, unnamed[:5]
 
     def call(self, method, path, body=None, headers=None, token=TOKEN, timeout=30):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
