@@ -29,6 +29,7 @@ command_fn cmd_events;
 command_fn cmd_deadletters;
 command_fn cmd_status;
 command_fn cmd_metrics;
+command_fn cmd_projection;
 command_fn cmd_verify;
 command_fn cmd_ledger;
 command_fn cmd_simulate;

@@ -6,7 +6,8 @@
 //
 //   DISP_RETRY   connection lost, server stopping, deadlock, resources: the same call may succeed
 //                later; whether the transaction in flight was committed is not known
-//   DISP_ABORT   OL001: the stored offsets are not what we believed, another projector moved them
+//   DISP_ABORT   OL001: the stored offsets are not what we believed, another projector moved them;
+//                OL002: a read model is paused
 //   DISP_POISON  the data itself is refused (classes 21, 22, 23): sending it again cannot help
 //   DISP_FATAL   everything else: missing tables, wrong SQL, no rights
 //

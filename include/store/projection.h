@@ -109,7 +109,9 @@ struct projection_batch {
 bool projection_set_apply(struct projection_set *set, struct db *db,
                           const struct projection_batch *batch, int *ret_failed, struct error *err);
 
-// Runs each read model's purge.sql once, each in its own transaction.
-bool projection_set_purge(struct projection_set *set, struct db *db, struct error *err);
+// Runs each read model's purge.sql once, each in its own transaction; paused: a bit for each that
+// is left alone.
+bool projection_set_purge(struct projection_set *set, struct db *db, uint32_t paused,
+                          struct error *err);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/read_models.h"
 #include "cli/tool_schemas.h"
 #include "http/admin.h"
 #include "http/server.h"
@@ -110,23 +111,6 @@ static const struct service_part parts[] = {
     {NULL, NULL, NULL},
 };
 
-static bool is_known(const char *name) {
-    size_t ignored;
-    return projection_topic_of(projection_files, projection_files_count, name, strlen(name),
-                               &ignored) != NULL;
-}
-
-static void print_known(const char *unknown) {
-    (void)fprintf(stderr, "orderlog project: there is no read model '%s'; there are:", unknown);
-    for (size_t i = 0; i < projection_files_count; i++) {
-        const char *slash = strchr(projection_files[i].name, '/');
-        if (slash && strcmp(slash, "/apply.sql") == 0)
-            (void)fprintf(stderr, " %.*s", (int)(slash - projection_files[i].name),
-                          projection_files[i].name);
-    }
-    (void)fputc('\n', stderr);
-}
-
 int cmd_project(int argc, char **argv) {
     const struct config_command command = {
         .usage = "project [NAME...]",
@@ -143,9 +127,8 @@ int cmd_project(int argc, char **argv) {
     const char *names[PROJECTIONS_MAX + 1] = {NULL};
     for (int i = 0; i < arguments_count; i++) {
         names[i] = arguments[i];
-        if (is_known(arguments[i]))
+        if (read_model_is_known("project", arguments[i]))
             continue;
-        print_known(arguments[i]);
         config_free(&config);
         return EXIT_USAGE;
     }

@@ -32,6 +32,7 @@ static const struct command operations[] = {
     {"events", cmd_events, "Print the life of one order from the log"},
     {"deadletters", cmd_deadletters, "List, show, retry or drop what could not be handled"},
     {"status", cmd_status, "Print how far behind processors and read models are"},
+    {"projection", cmd_projection, "Pause, resume or reset a read model"},
     {"metrics", cmd_metrics, "Print the list of metrics"},
     {"verify", cmd_verify, "Fold the whole log and check what is promised about it"},
     {"ledger", cmd_ledger, "Print the books of the simulated provider or carrier"},

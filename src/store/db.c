@@ -143,6 +143,7 @@ static enum disposition disposition_of(const char *state) {
         enum disposition what;
     } table[] = {
         {"OL001", DISP_ABORT}, // projection_advance()
+        {"OL002", DISP_ABORT}, // likewise: a read model is paused
         {"08", DISP_RETRY},    // connection
         {"40", DISP_RETRY},    // serialization, deadlock
         {"53", DISP_RETRY},    // out of disk, memory, connections

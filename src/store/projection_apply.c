@@ -243,12 +243,13 @@ bool projection_set_apply(struct projection_set *set, struct db *db,
     return failed < 0 ? false : error_wrap(err, "read model %s", set->names[failed]);
 }
 
-bool projection_set_purge(struct projection_set *set, struct db *db, struct error *err) {
+bool projection_set_purge(struct projection_set *set, struct db *db, uint32_t paused,
+                          struct error *err) {
     if (!prepare_all(set, db, err))
         return false;
     for (size_t i = 0; i < set->statements_count; i++) {
         const struct projection_statement *statement = &set->statements[i];
-        if (!statement->is_purge)
+        if (!statement->is_purge || (paused & 1u << statement->projection))
             continue;
         DB_RESULT result = PQexecPrepared(db_conn(db), statement->name, 0, NULL, NULL, NULL, 1);
         if (PQresultStatus(result) != PGRES_COMMAND_OK && !db_failed(db, result, err))

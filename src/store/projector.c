@@ -25,6 +25,7 @@
 #include "service/log.h"
 #include "service/metrics.h"
 #include "service/service.h"
+#include "store/projection_control.h"
 
 enum {
     POLL_MS = 100,
@@ -32,6 +33,7 @@ enum {
     BACKOFF_MAX_MS = 2000,
     TOPIC_ID_TIMEOUT_MS = 5000,
     HOUSEKEEPING_MS = 1000,
+    CONTROL_MS = 400, // what an operator says is obeyed within a second
     PURGE_MS = 60000,
     GATHER_MS_MAX = 800,
     FLOOD_RECORDS = 10000,
@@ -54,6 +56,7 @@ struct projector {
     int64_t resume_at_ms;
     int64_t housekeeping_at_ms;
     int64_t purge_at_ms;
+    int64_t control_at_ms;
 };
 
 // Rows and offsets go together, so that a tail lost with the server is applied again. Rows are
@@ -83,7 +86,7 @@ static void act_on(struct projector *projector, const struct error *err) {
             F_STR("topic", topic), F_ERR(err));
         break;
     case DISP_ABORT:
-        LOG(WARN, "another projector has moved the offsets, stepping aside", F_STR("topic", topic),
+        LOG(WARN, "offsets were moved elsewhere, or paused: stepping aside", F_STR("topic", topic),
             F_ERR(err));
         break;
     case DISP_FATAL:
@@ -99,6 +102,7 @@ static bool load_positions(struct projector *projector, struct error *err) {
     size_t projections = projection_set_count(projector->set);
     char topic_id[TOPIC_ID_MAX];
     if (!db_connect(projector->db, err) ||
+        !projection_control_paused(projector->db, projector->set, &input->paused, err) ||
         !projector_input_topic_id(input, TOPIC_ID_TIMEOUT_MS, topic_id, err))
         return false;
     int32_t partitions[PARTITIONS_MAX];
@@ -131,6 +135,32 @@ static void give_up(const struct error *err) {
     }
 }
 
+static bool all_are_paused(const struct projector *projector) {
+    return (size_t)__builtin_popcount(projector->input.paused) ==
+           projection_set_count(projector->set);
+}
+
+// Where an operator has paused or resumed a read model, the positions are read again. A failure is
+// no reason to stop: the next batch will tell.
+static void heed_control(struct projector *projector) {
+    int64_t now_ms = clock_monotonic_ms();
+    struct projector_input *input = &projector->input;
+    uint32_t paused;
+    struct error ignored;
+    if (now_ms < projector->control_at_ms)
+        return;
+    projector->control_at_ms = now_ms + CONTROL_MS;
+    if ((!db_is_connected(projector->db) && !all_are_paused(projector)) ||
+        !projection_control_paused(projector->db, projector->set, &paused, &ignored) ||
+        paused == input->paused)
+        return;
+    LOG(INFO, "an operator has paused or resumed read models",
+        F_STR("topic", projector->options.topic), F_INT("paused", __builtin_popcount(paused)));
+    projector_input_pause(input);
+    input->paused = paused;
+    projector->resume_at_ms = 0;
+}
+
 // Polling goes on meanwhile: it keeps the membership alive and brings new assignments.
 static void try_to_resume(struct projector *projector) {
     struct projector_input *input = &projector->input;
@@ -140,10 +170,13 @@ static void try_to_resume(struct projector *projector) {
         give_up(&err);
         return;
     }
-    if (clock_monotonic_ms() < projector->resume_at_ms || input->partitions_count == 0)
+    if (clock_monotonic_ms() < projector->resume_at_ms || input->partitions_count == 0 ||
+        all_are_paused(projector))
         return;
-    if (!load_positions(projector, &err) ||
-        !projector_input_resume(input, projection_set_count(projector->set), &err)) {
+    bool loaded = load_positions(projector, &err);
+    if (loaded && all_are_paused(projector))
+        return;
+    if (!loaded || !projector_input_resume(input, projection_set_count(projector->set), &err)) {
         if (err.what == DISP_FATAL && err.code == PROJECTION_ERROR_RECREATED)
             service_fail(EXIT_OFFSETS_DISAGREE, &err);
         act_on(projector, &err);
@@ -212,6 +245,8 @@ static void keep_house(struct projector *projector) {
     size_t projections = projection_set_count(projector->set);
     int64_t oldest_ms;
     int64_t lag = projector_input_lag(&projector->input, projections, &oldest_ms);
+    metrics_set(METRIC_PROJECTIONS_PAUSED, projector->series,
+                __builtin_popcount(projector->input.paused));
     metrics_set(METRIC_PROJECTION_LAG_RECORDS, projector->series, lag);
     metrics_set(METRIC_PROJECTION_LAG, projector->series, oldest_ms * 1000);
     projector_input_commit(&projector->input, projections);
@@ -219,20 +254,22 @@ static void keep_house(struct projector *projector) {
     if (projector->input.is_stale || now_ms < projector->purge_at_ms)
         return;
     projector->purge_at_ms = now_ms + PURGE_MS;
-    if (!projection_set_purge(projector->set, projector->db, &err))
+    if (!projection_set_purge(projector->set, projector->db, projector->input.paused, &err))
         LOG(WARN, "purging old rows failed, trying again in a minute", F_ERR(&err));
 }
 
 static void *run(void *arg) {
     struct projector *projector = arg;
     while (!atomic_load(&projector->stopping)) {
+        heed_control(projector);
         if (projector->input.is_stale)
             try_to_resume(projector);
         else
             read_and_apply(projector);
         const struct projector_input *input = &projector->input;
         atomic_store(&projector->running,
-                     !input->is_stale || (input->is_member && input->partitions_count == 0));
+                     !input->is_stale || (input->is_member && (input->partitions_count == 0 ||
+                                                               all_are_paused(projector))));
         keep_house(projector);
     }
     projector_input_commit(&projector->input, projection_set_count(projector->set));
@@ -272,6 +309,7 @@ static int series_of(const char *topic) {
     const char *name = names[series] ? names[series] : "other";
     metrics_name_series(METRIC_PROJECTION_LAG_RECORDS, series, name);
     metrics_name_series(METRIC_PROJECTION_LAG, series, name);
+    metrics_name_series(METRIC_PROJECTIONS_PAUSED, series, name);
     return series;
 }
 

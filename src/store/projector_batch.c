@@ -76,13 +76,14 @@ static bool decode(struct projector_batch *batch, const rd_kafka_message_t *mess
     return true;
 }
 
-static uint32_t takers(const struct projector_partition *partition, size_t projections,
+static uint32_t takers(const struct projector_input *input,
+                       const struct projector_partition *partition, size_t projections,
                        int64_t offset) {
     uint32_t mask = 0;
     for (size_t i = 0; i < projections; i++)
         if (offset >= partition->next[i])
             mask |= 1u << i;
-    return mask;
+    return mask & ~input->paused;
 }
 
 // Decodes the messages from the one at *from, which moves past what was done: to the end, or to
@@ -96,7 +97,7 @@ static bool decode_some(struct projector_batch *batch, struct projector_input *i
         const rd_kafka_message_t *message = input->messages[*from];
         struct projector_partition *partition = projector_input_find(input, message->partition);
         assert(partition);
-        uint32_t mask = takers(partition, projections, message->offset);
+        uint32_t mask = takers(input, partition, projections, message->offset);
         if (mask == 0)
             continue;
         struct batch_entry *entry = &batch->entries[n];

@@ -143,10 +143,11 @@ struct projector_partition *projector_input_find(struct projector_input *input, 
     return &input->partitions[input->slot_of[partition]];
 }
 
-int64_t projector_input_min(const struct projector_partition *partition, size_t projections) {
-    int64_t min = partition->next[0];
-    for (size_t i = 1; i < projections; i++)
-        if (partition->next[i] < min)
+int64_t projector_input_min(const struct projector_input *input,
+                            const struct projector_partition *partition, size_t projections) {
+    int64_t min = INT64_MAX;
+    for (size_t i = 0; i < projections; i++)
+        if (!(input->paused & 1u << i) && partition->next[i] < min)
             min = partition->next[i];
     return min;
 }
@@ -194,7 +195,7 @@ bool projector_input_resume(struct projector_input *input, size_t projections, s
         rd_kafka_topic_partition_list_new((int)input->partitions_count);
     for (size_t i = 0; i < input->partitions_count; i++) {
         struct projector_partition *partition = &input->partitions[i];
-        partition->seen = projector_input_min(partition, projections);
+        partition->seen = projector_input_min(input, partition, projections);
         rd_kafka_topic_partition_list_add(list, input->topic, partition->partition)->offset =
             partition->seen;
     }
@@ -309,7 +310,7 @@ void projector_input_commit(struct projector_input *input, size_t projections) {
         rd_kafka_topic_partition_list_new((int)input->partitions_count);
     for (size_t i = 0; i < input->partitions_count && !input->is_stale; i++) {
         struct projector_partition *partition = &input->partitions[i];
-        int64_t next = projector_input_min(partition, projections);
+        int64_t next = projector_input_min(input, partition, projections);
         int64_t position = partition->seen > next ? partition->seen : next;
         if (position == partition->committed)
             continue;
@@ -334,7 +335,7 @@ int64_t projector_input_lag(struct projector_input *input, size_t projections,
                                            &low, &high) ||
             high < 0)
             continue;
-        int64_t next = projector_input_min(partition, projections);
+        int64_t next = projector_input_min(input, partition, projections);
         int64_t position = partition->seen > next ? partition->seen : next;
         if (high <= position) {
             partition->drained_ms = now_ms;

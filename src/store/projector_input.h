@@ -29,6 +29,7 @@ struct projector_input {
     rd_kafka_queue_t *queue;
     bool is_member;                         // the group has said what is ours
     bool is_stale;                          // positions must be loaded before anything is read
+    uint32_t paused;                        // by read model: it takes nothing
     struct projector_partition *partitions; // owned
     size_t partitions_count;
     int slot_of[PARTITIONS_MAX];   // partition → index, -1: not ours
@@ -43,8 +44,10 @@ void projector_input_close(struct projector_input *input);
 // NULL when the partition is not ours.
 struct projector_partition *projector_input_find(struct projector_input *input, int32_t partition);
 
-// The lowest position of a partition over all read models.
-int64_t projector_input_min(const struct projector_partition *partition, size_t projections);
+// The lowest position of a partition over all read models that are not paused; INT64_MAX where all
+// are.
+int64_t projector_input_min(const struct projector_input *input,
+                            const struct projector_partition *partition, size_t projections);
 
 // The broker's id of the topic. Waits at most timeout_ms.
 bool projector_input_topic_id(struct projector_input *input, int timeout_ms, char ret[TOPIC_ID_MAX],

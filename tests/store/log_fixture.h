@@ -90,7 +90,7 @@ static inline int log_begin(void **state) {
     log_topic_create();
     struct db *db = fixture_connect();
     fixture_exec(db, "TRUNCATE orders, order_line_sets, order_timeline_parts, order_commands, "
-                     "projection_offsets, projection_skipped");
+                     "projection_offsets, projection_skipped, projection_control");
     db_free(db);
     return 0;
 }

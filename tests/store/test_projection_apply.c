@@ -270,7 +270,7 @@ static void outcomes_older_than_a_week_are_purged_and_others_stay(void **state) 
     fixture_exec(db, "UPDATE order_commands SET occurred_at = now();"
                      "UPDATE order_commands SET occurred_at = now() - interval '8 days' "
                      "WHERE log_offset < 4");
-    assert_true(projection_set_purge(set, db, &err));
+    assert_true(projection_set_purge(set, db, 0, &err));
     assert_int_equal(fixture_count(db, "SELECT count(*) FROM order_commands"), 6);
     projection_set_free(set);
     db_free(db);

@@ -6,6 +6,7 @@
 #include "event/types.h"
 #include "log_fixture.h"
 #include "service/service.h"
+#include "store/projection_control.h"
 #include "store/projector.h"
 
 static struct projector *start(const char *const *names, int worker) {
@@ -93,6 +94,72 @@ static void aborted_records_are_never_seen(void **state) {
     await_count(db, "SELECT count(*) FROM orders", 11);
     projector_stop(projector);
     rd_kafka_destroy(producer);
+    db_free(db);
+}
+
+static void set_paused(struct db *db, const char *name, bool yes) {
+    struct error err;
+    bool changed = false;
+    if (!projection_control_pause(db, name, yes, &changed, &err))
+        fixture_fail("pausing or resuming", &err);
+    assert_true(changed);
+    assert_true(projection_control_pause(db, name, yes, &changed, &err));
+    assert_false(changed);
+}
+
+static void a_paused_read_model_stands_still_while_the_others_go_on(void **state) {
+    (void)state;
+    struct db *db = fixture_connect();
+    write_orders(0, 300);
+    struct projector *projector = start(NULL, 0);
+    assert_orders(db, 300);
+    set_paused(db, "orders", true);
+    write_orders(300, 600);
+    await_count(db, "SELECT count(*) FROM order_timeline", 800);
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM orders"), 300);
+
+    set_paused(db, "order_timeline", true);
+    set_paused(db, "order_commands", true);
+    write_orders(600, 900);
+    set_paused(db, "order_timeline", false); // found again although nothing at all was at work
+    await_count(db, "SELECT count(*) FROM order_timeline", 1200);
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM orders"), 300);
+    assert_true(projector_is_running(projector));
+
+    set_paused(db, "order_commands", false);
+    set_paused(db, "orders", false);
+    int64_t resumed_ms = clock_monotonic_ms();
+    await_count(db, "SELECT count(*) FROM orders WHERE version >= 1", 900);
+    assert_true(clock_monotonic_ms() - resumed_ms < 2000 || getenv("ORDERLOG_TEST_SLOW"));
+    assert_orders(db, 900);
+    projector_stop(projector);
+    db_free(db);
+}
+
+static void a_reset_read_model_is_built_again(void **state) {
+    (void)state;
+    struct db *db = fixture_connect();
+    struct error err;
+    write_orders(0, 300);
+    struct projector *projector = start(NULL, 0);
+    assert_orders(db, 300);
+    fixture_exec(db, "UPDATE orders SET total_minor = total_minor + 1");
+    set_paused(db, "orders", true);
+    if (!projection_control_reset(db, projection_files, projection_files_count, "orders", &err))
+        fixture_fail("resetting", &err);
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM orders"), 0);
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM order_lines"), 0);
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM order_timeline"), 400);
+    set_paused(db, "orders", false);
+    assert_orders(db, 300);
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM orders WHERE total_minor <> "
+                                       "items_minor - discount_minor + shipping_minor + tax_minor"),
+                     0);
+    // And while projectors are at work on it.
+    assert_true(
+        projection_control_reset(db, projection_files, projection_files_count, "orders", &err));
+    assert_orders(db, 300);
+    projector_stop(projector);
     db_free(db);
 }
 
@@ -233,6 +300,9 @@ int main(void) {
                                         log_end),
         cmocka_unit_test_setup_teardown(aborted_records_are_never_seen, log_begin, log_end),
         cmocka_unit_test_setup_teardown(bad_records_stop_nothing_and_are_kept, log_begin, log_end),
+        cmocka_unit_test_setup_teardown(a_paused_read_model_stands_still_while_the_others_go_on,
+                                        log_begin, log_end),
+        cmocka_unit_test_setup_teardown(a_reset_read_model_is_built_again, log_begin, log_end),
         cmocka_unit_test_setup_teardown(a_new_read_model_catches_up_while_the_others_go_on,
                                         log_begin, log_end),
         cmocka_unit_test_setup_teardown(a_projector_whose_offsets_were_moved_steps_aside, log_begin,

@@ -152,11 +152,45 @@ def events_tell_one_orders_life(world):
 
 def status_says_when_all_is_done(world):
     def all_done():
-        rows = [line.split() for line in world.tool("status").splitlines()[1:]]
-        return len(rows) >= 9 and all(row[-1] == "0" for row in rows)
+        said = json.loads(world.tool("status", "--json"))
+        readers = said["processors"] + said["projections"]
+        return len(readers) >= 9 and all(r["behind"] == 0 and r["exact"] for r in readers) and said
 
-    wait_until("status does not come to 0", all_done, 30, 0.5)
+    said = wait_until("status does not come to 0", all_done, 30, 0.5)
     print("holds  status counts 0 records behind when all is done")
+    working = {worker["role"]: worker for worker in said["workers"] if worker["partitions_count"]}
+    roles = {"order", "inventory", "payment", "shipping", "project orders.events", "project inventory.events"}
+    expect("status names every worker with its partitions",
+           set(working) == roles and all(w["partitions"] == "0-3" for w in working.values()) and
+           working["order"]["instance"] == "order-0", said["workers"])
+    expect("status says that gateway and query service are ready",
+           [(s["name"], s["ready"]) for s in said["services"]] == [("gateway", True), ("query", True)], said)
+    expect("status knows of no open order and of no dead letter",
+           said["orders"] == {"oldest_open": None, "needing_attention": 0} and
+           not any(said["dead_letters"].values()), said)
+    text = world.tool("status")
+    expect("status says it in words, too", "Oldest open order: none" in text and "order-0" in text, text)
+
+
+def a_read_model_is_paused_resumed_and_reset(world):
+    refuse(world, 64, "there is no read model 'nosuch'; there are:", "projection", "pause", "nosuch")
+    refuse(world, 64, "usage:", "projection", "stop", "orders")
+    refuse(world, 64, "--confirm inventory", "projection", "reset", "inventory")
+    refuse(world, 64, "--confirm inventory", "projection", "reset", "inventory", "--confirm", "orders")
+    before = world.sql("SELECT * FROM inventory ORDER BY shop_id, sku")
+    said = world.tool("projection", "pause", "inventory")
+    expect("pause says what it did", "inventory is paused" in said, said)
+    expect("pause again says so", "was paused before" in world.tool("projection", "pause", "inventory"))
+    status = json.loads(world.tool("status", "--json"))
+    expect("status says which read model is paused",
+           [p["name"] for p in status["projections"] if p["paused"]] == ["inventory"], status)
+    said = world.tool("projection", "reset", "inventory", "--confirm", "inventory")
+    expect("a reset read model that is paused stays empty",
+           not world.sql("SELECT * FROM inventory") and "is empty" in said, said)
+    world.tool("projection", "resume", "inventory")
+    wait_until("a reset read model is not built again",
+               lambda: world.sql("SELECT * FROM inventory ORDER BY shop_id, sku") == before, 30)
+    print("holds  a reset read model is built again, the same as before")
 
 
 def verify_finds_what_was_tampered_with(world):
@@ -212,6 +246,7 @@ def main():
                 events_tell_one_orders_life(world)
                 a_bench_finds_what_it_placed(world)
                 status_says_when_all_is_done(world)
+                a_read_model_is_paused_resumed_and_reset(world)
                 verify_finds_what_was_tampered_with(world)
                 a_bench_sees_another_content(world)
         except Failed as failure:
