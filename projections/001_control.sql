@@ -1,9 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Read models that an operator has paused: `orderlog projection pause NAME`.
+-- What operators have said about read models: `orderlog projection pause|resume|reset NAME`.
 
+-- Projectors look at this again and again; where a revision has grown, they read the positions anew.
 CREATE TABLE projection_control (
     projection text PRIMARY KEY,
-    paused boolean NOT NULL,
+    paused boolean NOT NULL DEFAULT false,
+    revision bigint NOT NULL DEFAULT 0,
     changed_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -15,11 +17,8 @@ BEGIN
     ORDER BY o.projection, o.generation, o.topic, o.partition
     FOR UPDATE OF o;
 
-    IF NOT EXISTS (SELECT FROM projection_control c WHERE c.projection = name) THEN
-        INSERT INTO projection_control (projection, paused) VALUES (name, false)
-        ON CONFLICT DO NOTHING;
-    END IF;
-    UPDATE projection_control c SET paused = pause, changed_at = now()
+    INSERT INTO projection_control (projection) VALUES (name) ON CONFLICT DO NOTHING;
+    UPDATE projection_control c SET paused = pause, revision = c.revision + 1, changed_at = now()
     WHERE c.projection = name AND c.paused <> pause;
     RETURN FOUND;
 END

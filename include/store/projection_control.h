@@ -17,8 +17,13 @@ bool projection_control_pause(struct db *db, const char *name, bool pause, bool 
 bool projection_control_reset(struct db *db, const struct projection_file *files,
                               size_t files_count, const char *name, struct error *err);
 
-// Bit i: the set's i-th read model is paused.
-bool projection_control_paused(struct db *db, const struct projection_set *set,
-                               uint32_t *ret_paused, struct error *err);
+// What has been said about the read models of a set.
+struct projection_control {
+    uint32_t paused;   // bit i: the set's i-th read model
+    int64_t revisions; // grows with everything that is said: then the positions are to be read anew
+};
+
+bool projection_control_load(struct db *db, const struct projection_set *set,
+                             struct projection_control *ret, struct error *err);
 
 #endif

@@ -8,12 +8,15 @@
 
 static const char sql_pause[] = "SELECT projection_pause($1::text, $2::bool)";
 
-static const char sql_paused[] = "SELECT projection FROM projection_control WHERE paused";
+static const char sql_load[] = "SELECT projection, paused, revision FROM projection_control";
 
 // In the order in which a projector locks: positions first, then what is behind them.
 static const char sql_lock[] = "SELECT 1 FROM projection_offsets WHERE projection = $1::text "
                                "ORDER BY projection, generation, topic, partition FOR UPDATE";
 static const char sql_forget[] = "DELETE FROM projection_offsets WHERE projection = $1::text";
+static const char sql_tell[] =
+    "INSERT INTO projection_control AS c (projection, revision) VALUES ($1::text, 1) "
+    "ON CONFLICT (projection) DO UPDATE SET revision = c.revision + 1, changed_at = now()";
 static const char sql_forget_skipped[] =
     "DELETE FROM projection_skipped WHERE projection = $1::text";
 
@@ -55,21 +58,25 @@ bool projection_control_reset(struct db *db, const struct projection_file *files
                          "projections/%s has no reset.sql, which would say what to empty", name);
     bool ok = db_exec(db, "BEGIN", err) && run(db, sql_lock, name, err) &&
               db_exec(db, reset->text, err) && run(db, sql_forget, name, err) &&
-              run(db, sql_forget_skipped, name, err) && db_exec(db, "COMMIT", err);
+              run(db, sql_forget_skipped, name, err) && run(db, sql_tell, name, err) &&
+              db_exec(db, "COMMIT", err);
     if (!ok)
         db_disconnect(db); // rolls back
     return ok;
 }
 
-bool projection_control_paused(struct db *db, const struct projection_set *set,
-                               uint32_t *ret_paused, struct error *err) {
-    DB_RESULT result = db_query(db, sql_paused, NULL, err);
+bool projection_control_load(struct db *db, const struct projection_set *set,
+                             struct projection_control *ret, struct error *err) {
+    DB_RESULT result = db_query(db, sql_load, NULL, err);
     if (!result)
         return false;
-    *ret_paused = 0;
+    *ret = (struct projection_control){0};
     for (int row = 0; row < PQntuples(result); row++)
-        for (size_t i = 0; i < set->count; i++)
-            if (strcmp(PQgetvalue(result, row, 0), set->names[i]) == 0)
-                *ret_paused |= 1u << i;
+        for (size_t i = 0; i < set->count; i++) {
+            if (strcmp(PQgetvalue(result, row, 0), set->names[i]) != 0)
+                continue;
+            ret->paused |= db_bool(result, row, 1) ? 1u << i : 0;
+            ret->revisions += db_int8(result, row, 2);
+        }
     return true;
 }

@@ -57,6 +57,7 @@ struct projector {
     int64_t housekeeping_at_ms;
     int64_t purge_at_ms;
     int64_t control_at_ms;
+    int64_t control_revisions; // as last obeyed
 };
 
 // Rows and offsets go together, so that a tail lost with the server is applied again. Rows are
@@ -101,9 +102,13 @@ static bool load_positions(struct projector *projector, struct error *err) {
     struct projector_input *input = &projector->input;
     size_t projections = projection_set_count(projector->set);
     char topic_id[TOPIC_ID_MAX];
+    struct projection_control control;
     if (!db_connect(projector->db, err) ||
-        !projection_control_paused(projector->db, projector->set, &input->paused, err) ||
-        !projector_input_topic_id(input, TOPIC_ID_TIMEOUT_MS, topic_id, err))
+        !projection_control_load(projector->db, projector->set, &control, err))
+        return false;
+    input->paused = control.paused;
+    projector->control_revisions = control.revisions;
+    if (!projector_input_topic_id(input, TOPIC_ID_TIMEOUT_MS, topic_id, err))
         return false;
     int32_t partitions[PARTITIONS_MAX];
     for (size_t i = 0; i < input->partitions_count; i++)
@@ -140,24 +145,26 @@ static bool all_are_paused(const struct projector *projector) {
            projection_set_count(projector->set);
 }
 
-// Where an operator has paused or resumed a read model, the positions are read again. A failure is
-// no reason to stop: the next batch will tell.
+// Where an operator has said something about a read model, the positions are read again. A failure
+// is no reason to stop: the next batch will tell.
 static void heed_control(struct projector *projector) {
     int64_t now_ms = clock_monotonic_ms();
     struct projector_input *input = &projector->input;
-    uint32_t paused;
+    struct projection_control control;
     struct error ignored;
     if (now_ms < projector->control_at_ms)
         return;
     projector->control_at_ms = now_ms + CONTROL_MS;
     if ((!db_is_connected(projector->db) && !all_are_paused(projector)) ||
-        !projection_control_paused(projector->db, projector->set, &paused, &ignored) ||
-        paused == input->paused)
+        !projection_control_load(projector->db, projector->set, &control, &ignored) ||
+        control.revisions == projector->control_revisions)
         return;
-    LOG(INFO, "an operator has paused or resumed read models",
-        F_STR("topic", projector->options.topic), F_INT("paused", __builtin_popcount(paused)));
+    LOG(INFO, "an operator has paused, resumed or reset read models",
+        F_STR("topic", projector->options.topic),
+        F_INT("paused", __builtin_popcount(control.paused)));
     projector_input_pause(input);
-    input->paused = paused;
+    input->paused = control.paused;
+    projector->control_revisions = control.revisions;
     projector->resume_at_ms = 0;
 }
 
