@@ -42,6 +42,9 @@
     VERIFY(LINE_ROWS, "I9", "order_lines in PostgreSQL equal the fold", "orders")                  \
     VERIFY(TIMELINE_ROWS, "I9", "order_timeline in PostgreSQL equals the log", "orders")           \
     VERIFY(INVENTORY_ROWS, "I9", "inventory in PostgreSQL equals the fold", "rows")                \
+    VERIFY(COUNT_ROWS, "I9", "order_stats are the sums over orders", "sums")                       \
+    VERIFY(CUSTOMER_ROWS, "I9", "customer_counts are the sums over orders", "sums")                \
+    VERIFY(SKU_DAY_ROWS, "I9", "sku_days add up to what inventory has sold", "SKUs")               \
     VERIFY(STATE_ROWS, "I11", "snapshots and later events equal all events", "rows")               \
     VERIFY(AMOUNTS, "I13", "an order's amounts add up", "orders")                                  \
     VERIFY(FOLDED, "I13", "closing events carry the order that closed", "orders")                  \
@@ -274,5 +277,8 @@ uint64_t verify_timeline_digest(const struct message *message, const struct log_
 bool verify_model_orders(struct verify_model *model, struct verify *verify, struct error *err);
 bool verify_model_inventory(struct verify_model *model, struct verify *verify, struct error *err);
 bool verify_model_timeline(struct verify_model *model, struct verify *verify, struct error *err);
+
+// Sums of a read model against its own rows.
+bool verify_model_sums(struct verify_model *model, struct verify *verify, struct error *err);
 
 #endif

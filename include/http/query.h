@@ -43,6 +43,9 @@ void query_stop(struct query *query); // NULL is fine
 
 int query_port(const struct query *query);
 
+// The index-th statement that lists orders, NULL behind the last one. For tests.
+const char *query_list_statement(size_t index);
+
 // PostgreSQL answered the last time it was asked. Any thread.
 bool query_is_ready(const struct query *query);
 

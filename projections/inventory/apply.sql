@@ -3,6 +3,17 @@
 -- One write per SKU and batch: its events carry absolute levels, so the last one says it all, but
 -- for name and price, which the last product event says.
 
+-- Before `inventory` moves on: its version tells which events it has seen.
+INSERT INTO sku_days AS d
+SELECT e.shop_id, e.sku, date_trunc('day', e.occurred_at, 'UTC'), sum(e.quantity)
+FROM stock_sold e
+LEFT JOIN inventory i USING (shop_id, sku)
+WHERE i.version IS NULL OR i.version < e.version
+GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3
+ON CONFLICT (shop_id, sku, day) DO UPDATE
+SET sold = d.sold + excluded.sold
+;
 WITH created AS (
     INSERT INTO inventory
     SELECT

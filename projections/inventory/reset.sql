@@ -1,3 +1,3 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What `orderlog projection reset inventory` empties.
-TRUNCATE inventory;
+TRUNCATE inventory, sku_days;

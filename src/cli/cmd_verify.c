@@ -102,7 +102,7 @@ static bool read_all(struct verify *verify, struct verify_model *model, struct e
     return verify_log_read(verify, TOPIC_ORDERS_EVENTS, NULL, orders, err) &&
            verify_model_orders(model, verify, err) &&
            verify_log_read(verify, TOPIC_ORDERS_EVENTS, orders, NULL, err) &&
-           verify_model_timeline(model, verify, err) &&
+           verify_model_timeline(model, verify, err) && verify_model_sums(model, verify, err) &&
            verify_log_read(verify, TOPIC_INVENTORY_EVENTS, NULL, inventory, err) &&
            verify_model_inventory(model, verify, err) &&
            verify_log_read(verify, TOPIC_INVENTORY_EVENTS, inventory, NULL, err) &&

@@ -2,18 +2,18 @@
 //
 // Reads of many things, page by page. A cursor is the key of the last row, so that pages neither
 // skip nor repeat when rows are added: where in the order of the list to go on, nothing more, and
-// only the server knows how to read it. Each combination of filters has its own index.
-#include "query_state.h"
+// only the server knows how to read it. Each combination of filters has an index that gives its
+// rows in the order of the list: by when an order was placed, which never changes, so that an order
+// that is changed between two pages stays where it was.
+#include "query_parameters.h"
 
 #include <endian.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "event/types.h"
-#include "http/body.h"
 #include "http/openapi_limits.h"
 #include "http/respond.h"
 #include "service/jsonout.h"
@@ -29,19 +29,34 @@ enum { CURSOR_TEXT_LEN = 48 };
     "SELECT order_id, version, status, customer_id, reference, currency, total_minor, "            \
     "lines_count, placed_at, updated_at FROM orders WHERE shop_id = $1::text "                     \
     "AND placed_at <= $2::timestamptz AND (placed_at < $2::timestamptz OR order_id > "             \
-    "$3::uuid) " filter " ORDER BY placed_at DESC, order_id LIMIT $4::int8) x"
+    "$3::uuid) AND placed_at >= $5::timestamptz " filter                                           \
+    " ORDER BY placed_at DESC, order_id LIMIT $4::int8) x"
 
 // The same rule as in the table, so that its index serves.
 #define SQL_STAGE(status)                                                                          \
     "stage = CASE WHEN " status "::text IN ('CANCELLED', 'COMPLETED', 'EXPIRED', "                 \
     "'NEEDS_ATTENTION', 'REJECTED') THEN " status "::text ELSE 'OPEN' END"
 
-static const char *const sql_orders[] = {
-    SQL_ORDERS(""),
-    SQL_ORDERS("AND customer_id = $5::text"),
-    SQL_ORDERS("AND " SQL_STAGE("$5") " AND status = $5::text"),
-    SQL_ORDERS("AND customer_id = $5::text AND status = $6::text"),
+#define SQL_STATUS(status) "AND " SQL_STAGE(status) " AND status = " status "::text "
+
+// By which filters are given.
+enum { BY_CUSTOMER = 1, BY_STATUS = 2, BY_REFERENCE = 4, FILTERS = 8 };
+static const char *const sql_orders[FILTERS] = {
+    [0] = SQL_ORDERS(""),
+    [BY_CUSTOMER] = SQL_ORDERS("AND customer_id = $6::text "),
+    [BY_STATUS] = SQL_ORDERS(SQL_STATUS("$6")),
+    [BY_CUSTOMER | BY_STATUS] = SQL_ORDERS("AND customer_id = $6::text AND status = $7::text "),
+    [BY_REFERENCE] = SQL_ORDERS("AND reference = $6::text "),
+    [BY_CUSTOMER | BY_REFERENCE] =
+        SQL_ORDERS("AND customer_id = $6::text AND reference = $7::text "),
+    [BY_STATUS | BY_REFERENCE] = SQL_ORDERS("AND status = $6::text AND reference = $7::text "),
+    [BY_CUSTOMER | BY_STATUS | BY_REFERENCE] =
+        SQL_ORDERS("AND customer_id = $6::text AND status = $7::text AND reference = $8::text "),
 };
+
+const char *query_list_statement(size_t index) {
+    return index < FILTERS ? sql_orders[index] : NULL;
+}
 
 static const char sql_events[] =
     "SELECT log_offset, row_to_json(x)::text FROM ("
@@ -49,24 +64,6 @@ static const char sql_events[] =
     "detail "
     "FROM order_timeline WHERE order_id = $1::uuid AND shop_id = $2::text "
     "AND log_offset > $3::int8 ORDER BY log_offset LIMIT $4::int8) x";
-
-static bool parse_limit(struct http_request *request, int64_t *ret) {
-    const char *text = http_request_query(request, "limit");
-    *ret = OPENAPI_PAGE_LIMIT_DEFAULT;
-    if (!text)
-        return true;
-    char *end;
-    errno = 0;
-    long long limit = strtoll(text, &end, 10);
-    if (!errno && *text >= '0' && *text <= '9' && *end == '\0' && limit >= OPENAPI_PAGE_LIMIT_MIN &&
-        limit <= OPENAPI_PAGE_LIMIT_MAX) {
-        *ret = limit;
-        return true;
-    }
-    respond_refuse(request, PROBLEM_INVALID_PARAMETER, "limit is a number from %d to %d",
-                   OPENAPI_PAGE_LIMIT_MIN, OPENAPI_PAGE_LIMIT_MAX);
-    return false;
-}
 
 static bool refuse_cursor(struct http_request *request) {
     respond_refuse(request, PROBLEM_INVALID_PARAMETER,
@@ -110,14 +107,7 @@ static void add_text(struct db_params *params, const char *text) {
     db_params_text(params, text, strlen(text));
 }
 
-static bool check_filters(struct http_request *request, const char *customer, const char *status) {
-    size_t length =
-        customer ? body_characters(customer, strlen(customer)) : OPENAPI_NAME_LENGTH_MIN;
-    if (length < OPENAPI_NAME_LENGTH_MIN || length > OPENAPI_NAME_LENGTH_MAX) {
-        respond_refuse(request, PROBLEM_INVALID_PARAMETER, "customer has from %d to %d characters",
-                       OPENAPI_NAME_LENGTH_MIN, OPENAPI_NAME_LENGTH_MAX);
-        return false;
-    }
+static bool check_status(struct http_request *request, const char *status) {
     if (!status)
         return true;
     for (int i = 0; i < ORDER_STATUS_COUNT; i++)
@@ -151,57 +141,95 @@ static int write_rows(struct jsonout *out, const char *name, const PGresult *res
     return rows;
 }
 
+// What a list of orders is asked for.
+struct orders_wanted {
+    int64_t limit;
+    int64_t from_us;        // placed from then on
+    int64_t to_us;          // placed before
+    const char *customer;   // NULL: any
+    const char *status;     // likewise
+    const char *reference;  // likewise
+    uint8_t cursor[8 + 16]; // time as PostgreSQL sends it, and the order id: what comes after
+};
+
 // Times that PostgreSQL does not take, which no page of ours has given, are before or after all.
-static void keep_time_in_range(uint8_t bytes[8]) {
-    uint64_t big_endian;
-    memcpy(&big_endian, bytes, sizeof(big_endian));
-    int64_t time_us = (int64_t)be64toh(big_endian);
+static int64_t within_range(int64_t time_us) {
     if (time_us >= PG_TIME_US_MIN && time_us <= PG_TIME_US_MAX)
-        return;
-    int64_t infinity = time_us > 0 ? INT64_MAX : INT64_MIN;
-    memcpy(bytes, &(uint64_t){htobe64((uint64_t)infinity)}, sizeof(uint64_t));
+        return time_us;
+    return time_us > 0 ? INT64_MAX : INT64_MIN;
+}
+
+static bool parse_orders_cursor(struct http_request *request, struct orders_wanted *wanted) {
+    bool has_cursor;
+    int64_t time = INT64_MAX;
+    _Static_assert(sizeof(struct id) == 16, "the cursor has room for it");
+    if (!parse_cursor(request, wanted->cursor, sizeof(wanted->cursor), &has_cursor))
+        return false;
+    if (has_cursor) {
+        memcpy(&time, wanted->cursor, sizeof(time));
+        time = within_range((int64_t)be64toh((uint64_t)time));
+        memcpy(wanted->cursor, &(uint64_t){htobe64((uint64_t)time)}, sizeof(time));
+    }
+    const int64_t before = wanted->to_us == INT64_MAX ? INT64_MAX : wanted->to_us - DB_EPOCH_US;
+    if (has_cursor && time < before)
+        return true;
+    // No order of that time comes after the highest id there is.
+    memcpy(wanted->cursor, &(uint64_t){htobe64((uint64_t)before)}, 8);
+    memset(wanted->cursor + 8, 0xff, sizeof(struct id));
+    return true;
+}
+
+static bool parse_orders_wanted(struct http_request *request, struct orders_wanted *wanted) {
+    *wanted = (struct orders_wanted){
+        .limit = OPENAPI_PAGE_LIMIT_DEFAULT, .from_us = INT64_MIN, .to_us = INT64_MAX};
+    wanted->status = http_request_query(request, "status");
+    return query_parameter_number(request, "limit", OPENAPI_PAGE_LIMIT_MIN, OPENAPI_PAGE_LIMIT_MAX,
+                                  &wanted->limit) &&
+           query_parameter_time(request, "placed_from", &wanted->from_us) &&
+           query_parameter_time(request, "placed_to", &wanted->to_us) &&
+           query_parameter_text(request, "customer", OPENAPI_NAME_LENGTH_MAX, &wanted->customer) &&
+           query_parameter_text(request, "reference", OPENAPI_NAME_LENGTH_MAX,
+                                &wanted->reference) &&
+           check_status(request, wanted->status) && parse_orders_cursor(request, wanted);
+}
+
+static PGresult *find_orders(struct db *db, const char *shop, const struct orders_wanted *wanted,
+                             struct error *err) {
+    const char *const filters[] = {wanted->customer, wanted->status, wanted->reference};
+    size_t combination = 0;
+    struct db_params params = {.count = 0};
+    add_text(&params, shop);
+    db_params_bytes(&params, wanted->cursor, 8);
+    db_params_bytes(&params, wanted->cursor + 8, sizeof(struct id));
+    db_params_int8(&params, wanted->limit + 1);
+    db_params_int8(&params,
+                   wanted->from_us == INT64_MIN ? INT64_MIN : wanted->from_us - DB_EPOCH_US);
+    for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+        if (!filters[i])
+            continue;
+        add_text(&params, filters[i]);
+        combination |= (size_t)1 << i;
+    }
+    return db_query(db, sql_orders[combination], &params, err);
 }
 
 bool query_read_orders(struct http_request *request, struct query *query, struct db *db,
                        struct error *err) {
     (void)query;
-    // 8 bytes of time as PostgreSQL sends it, and the order id.
-    uint8_t cursor[8 + sizeof(struct id)];
-    bool has_cursor;
-    int64_t limit;
-    const char *customer = http_request_query(request, "customer");
-    const char *status = http_request_query(request, "status");
-    const char *shop = http_request_caller(request)->shop_id;
-    if (!parse_limit(request, &limit) ||
-        !parse_cursor(request, cursor, sizeof(cursor), &has_cursor) ||
-        !check_filters(request, customer, status))
+    struct orders_wanted wanted;
+    if (!parse_orders_wanted(request, &wanted))
         return true;
-    if (!has_cursor) { // later than all
-        memset(cursor, 0, sizeof(cursor));
-        memset(cursor, 0x7f, 1);
-    }
-    keep_time_in_range(cursor);
-    struct db_params params = {.count = 0};
-    add_text(&params, shop);
-    db_params_bytes(&params, cursor, 8);
-    db_params_bytes(&params, cursor + 8, sizeof(struct id));
-    db_params_int8(&params, limit + 1);
-    if (customer)
-        add_text(&params, customer);
-    if (status)
-        add_text(&params, status);
-    DB_RESULT result =
-        db_query(db, sql_orders[(customer ? 1 : 0) | (status ? 2 : 0)], &params, err);
+    DB_RESULT result = find_orders(db, http_request_caller(request)->shop_id, &wanted, err);
     if (!result)
         return false;
     struct jsonout out;
     jsonout_init(&out);
     jsonout_object_begin(&out, NULL);
-    int rows = write_rows(&out, "orders", result, 2, limit);
+    int rows = write_rows(&out, "orders", result, 2, wanted.limit);
     if (PQntuples(result) > rows) {
-        memcpy(cursor, PQgetvalue(result, rows - 1, 0), 8);
-        memcpy(cursor + 8, PQgetvalue(result, rows - 1, 1), sizeof(struct id));
-        write_cursor(&out, cursor, sizeof(cursor));
+        memcpy(wanted.cursor, PQgetvalue(result, rows - 1, 0), 8);
+        memcpy(wanted.cursor + 8, PQgetvalue(result, rows - 1, 1), sizeof(struct id));
+        write_cursor(&out, wanted.cursor, sizeof(wanted.cursor));
     } else {
         jsonout_null(&out, "next_cursor");
     }
@@ -215,10 +243,11 @@ bool query_read_order_events(struct http_request *request, struct query *query, 
     (void)query;
     uint8_t cursor[8];
     bool has_cursor;
-    int64_t limit;
+    int64_t limit = OPENAPI_PAGE_LIMIT_DEFAULT;
     struct id order_id;
     const char *text = http_request_param(request, "id");
-    if (!parse_limit(request, &limit) ||
+    if (!query_parameter_number(request, "limit", OPENAPI_PAGE_LIMIT_MIN, OPENAPI_PAGE_LIMIT_MAX,
+                                &limit) ||
         !parse_cursor(request, cursor, sizeof(cursor), &has_cursor))
         return true;
     if (!id_parse(text, strlen(text), &order_id)) {

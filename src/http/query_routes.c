@@ -54,8 +54,10 @@ static void serve(struct http_request *request, struct query *query, query_read_
 }
 
 static const char *const waiting_names[] = {"after", "wait", NULL};
-static const char *const list_names[] = {"customer", "status", "cursor", "limit",
-                                         "after",    "wait",   NULL};
+static const char *const list_names[] = {"customer",  "status", "reference", "placed_from",
+                                         "placed_to", "cursor", "limit",     "after",
+                                         "wait",      NULL};
+static const char *const stats_names[] = {"unit", "from", "to", "top", "after", "wait", NULL};
 static const char *const events_names[] = {"cursor", "limit", "after", "wait", NULL};
 
 static void handle_order(struct http_request *request, void *state) {
@@ -77,6 +79,14 @@ static void handle_order_stream(struct http_request *request, void *state) {
     serve(request, state, query_read_stream, NULL);
 }
 
+static void handle_stats(struct http_request *request, void *state) {
+    serve(request, state, query_read_stats, NULL);
+}
+
+static void handle_customer_summary(struct http_request *request, void *state) {
+    serve(request, state, query_read_customer_summary, NULL);
+}
+
 static void handle_inventory(struct http_request *request, void *state) {
     serve(request, state, query_read_inventory, NULL);
 }
@@ -90,7 +100,7 @@ static const struct http_route routes[] = {
      .pattern = "/v1/orders",
      .scope = SCOPE_ORDERS_READ,
      .query = list_names,
-     .summary = "Orders, latest first; by customer and status",
+     .summary = "Orders, latest first; by customer, status, reference and time",
      .handle = handle_orders},
     {.method = "GET",
      .pattern = "/v1/orders/{id}",
@@ -111,6 +121,18 @@ static const struct http_route routes[] = {
      .flags = ROUTE_EVENTS,
      .summary = "What happens to an order, as server-sent events; Last-Event-ID resumes",
      .handle = handle_order_stream},
+    {.method = "GET",
+     .pattern = "/v1/stats",
+     .scope = SCOPE_ORDERS_READ,
+     .query = stats_names,
+     .summary = "What orders came to by minute, hour or day; by status; top SKUs; refusals",
+     .handle = handle_stats},
+    {.method = "GET",
+     .pattern = "/v1/customers/{id}/summary",
+     .scope = SCOPE_ORDERS_READ,
+     .query = waiting_names,
+     .summary = "What a customer's orders came to",
+     .handle = handle_customer_summary},
     {.method = "GET",
      .pattern = "/v1/inventory/{sku}",
      .scope = SCOPE_INVENTORY_READ,

@@ -136,6 +136,8 @@ query_read_fn query_read_order_events;
 query_read_fn query_read_inventory;
 query_read_fn query_read_command;
 query_read_fn query_read_stream;
+query_read_fn query_read_stats;
+query_read_fn query_read_customer_summary;
 
 // Answers 304, if the caller has the order and it is known to be unchanged.
 bool query_answer_unchanged(struct http_request *request, struct query *query);

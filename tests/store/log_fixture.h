@@ -89,7 +89,8 @@ static inline int log_begin(void **state) {
     snprintf(log_topic, sizeof(log_topic), "store-test-%d-%d", (int)getpid(), number++);
     log_topic_create();
     struct db *db = fixture_connect();
-    fixture_exec(db, "TRUNCATE orders, order_line_sets, order_timeline_parts, order_commands, "
+    fixture_exec(db, "TRUNCATE orders, order_counts, customer_counts, order_line_sets, "
+                     "order_timeline_parts, order_commands, "
                      "projection_offsets, projection_skipped, projection_control");
     db_free(db);
     return 0;

@@ -128,7 +128,8 @@ static inline int begin(void **state) {
     (void)state;
     static struct order_placed placed[ORDERS];
     static struct projection_record records[ORDERS];
-    fixture_exec(db, "TRUNCATE orders, order_line_sets, order_timeline_parts, order_timeline_news, "
+    fixture_exec(db, "TRUNCATE orders, order_counts, customer_counts, order_line_sets, "
+                     "order_timeline_parts, order_timeline_news, "
                      "order_commands, "
                      "stock_commands, inventory, projection_offsets");
     for (uint64_t n = 0; n < ORDERS; n++) {
