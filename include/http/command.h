@@ -47,6 +47,7 @@ struct command_context {
     const char *idempotency_key;         // from command_key_parse() or command_line_key()
     bool key_in_body;                    // the latter
     int64_t now_us;
+    int64_t expected_version; // of the order; 0: any
     // Set when a command could be made but for the customer's key, which is to be made first: then
     // the command is not made, though the problem says nothing. Holds the customer's id.
     struct command_wants_key *wants_key;
@@ -74,6 +75,10 @@ void command_done(struct command *command);
 // The Idempotency-Key header, quoted or bare, or a key made up when there is none (header NULL).
 bool command_key_parse(const char *header, char ret_key[COMMAND_KEY_MAX + 1],
                        struct problem *problem);
+
+// The If-Match header of a command about an order: one version in quotes, as ETag tells it; 0 for a
+// star and where there is none (NULL).
+bool command_version_parse(const char *header, int64_t *ret, struct problem *problem);
 
 bool command_place_order(const struct command_context *context, const struct jsonin *root,
                          struct command *ret, struct problem *problem);

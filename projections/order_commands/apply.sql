@@ -7,8 +7,16 @@ INSERT INTO order_commands
 SELECT DISTINCT ON (causation_id)
     causation_id, key_id, shop_id, order_id,
     CASE WHEN type = 'OrderCommandRefused' THEN 'refused' ELSE 'applied' END,
-    CASE WHEN type = 'OrderCommandRefused' THEN reason END,
-    CASE WHEN type = 'OrderCommandRefused' THEN detail END,
+    CASE
+        WHEN type <> 'OrderCommandRefused' THEN NULL
+        WHEN expected_version IS NULL THEN reason
+        ELSE 'VERSION_DIFFERS'
+    END,
+    CASE
+        WHEN type <> 'OrderCommandRefused' THEN NULL
+        WHEN expected_version IS NULL THEN detail
+        ELSE format('the order is at version %s, not %s', actual_version, expected_version)
+    END,
     type, version, log_partition, log_offset, occurred_at
 FROM command_event
 ORDER BY causation_id, (type = 'OrderCommandRefused'), log_offset

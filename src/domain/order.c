@@ -204,6 +204,25 @@ static bool answered_before(struct order_turn *turn, const struct order_command_
     return true;
 }
 
+// The version that the command wants the order to be at; 0: any.
+static int64_t expected_version(const struct order_turn *turn, enum command command) {
+    const struct cancel_order *cancel = turn->input;
+    const struct dispatch_order *dispatch = turn->input;
+    const struct deliver_order *deliver = turn->input;
+    switch (command) {
+    case CANCEL:
+        return cancel->has_expected_version ? cancel->expected_version : 0;
+    case DISPATCH:
+        return dispatch->has_expected_version ? dispatch->expected_version : 0;
+    case DELIVER:
+        return deliver->has_expected_version ? deliver->expected_version : 0;
+    case PLACE:
+    case COMMAND_COUNT:
+        break;
+    }
+    return 0;
+}
+
 static void take_command(struct order_turn *turn, enum command command) {
     const struct order_command_head *head = turn->input;
     turn->cause = head->command_id;
@@ -221,7 +240,13 @@ static void take_command(struct order_turn *turn, enum command command) {
         order_refuse_unknown(turn);
         return;
     }
-    command_steps[order_stage(turn->order)][command](turn);
+    // Before the table: it says what may be done to an order as it is, and whoever asks has seen
+    // another one.
+    int64_t expected = expected_version(turn, command);
+    if (expected != 0 && expected != turn->order->version)
+        order_refuse_version(turn, expected);
+    else
+        command_steps[order_stage(turn->order)][command](turn);
 }
 
 static enum item_stage item_stage(struct order *order, struct view sku) {

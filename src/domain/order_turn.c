@@ -63,12 +63,13 @@ void order_event_end(struct order_turn *turn) {
     order_fold_into(turn, event->type, event->body);
 }
 
-void order_refuse(struct order_turn *turn, enum order_refusal reason, const char *detail) {
+static struct order_command_refused *refuse(struct order_turn *turn, enum order_refusal reason,
+                                            const char *detail) {
     const struct order_command_head *command = turn->input;
     struct order_command_refused *refused =
         decision_event(turn->decision, RECORD_ORDER_COMMAND_REFUSED, sizeof(*refused));
     if (!refused)
-        return;
+        return NULL;
     refused->event_id = id_derive(&command->command_id, (uint64_t)turn->decision->now_us);
     refused->shop_id = command->shop_id;
     refused->order_id = command->order_id;
@@ -79,6 +80,22 @@ void order_refuse(struct order_turn *turn, enum order_refusal reason, const char
     refused->reason = reason;
     refused->detail = order_view(detail);
     order_remember(turn->remembered, RECORD_ORDER_COMMAND_REFUSED, refused);
+    return refused;
+}
+
+void order_refuse(struct order_turn *turn, enum order_refusal reason, const char *detail) {
+    (void)refuse(turn, reason, detail);
+}
+
+void order_refuse_version(struct order_turn *turn, int64_t expected) {
+    struct order_command_refused *refused =
+        refuse(turn, ORDER_REFUSAL_INVALID_ORDER, "the order is at another version than expected");
+    if (!refused)
+        return;
+    refused->has_expected_version = true;
+    refused->expected_version = expected;
+    refused->has_actual_version = true;
+    refused->actual_version = turn->order->version;
 }
 
 // ---- messages ----------------------------------------------------------------------------------

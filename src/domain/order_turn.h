@@ -51,6 +51,9 @@ void order_fold_into(struct order_turn *turn, enum record_id type, void *event);
 // The outcome of a command that changes nothing, also for an order that does not exist.
 void order_refuse(struct order_turn *turn, enum order_refusal reason, const char *detail);
 
+// The same, because the order is not at the version that the command expects.
+void order_refuse_version(struct order_turn *turn, int64_t expected);
+
 // RESERVE, RELEASE or SELL for every SKU that inventory did not refuse.
 void order_request_stock(struct order_turn *turn, enum stock_action action);
 void order_request_payment(struct order_turn *turn, enum payment_action action);

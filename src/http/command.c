@@ -193,6 +193,31 @@ union about_order {
     struct deliver_order head;
 };
 
+static void expect_version(union about_order *record, enum record_id type, int64_t version) {
+    bool *has = type == RECORD_CANCEL_ORDER     ? &record->cancel.has_expected_version
+                : type == RECORD_DISPATCH_ORDER ? &record->dispatch.has_expected_version
+                                                : &record->head.has_expected_version;
+    int64_t *expected = type == RECORD_CANCEL_ORDER     ? &record->cancel.expected_version
+                        : type == RECORD_DISPATCH_ORDER ? &record->dispatch.expected_version
+                                                        : &record->head.expected_version;
+    *has = version != 0;
+    *expected = version;
+}
+
+bool command_version_parse(const char *header, int64_t *ret, struct problem *problem) {
+    *ret = 0;
+    if (!header || strcmp(header, "*") == 0)
+        return true;
+    const char *digits = header + 1;
+    size_t length = header[0] == '"' ? strspn(digits, "0123456789") : 0;
+    if (length >= 1 && length <= 18 && digits[0] != '0' && strcmp(digits + length, "\"") == 0) {
+        *ret = strtoll(digits, NULL, 10);
+        return true;
+    }
+    return problem_set(problem, PROBLEM_INVALID_PARAMETER,
+                       "If-Match is one version of the order as ETag tells it, such as \"3\"");
+}
+
 bool command_about_order(const struct command_context *context, enum record_id type,
                          const char *order_id, const struct jsonin *root, struct command *ret,
                          struct problem *problem) {
@@ -221,6 +246,7 @@ bool command_about_order(const struct command_context *context, enum record_id t
     record.head.shop_id = command_view(context->caller->shop_id);
     record.head.order_id = command.order_id;
     record.head.idempotency_key = command_view(context->idempotency_key);
+    expect_version(&record, type, context->expected_version);
     struct id key_id = command_key_id(context, type, id.text);
     if (!command_content_id(type, &record, &key_id, /* print= */ NULL, &command.command_id,
                             problem))

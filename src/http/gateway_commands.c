@@ -183,7 +183,10 @@ static bool build_order(const struct command_context *context, struct http_reque
 static bool build_about_order(const struct command_context *context, struct http_request *request,
                               enum record_id type, const struct jsonin *root, struct command *ret,
                               struct problem *problem) {
-    return command_about_order(context, type, http_request_param(request, "id"), root, ret,
+    struct command_context conditional = *context;
+    return command_version_parse(http_request_header(request, "If-Match"),
+                                 &conditional.expected_version, problem) &&
+           command_about_order(&conditional, type, http_request_param(request, "id"), root, ret,
                                problem);
 }
 

@@ -73,6 +73,7 @@ static const struct {
     SINGLE("Content-Type"),
     SINGLE("Expect"),
     SINGLE("Idempotency-Key"),
+    SINGLE("If-Match"),
     SINGLE("traceparent"),
 };
 #undef SINGLE

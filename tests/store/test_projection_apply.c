@@ -157,6 +157,32 @@ static void applying_a_batch_twice_changes_nothing(void **state) {
     db_free(db);
 }
 
+// What was refused for its version says so.
+static void another_version_is_told_as_the_reason(void **state) {
+    (void)state;
+    struct error err;
+    struct db *db = fixture_connect();
+    struct projection_set *set = open_set();
+    const struct order_command_refused before = refused[7];
+    clear(db);
+    load_position(db, set);
+    refused[7].reason = ORDER_REFUSAL_INVALID_ORDER;
+    refused[7].has_expected_version = refused[7].has_actual_version = true;
+    refused[7].expected_version = 1;
+    refused[7].actual_version = 2;
+    assert_true(apply(db, set, 0, 3 * ORDERS, 0, &err));
+    refused[7] = before;
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM order_commands "
+                                       "WHERE outcome = 'refused' AND reason = 'VERSION_DIFFERS' "
+                                       "AND detail = 'the order is at version 2, not 1'"),
+                     1);
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM order_commands "
+                                       "WHERE outcome = 'refused' AND reason = 'ALREADY_CLOSED'"),
+                     ORDERS - 1);
+    projection_set_free(set);
+    db_free(db);
+}
+
 // Sums that are moved step by step are what summing up would say, at every step.
 static void sums_are_those_of_the_rows(void **state) {
     (void)state;
@@ -328,6 +354,7 @@ int main(void) {
         cmocka_unit_test(rows_and_offset_are_written_together),
         cmocka_unit_test(batches_of_any_size_give_the_same_rows),
         cmocka_unit_test(applying_a_batch_twice_changes_nothing),
+        cmocka_unit_test(another_version_is_told_as_the_reason),
         cmocka_unit_test(sums_are_those_of_the_rows),
         cmocka_unit_test(a_stale_offset_writes_nothing),
         cmocka_unit_test(a_failing_statement_takes_rows_and_offset_with_it),

@@ -228,11 +228,71 @@ static void idempotency_keys_come_bare_or_quoted(void **state) {
     assert_string_not_equal(key, other);
 }
 
+static void versions_come_as_tags_tell_them(void **state) {
+    (void)state;
+    static const struct {
+        const char *header;
+        int64_t version; // -1: refused
+    } cases[] = {
+        {NULL, 0},
+        {"*", 0},
+        {"\"1\"", 1},
+        {"\"999999999999999999\"", 999999999999999999},
+        {"1", -1},
+        {"\"0\"", -1},
+        {"\"01\"", -1},
+        {"\"-1\"", -1},
+        {"W/\"1\"", -1}, // a strong comparison is asked for (RFC 9110, 13.1.1)
+        {"\"1\", \"2\"", -1},
+        {"\"1", -1},
+        {"\"\"", -1},
+        {"\"1000000000000000000\"", -1},
+        {"", -1},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct problem problem;
+        int64_t version;
+        problem_init(&problem);
+        bool ok = command_version_parse(cases[i].header, &version, &problem);
+        assert_int_equal(ok, cases[i].version >= 0);
+        if (ok)
+            assert_int_equal(version, cases[i].version);
+        else
+            assert_int_equal(problem.type, PROBLEM_INVALID_PARAMETER);
+    }
+}
+
+static void an_expected_version_is_part_of_the_content(void **state) {
+    (void)state;
+    static const enum record_id types[] = {RECORD_CANCEL_ORDER, RECORD_DISPATCH_ORDER,
+                                           RECORD_DELIVER_ORDER};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        struct command commands[3];
+        for (int64_t version = 0; version < 3; version++) {
+            struct problem problem;
+            struct command_context with = context("k");
+            with.expected_version = version;
+            problem_init(&problem);
+            assert_true(command_about_order(&with, types[i], "00000000-0000-8000-8000-000000000001",
+                                            NULL, &commands[version], &problem));
+        }
+        assert_false(id_equal(&commands[0].command_id, &commands[1].command_id));
+        assert_false(id_equal(&commands[1].command_id, &commands[2].command_id));
+        for (int j = 0; j < 3; j++)
+            command_done(&commands[j]);
+    }
+}
+
 static int start(void **state) {
     (void)state;
     struct error err = {0};
     ids = schema_ids_new(NULL, &clock_system);
-    return ids && schema_ids_add(ids, TOPIC_ORDERS_INBOX, RECORD_PLACE_ORDER, 41, &err) ? 0 : -1;
+    static const enum record_id types[] = {RECORD_PLACE_ORDER, RECORD_CANCEL_ORDER,
+                                           RECORD_DISPATCH_ORDER, RECORD_DELIVER_ORDER};
+    bool ok = ids != NULL;
+    for (int i = 0; ok && i < 4; i++)
+        ok = schema_ids_add(ids, TOPIC_ORDERS_INBOX, types[i], 41 + i, &err);
+    return ok ? 0 : -1;
 }
 
 static int stop(void **state) {
@@ -250,6 +310,8 @@ int main(void) {
         cmocka_unit_test(what_was_built_decodes_to_what_was_asked),
         cmocka_unit_test(the_largest_order_fits_and_the_next_larger_does_not),
         cmocka_unit_test(idempotency_keys_come_bare_or_quoted),
+        cmocka_unit_test(versions_come_as_tags_tell_them),
+        cmocka_unit_test(an_expected_version_is_part_of_the_content),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -437,6 +437,78 @@ static void another_shops_order_is_unknown(void **state) {
     assert_string_equal(world.events, "OrderCancelled");
 }
 
+static void cancel_expecting(const char *key, int64_t version) {
+    struct cancel_order cancel = {
+        .command_id = order_world_id(key),
+        .key_id = order_world_id(key),
+        .shop_id = order_world_view("main"),
+        .order_id = order_world_id("the order"),
+        .idempotency_key = order_world_view(key),
+        .has_expected_version = true,
+        .expected_version = version,
+    };
+    order_world_give(&world, RECORD_CANCEL_ORDER, &cancel);
+}
+
+static void assert_refused_at(int64_t expected, int64_t actual) {
+    const struct order_command_refused *refused =
+        order_world_last(&world, RECORD_ORDER_COMMAND_REFUSED);
+    assert_true(refused->has_expected_version && refused->has_actual_version);
+    assert_int_equal(refused->expected_version, expected);
+    assert_int_equal(refused->actual_version, actual);
+}
+
+static void a_command_that_expects_another_version_changes_nothing(void **state) {
+    (void)state;
+    order_world_place(&world);
+    cancel_expecting("early", 2);
+    assert_refused_at(2, 1);
+    order_world_stock(&world, "A", STOCK_RESULT_RESERVED, 5);
+    assert_int_equal(order_version(world.order), 2);
+    // Refused stays refused, also at the version it wanted; what expects this one is done, once.
+    cancel_expecting("early", 2);
+    assert_string_equal(world.events, "");
+    cancel_expecting("late", 1);
+    assert_refused_at(1, 2);
+    cancel_expecting("now", 2);
+    assert_string_equal(world.events, "OrderCancelled");
+    cancel_expecting("now", 2);
+    assert_string_equal(world.events, "");
+    // A closed order has its version still.
+    assert_true(order_is_closed(world.order));
+    cancel_expecting("again", 2);
+    assert_refused_at(2, order_version(world.order));
+    cancel_expecting("at last", order_version(world.order));
+    assert_string_equal(world.events, "OrderCommandRefused:ALREADY_CLOSED");
+}
+
+static void dispatch_and_delivery_expect_versions_too(void **state) {
+    (void)state;
+    order_world_place(&world);
+    struct dispatch_order dispatch = {
+        .command_id = order_world_id("d"),
+        .key_id = order_world_id("d"),
+        .shop_id = order_world_view("main"),
+        .order_id = order_world_id("the order"),
+        .idempotency_key = order_world_view("d"),
+        .has_expected_version = true,
+        .expected_version = 7,
+    };
+    order_world_give(&world, RECORD_DISPATCH_ORDER, &dispatch);
+    assert_refused_at(7, 1);
+    struct deliver_order deliver = {
+        .command_id = order_world_id("e"),
+        .key_id = order_world_id("e"),
+        .shop_id = order_world_view("main"),
+        .order_id = order_world_id("the order"),
+        .idempotency_key = order_world_view("e"),
+        .has_expected_version = true,
+        .expected_version = 9,
+    };
+    order_world_give(&world, RECORD_DELIVER_ORDER, &deliver);
+    assert_refused_at(9, 1);
+}
+
 #define TOLD(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -458,6 +530,8 @@ int main(void) {
         TOLD(a_command_to_an_unknown_order_stays_refused),
         TOLD(accepted_commands_name_their_key),
         TOLD(another_shops_order_is_unknown),
+        TOLD(a_command_that_expects_another_version_changes_nothing),
+        TOLD(dispatch_and_delivery_expect_versions_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
