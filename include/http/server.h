@@ -31,6 +31,9 @@ enum { HTTP_TRACE_MAX = 56 }; // with the NUL
 struct http_access {
     bool (*check)(void *state, const char *id, size_t id_length, const char *secret,
                   size_t secret_length, struct http_caller *ret_caller);
+    // Does what this caller was let in by still hold? For answers that go on for long; any thread,
+    // quick. NULL: it does.
+    bool (*holds)(void *state, const struct http_caller *caller);
     void *state;
 };
 

@@ -150,6 +150,8 @@
        "A stream without events sends a comment this often")                                       \
     MS(query_stream_stall_ms_max, "query.stream.stall.ms.max", 10000, 100, 300000, ROLE_QUERY,     \
        "A client that does not take its events for this long is dropped")                          \
+    MS(query_stream_age_ms_max, "query.stream.age.ms.max", 3600000, 1000, 86400000, ROLE_QUERY,    \
+       "A stream ends after this time; its client comes back with what it has seen")               \
     BYTES(http_body_bytes_max, "http.body.bytes.max", 4194304, 1024, 67108864,                     \
           ROLE_GATEWAY | ROLE_QUERY, "Largest request body, except for streams")                   \
     BYTES(http_line_bytes_max, "http.line.bytes.max", 1048576, 1024, 16777216, ROLE_GATEWAY,       \

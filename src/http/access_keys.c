@@ -138,6 +138,17 @@ void access_keys_stop(struct access_keys *keys) {
     free(keys);
 }
 
+// The key is still there and gives what it gave.
+static bool holds(void *state, const struct http_caller *caller) {
+    struct access_keys *keys = state;
+    (void)pthread_rwlock_rdlock(&keys->lock);
+    const struct access_row *row = strmap_find(&keys->rows, caller->key_id, strlen(caller->key_id));
+    bool same = row && strcmp(row->shop_id, caller->shop_id) == 0 &&
+                (row->scopes & caller->scopes) == caller->scopes;
+    (void)pthread_rwlock_unlock(&keys->lock);
+    return same;
+}
+
 struct http_access access_keys_access(struct access_keys *keys) {
-    return (struct http_access){.check = check, .state = keys};
+    return (struct http_access){.check = check, .holds = holds, .state = keys};
 }

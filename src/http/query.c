@@ -138,7 +138,7 @@ bool query_start(const struct config *config, struct http_access access, struct 
     (void)pthread_cond_init(&query->pool_freed, NULL);
     if (!pool_open(query) || !query_versions_start(config, &query->versions, err) ||
         !query_watch_start(config, &query->watch, err) || !query_lookup_start(query, err) ||
-        !query_streams_start(config, &query->streams, err) || !query_waiter_start(query, err)) {
+        !query_streams_start(config, access, &query->streams, err) || !query_waiter_start(query, err)) {
         destroy(query);
         return error_set(err, DISP_FATAL, 0, "out of memory");
     }

@@ -57,6 +57,7 @@ static const char *const waiting_names[] = {"after", "wait", NULL};
 static const char *const list_names[] = {"customer",  "status", "reference", "placed_from",
                                          "placed_to", "cursor", "limit",     "after",
                                          "wait",      NULL};
+static const char *const sample_names[] = {"per_second", NULL};
 static const char *const stats_names[] = {"unit", "from", "to", "top", "after", "wait", NULL};
 static const char *const events_names[] = {"cursor", "limit", "after", "wait", NULL};
 
@@ -77,6 +78,10 @@ static void handle_order_events(struct http_request *request, void *state) {
 
 static void handle_order_stream(struct http_request *request, void *state) {
     serve(request, state, query_read_stream, NULL);
+}
+
+static void handle_sample(struct http_request *request, void *state) {
+    serve(request, state, query_read_sample, NULL);
 }
 
 static void handle_stats(struct http_request *request, void *state) {
@@ -122,8 +127,15 @@ static const struct http_route routes[] = {
      .summary = "What happens to an order, as server-sent events; Last-Event-ID resumes",
      .handle = handle_order_stream},
     {.method = "GET",
+     .pattern = "/v1/stream",
+     .scope = SCOPE_ORDERS_READ | SCOPE_OPS,
+     .query = sample_names,
+     .flags = ROUTE_EVENTS,
+     .summary = "A sample of the orders that change, as server-sent events",
+     .handle = handle_sample},
+    {.method = "GET",
      .pattern = "/v1/stats",
-     .scope = SCOPE_ORDERS_READ,
+     .scope = SCOPE_ORDERS_READ | SCOPE_OPS,
      .query = stats_names,
      .summary = "What orders came to by minute, hour or day; by status; top SKUs; refusals",
      .handle = handle_stats},

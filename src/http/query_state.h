@@ -136,6 +136,7 @@ query_read_fn query_read_order_events;
 query_read_fn query_read_inventory;
 query_read_fn query_read_command;
 query_read_fn query_read_stream;
+query_read_fn query_read_sample;
 query_read_fn query_read_stats;
 query_read_fn query_read_customer_summary;
 

@@ -7,7 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/openapi_limits.h"
 #include "http/respond.h"
+#include "query_parameters.h"
+#include "query_sample.h"
+
+_Static_assert(OPENAPI_SAMPLE_RATE_MAX <= SAMPLE_RATE_MAX, "a sample has room for a second");
 
 static const char sql_exists[] =
     "SELECT 1 FROM orders WHERE order_id = $1::uuid AND shop_id = $2::text";
@@ -21,6 +26,17 @@ static bool parse_last_event_id(const struct http_request *request, int64_t *ret
     errno = 0;
     *ret = strtoll(text, &end, 10);
     return !errno && *end == '\0' && text[0] >= '0' && text[0] <= '9';
+}
+
+bool query_read_sample(struct http_request *request, struct query *query, struct db *db,
+                       struct error *err) {
+    (void)db;
+    (void)err;
+    int64_t rate = OPENAPI_SAMPLE_RATE_DEFAULT;
+    if (query_parameter_number(request, "per_second", OPENAPI_SAMPLE_RATE_MIN,
+                               OPENAPI_SAMPLE_RATE_MAX, &rate))
+        query_streams_open_sample(query->streams, request, rate);
+    return true;
 }
 
 bool query_read_stream(struct http_request *request, struct query *query, struct db *db,

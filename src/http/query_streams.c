@@ -24,16 +24,19 @@
 #include "event/codec.h"
 #include "http/event_stream.h"
 #include "http/respond.h"
+#include "query_sample.h"
+#include "service/backoff.h"
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
 #include "store/pg_array.h"
 
+enum { SAMPLES_MAX = 64 };
 enum { BUCKETS = 8192, READ_MAX = 256, EVENTS_PER_READ_MAX = 100, PARTITIONS_MAX = 1024 };
 enum {
     LOOK_EVERY_MS = 20,
     TRY_AGAIN_MS = 500,
-    KEEP_HOUSE_MS = 1000,
+    KEEP_HOUSE_MS = 500,
     NEWS_KEPT_MS = 30000, // order_timeline/purge.sql keeps them for longer
     STREAM_BYTES_MAX = 16 * 1024,
     EVENT_BYTES_MAX = 64 * 1024,
@@ -54,13 +57,18 @@ struct stream {
     int64_t version;  // of the last event handed over
     int64_t alive_ms; // when something was handed over last
     bool is_due;
-    bool is_read; // by the thread, outside of the lock
+    bool is_read;                // by the thread, outside of the lock
+    struct query_sample *sample; // owned; NULL: of one order
+    struct stream *sample_next;
+    struct http_caller caller;
+    int64_t begun_ms;
     bool is_over; // freed by whoever takes it off the list of those due, or has read it
     struct event_stream *out;
 };
 
 struct query_streams {
     const struct config *config;
+    struct http_access access;
     pthread_mutex_t lock; // of everything up to the thread's own
     pthread_cond_t changed;
     pthread_t thread;
@@ -69,6 +77,9 @@ struct query_streams {
     struct stream *all;
     size_t count;
     struct stream *buckets[BUCKETS]; // by order
+    struct stream *samples;
+    size_t samples_count;
+    int32_t next_number;
     struct stream *due_first;
     struct stream *due_last;
     // The thread's own.
@@ -82,6 +93,11 @@ struct query_streams {
     char text[EVENT_BYTES_MAX];
 };
 
+static void stream_free(struct stream *stream) {
+    free(stream->sample);
+    free(stream);
+}
+
 // --- streams, under the lock --------------------------------------------------------------------
 
 // Order ids are hashes.
@@ -93,7 +109,7 @@ static struct stream **bucket_of(struct query_streams *streams, const struct id 
 
 static void make_due(struct stream *stream) {
     struct query_streams *streams = stream->streams;
-    if (stream->is_due || stream->is_over)
+    if (stream->is_due || stream->is_over || stream->sample)
         return;
     stream->is_due = true;
     stream->due_next = NULL;
@@ -117,9 +133,16 @@ static struct stream *take_due(struct query_streams *streams) {
 
 static void add(struct stream *stream) {
     struct query_streams *streams = stream->streams;
-    struct stream **bucket = bucket_of(streams, &stream->order_id);
-    stream->bucket_next = *bucket;
-    *bucket = stream;
+    if (stream->sample) {
+        stream->sample->number = streams->next_number++;
+        stream->sample_next = streams->samples;
+        streams->samples = stream;
+        streams->samples_count++;
+    } else {
+        struct stream **bucket = bucket_of(streams, &stream->order_id);
+        stream->bucket_next = *bucket;
+        *bucket = stream;
+    }
     stream->next = streams->all;
     if (stream->next)
         stream->next->previous = stream;
@@ -128,12 +151,27 @@ static void add(struct stream *stream) {
     metrics_set(METRIC_QUERY_STREAMS, 0, (int64_t)streams->count);
 }
 
-static void take_off(struct stream *stream) {
-    struct query_streams *streams = stream->streams;
-    struct stream **at = bucket_of(streams, &stream->order_id);
+static void take_off_samples(struct stream *stream) {
+    struct stream **at = &stream->streams->samples;
+    while (*at != stream)
+        at = &(*at)->sample_next;
+    *at = stream->sample_next;
+    stream->streams->samples_count--;
+}
+
+static void take_off_bucket(struct stream *stream) {
+    struct stream **at = bucket_of(stream->streams, &stream->order_id);
     while (*at != stream)
         at = &(*at)->bucket_next;
     *at = stream->bucket_next;
+}
+
+static void take_off(struct stream *stream) {
+    struct query_streams *streams = stream->streams;
+    if (stream->sample)
+        take_off_samples(stream);
+    else
+        take_off_bucket(stream);
     if (stream->previous)
         stream->previous->next = stream->next;
     else
@@ -164,7 +202,7 @@ static void on_over(void *owner) {
     bool in_use = stream->is_due || stream->is_read;
     (void)pthread_mutex_unlock(&streams->lock);
     if (!in_use)
-        free(stream);
+        stream_free(stream);
 }
 
 // --- opening ------------------------------------------------------------------------------------
@@ -177,43 +215,67 @@ static void refuse_room(struct http_request *request, const char *why) {
     respond_problem(request, &problem);
 }
 
-void query_streams_open(struct query_streams *streams, struct http_request *request,
-                        const struct id *order_id, int64_t version) {
+// stream_take is not yet known to anybody. Answers in any case.
+static void open_stream(struct query_streams *streams, struct http_request *request,
+                        struct stream *stream_take) {
     const struct event_stream_options options = {
         .bytes_max = STREAM_BYTES_MAX,
         .stall_ms_max = streams->config->query_stream_stall_ms_max,
         .drained = on_drained,
         .over = on_over,
+        .owner = stream_take,
     };
-    struct stream *stream = calloc(1, sizeof(*stream));
-    if (!stream) {
-        refuse_room(request, "out of memory");
-        return;
-    }
-    *stream = (struct stream){.streams = streams,
-                              .order_id = *order_id,
-                              .version = version,
-                              .alive_ms = clock_monotonic_ms()};
-    struct event_stream_options mine = options;
-    mine.owner = stream;
+    stream_take->streams = streams;
+    stream_take->caller = *http_request_caller(request);
+    stream_take->begun_ms = stream_take->alive_ms = clock_monotonic_ms();
     // Callbacks wait at the lock until it is all there.
     (void)pthread_mutex_lock(&streams->lock);
-    bool room = !streams->stopping && streams->count < (size_t)streams->config->query_streams_max;
+    bool room = !streams->stopping && streams->count < (size_t)streams->config->query_streams_max &&
+                (!stream_take->sample || streams->samples_count < SAMPLES_MAX);
     bool opened = false;
     if (room) {
-        add(stream);
-        opened = event_stream_open(request, &mine, &stream->out);
+        add(stream_take);
+        opened = event_stream_open(request, &options, &stream_take->out);
         if (opened)
-            make_due(stream);
+            make_due(stream_take);
         else
-            take_off(stream);
+            take_off(stream_take);
         (void)pthread_cond_signal(&streams->changed);
     }
     (void)pthread_mutex_unlock(&streams->lock);
     if (opened)
         return;
-    free(stream);
+    stream_free(stream_take);
     refuse_room(request, room ? "out of memory" : "too many streams are open");
+}
+
+void query_streams_open(struct query_streams *streams, struct http_request *request,
+                        const struct id *order_id, int64_t version) {
+    struct stream *stream = calloc(1, sizeof(*stream));
+    if (!stream) {
+        refuse_room(request, "out of memory");
+        return;
+    }
+    stream->order_id = *order_id;
+    stream->version = version;
+    open_stream(streams, request, stream);
+}
+
+void query_streams_open_sample(struct query_streams *streams, struct http_request *request,
+                               int64_t rate) {
+    const int64_t now_us = clock_monotonic_us();
+    struct stream *stream = calloc(1, sizeof(*stream));
+    struct query_sample *sample = calloc(1, sizeof(*sample));
+    if (!stream || !sample) {
+        free(stream);
+        free(sample);
+        refuse_room(request, "out of memory");
+        return;
+    }
+    *sample = (struct query_sample){.rate = rate, .told_us = now_us, .dice = backoff_dice() | 1};
+    memcpy(sample->shop, http_request_caller(request)->shop_id, sizeof(sample->shop));
+    stream->sample = sample;
+    open_stream(streams, request, stream);
 }
 
 // --- looking ------------------------------------------------------------------------------------
@@ -221,10 +283,10 @@ void query_streams_open(struct query_streams *streams, struct http_request *requ
 // A row per partition that the timeline has stored, and one per order that has news there. A
 // partition that was unknown so far counts from its begin.
 static const char sql_news[] =
-    "SELECT p.partition, p.next_offset, n.last_offset, n.order_id "
+    "SELECT p.partition, p.next_offset, n.last_offset, n.order_id, n.shop_id "
     "FROM (SELECT partition, max(next_offset) AS next_offset FROM projection_offsets "
     "WHERE projection = 'order_timeline' AND topic = 'orders.events' GROUP BY partition) p "
-    "LEFT JOIN LATERAL (SELECT last_offset, unnest(order_ids) AS order_id "
+    "LEFT JOIN LATERAL (SELECT last_offset, unnest(order_ids) AS order_id, shop_id "
     "FROM order_timeline_news WHERE log_partition = p.partition "
     "AND last_offset > COALESCE(($1::int8[])[p.partition + 1], -1)) n ON true";
 
@@ -265,6 +327,12 @@ static bool has_gone_back(const struct query_streams *streams, int32_t partition
            next <= streams->seen[partition];
 }
 
+static void offer(struct query_streams *streams, const char *shop, const struct id *order_id) {
+    for (struct stream *stream = streams->samples; stream; stream = stream->sample_next)
+        if (strcmp(stream->sample->shop, shop) == 0)
+            query_sample_offer(stream->sample, order_id);
+}
+
 static void take_news(struct query_streams *streams, const PGresult *news) {
     (void)pthread_mutex_lock(&streams->lock);
     for (int row = 0; row < PQntuples(news); row++) {
@@ -279,6 +347,7 @@ static void take_news(struct query_streams *streams, const PGresult *news) {
         const struct id order_id = db_uuid(news, row, 3);
         struct stream *stream = *bucket_of(streams, &order_id);
         note_seen(streams, partition, db_int8(news, row, 2));
+        offer(streams, PQgetvalue(news, row, 4), &order_id);
         for (; stream; stream = stream->bucket_next)
             if (id_equal(&stream->order_id, &order_id))
                 make_due(stream);
@@ -304,6 +373,10 @@ static bool look_for_news(struct query_streams *streams, struct error *err) {
 
 static bool look(struct query_streams *streams, struct error *err) {
     int64_t now_ms = clock_monotonic_ms();
+    (void)pthread_mutex_lock(&streams->lock);
+    for (struct stream *stream = streams->samples; stream; stream = stream->sample_next)
+        query_sample_begin(stream->sample);
+    (void)pthread_mutex_unlock(&streams->lock);
     bool ok = now_ms - streams->looked_ms > NEWS_KEPT_MS ? begin_looking(streams, err)
                                                          : look_for_news(streams, err);
     if (ok)
@@ -330,7 +403,7 @@ static size_t take_some_due(struct query_streams *streams, struct pg_array *ids,
         if (!stream)
             break;
         if (stream->is_over) {
-            free(stream);
+            stream_free(stream);
             continue;
         }
         stream->is_read = true;
@@ -384,7 +457,7 @@ static void give_back(struct query_streams *streams, size_t count, bool answered
         struct stream *stream = streams->reading[i];
         stream->is_read = false;
         if (stream->is_over && !stream->is_due)
-            free(stream);
+            stream_free(stream);
         else if (!answered)
             make_due(stream);
     }
@@ -416,21 +489,102 @@ static bool read_some(struct query_streams *streams, size_t *ret_count, struct e
     return ok;
 }
 
+// --- samples ------------------------------------------------------------------------------------
+
+static const char sql_samples[] =
+    "SELECT w.number, row_to_json(x)::text "
+    "FROM unnest($1::uuid[], $2::text[], $3::int4[]) AS w (order_id, shop_id, number) "
+    "CROSS JOIN LATERAL (SELECT o.order_id, o.version, o.status, o.currency, o.total_minor, "
+    "o.lines_count, o.placed_at, o.updated_at FROM orders o "
+    "WHERE o.order_id = w.order_id AND o.shop_id = w.shop_id) x";
+
+static struct stream *find_sample(struct query_streams *streams, int32_t number) {
+    struct stream *stream = streams->samples;
+    while (stream && stream->sample->number != number)
+        stream = stream->sample_next;
+    return stream;
+}
+
+// Some of those that were to be shown may have gone meanwhile.
+static void show_samples(struct query_streams *streams, const PGresult *orders) {
+    (void)pthread_mutex_lock(&streams->lock);
+    for (int row = 0; row < PQntuples(orders); row++) {
+        struct stream *stream = find_sample(streams, db_int4(orders, row, 0));
+        if (stream)
+            query_sample_show(stream->sample, stream->out, PQgetvalue(orders, row, 1),
+                              (size_t)PQgetlength(orders, row, 1));
+    }
+    (void)pthread_mutex_unlock(&streams->lock);
+}
+
+static void tell_samples(struct query_streams *streams) {
+    const int64_t now_us = clock_monotonic_us();
+    (void)pthread_mutex_lock(&streams->lock);
+    for (struct stream *stream = streams->samples; stream; stream = stream->sample_next)
+        query_sample_tell(stream->sample, stream->out, now_us);
+    (void)pthread_mutex_unlock(&streams->lock);
+}
+
+static bool read_samples(struct query_streams *streams, struct error *err) {
+    struct pg_array ids = {0};
+    struct pg_array shops = {0};
+    struct pg_array numbers = {0};
+    (void)pthread_mutex_lock(&streams->lock);
+    for (struct stream *stream = streams->samples; stream; stream = stream->sample_next)
+        query_sample_want(stream->sample, &ids, &shops, &numbers);
+    (void)pthread_mutex_unlock(&streams->lock);
+    bool ok = true;
+    if (ids.count > 0) {
+        ok = pg_array_finish(&ids, PG_UUID) && pg_array_finish(&shops, PG_TEXT) &&
+             pg_array_finish(&numbers, PG_INT4);
+        if (!ok)
+            error_set(err, DISP_RETRY, 0, "out of memory");
+        struct db_params params = {.count = 0};
+        db_params_bytes(&params, ids.bytes, ids.length);
+        db_params_bytes(&params, shops.bytes, shops.length);
+        db_params_bytes(&params, numbers.bytes, numbers.length);
+        DB_RESULT orders = ok ? db_query(streams->db, sql_samples, &params, err) : NULL;
+        ok = orders != NULL;
+        if (orders)
+            show_samples(streams, orders);
+    }
+    tell_samples(streams);
+    pg_array_done(&ids);
+    pg_array_done(&shops);
+    pg_array_done(&numbers);
+    return ok;
+}
+
 // --- the thread ---------------------------------------------------------------------------------
 
 // Silence is broken now and then: proxies keep the connection, and one that is dead is found out.
-static void keep_house(struct query_streams *streams) {
+static void break_silence(struct stream *stream, int64_t now_ms) {
     static const char comment[] = ":\n\n";
+    if (now_ms - stream->alive_ms >= stream->streams->config->query_stream_heartbeat_ms &&
+        event_stream_push(stream->out, comment, sizeof(comment) - 1))
+        stream->alive_ms = now_ms;
+}
+
+// A stream goes on for longer than what its caller came with may last. Whoever still may comes
+// back.
+static bool has_had_its_time(const struct stream *stream, int64_t now_ms) {
+    const struct query_streams *streams = stream->streams;
+    return now_ms - stream->begun_ms >= streams->config->query_stream_age_ms_max ||
+           (streams->access.holds &&
+            !streams->access.holds(streams->access.state, &stream->caller));
+}
+
+static void keep_house(struct query_streams *streams) {
     int64_t now_ms = clock_monotonic_ms();
     if (now_ms < streams->house_at_ms)
         return;
     streams->house_at_ms = now_ms + KEEP_HOUSE_MS;
     (void)pthread_mutex_lock(&streams->lock);
     for (struct stream *stream = streams->all; stream; stream = stream->next) {
-        if (now_ms - stream->alive_ms < streams->config->query_stream_heartbeat_ms)
-            continue;
-        if (event_stream_push(stream->out, comment, sizeof(comment) - 1))
-            stream->alive_ms = now_ms;
+        if (has_had_its_time(stream, now_ms))
+            event_stream_end(stream->out);
+        else
+            break_silence(stream, now_ms);
     }
     (void)pthread_mutex_unlock(&streams->lock);
 }
@@ -443,6 +597,7 @@ static bool turn(struct query_streams *streams) {
     do
         ok = ok && read_some(streams, &count, &err);
     while (ok && count == READ_MAX);
+    ok = ok && read_samples(streams, &err);
     int64_t now_ms = clock_monotonic_ms();
     if (!ok && now_ms - streams->complained_ms >= 1000) {
         streams->complained_ms = now_ms;
@@ -486,13 +641,14 @@ static void *run(void *opaque) {
 
 // --- start and stop -----------------------------------------------------------------------------
 
-bool query_streams_start(const struct config *config, struct query_streams **ret,
-                         struct error *err) {
+bool query_streams_start(const struct config *config, struct http_access access,
+                         struct query_streams **ret, struct error *err) {
     struct query_streams *streams = calloc(1, sizeof(*streams));
     pthread_condattr_t monotonic;
     if (!streams)
         return error_set(err, DISP_FATAL, 0, "out of memory");
     streams->config = config;
+    streams->access = access;
     streams->looked_ms = INT64_MIN / 2;
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -530,7 +686,7 @@ void query_streams_free(struct query_streams *streams) {
     query_streams_stop(streams);
     assert(!streams->all);
     for (struct stream *stream; (stream = take_due(streams)) != NULL;)
-        free(stream);
+        stream_free(stream);
     db_free(streams->db);
     (void)pthread_cond_destroy(&streams->changed);
     (void)pthread_mutex_destroy(&streams->lock);

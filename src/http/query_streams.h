@@ -4,13 +4,16 @@
 // the one that the client names (Last-Event-ID, the order's version) and for as long as it listens.
 // Every versioned event comes once and in order; commands that were refused are outside of an
 // order's versions and do not come.
+//
+// GET /v1/stream: a sample of what happens in the shop (query_sample.h).
 #ifndef ORDERLOG_HTTP_QUERY_STREAMS_H
 #define ORDERLOG_HTTP_QUERY_STREAMS_H
 
 #include "query_state.h"
 
-bool query_streams_start(const struct config *config, struct query_streams **ret,
-                         struct error *err);
+// Streams of callers for whom access holds no longer are ended within a second.
+bool query_streams_start(const struct config *config, struct http_access access,
+                         struct query_streams **ret, struct error *err);
 
 // Ends all streams and takes no more. Before the HTTP server drains.
 void query_streams_stop(struct query_streams *streams); // NULL is fine
@@ -22,5 +25,9 @@ void query_streams_free(struct query_streams *streams); // NULL is fine
 // there and the caller's. Any thread.
 void query_streams_open(struct query_streams *streams, struct http_request *request,
                         const struct id *order_id, int64_t version);
+
+// The same for a sample of all orders of the caller's shop, at most rate events a second.
+void query_streams_open_sample(struct query_streams *streams, struct http_request *request,
+                               int64_t rate);
 
 #endif

@@ -8,6 +8,7 @@
 #include <curl/curl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "event/types.h"
 #include "http/query.h"
@@ -52,9 +53,17 @@ static inline bool check(void *state, const char *id, size_t id_length, const ch
     return false;
 }
 
+static atomic_bool keys_are_revoked;
+
+static inline bool holds(void *state, const struct http_caller *caller) {
+    (void)state;
+    (void)caller;
+    return !atomic_load(&keys_are_revoked);
+}
+
 static inline void start_query(void) {
     struct error err;
-    if (!query_start(&config, (struct http_access){.check = check}, &query, &err))
+    if (!query_start(&config, (struct http_access){.check = check, .holds = holds}, &query, &err))
         fixture_fail("starting", &err);
 }
 

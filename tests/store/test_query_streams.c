@@ -277,6 +277,68 @@ static void who_does_not_read_is_dropped_and_disturbs_nobody(void **state) {
     (void)close(slow);
 }
 
+static void a_revoked_key_ends_its_streams(void **state) {
+    (void)state;
+    assert_true(follow(&client, 14, NULL));
+    assert_int_equal(next_event(&client), 1);
+    const int64_t begin_ms = clock_monotonic_ms();
+    atomic_store(&keys_are_revoked, true);
+    assert_int_equal(next_event(&client), -1);
+    assert_in_range(clock_monotonic_ms() - begin_ms, 0, 2000);
+    atomic_store(&keys_are_revoked, false);
+    leave(&client);
+    await_streams(0);
+}
+
+static void follow_sample(struct client *one, const char *key, const char *query_text) {
+    char text[256];
+    one->length = one->at = 0;
+    one->bytes[0] = '\0';
+    one->fd = dial(0);
+    int length =
+        snprintf(text, sizeof(text),
+                 "GET /v1/stream%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n",
+                 query_text, key);
+    assert_int_equal(send(one->fd, text, (size_t)length, MSG_NOSIGNAL), length);
+    assert_non_null(await_text(one, "retry: "));
+}
+
+// More happens than is asked for: what is shown is bounded, what is counted is all of it.
+static void a_sample_shows_some_and_counts_all(void **state) {
+    (void)state;
+    static struct client other;
+    follow_sample(&client, "ol_main_x", "?per_second=5");
+    follow_sample(&other, "ol_other_x", "");
+    assert_non_null(await_text(&client, "event: rate"));
+    int64_t changes = 0, shown = 0, seconds = 0;
+    for (uint64_t n = 0; n < ORDERS; n++)
+        change(n, 2);
+    while (changes < ORDERS) {
+        const char *rate = await_text(&client, "event: rate\ndata: {\"changes\":");
+        assert_non_null(rate);
+        assert_non_null(await_text(&client, "\n\n"));
+        changes += strtoll(rate, NULL, 10);
+        shown += strtoll(strstr(rate, "\"shown\":") + strlen("\"shown\":"), NULL, 10);
+        seconds++;
+    }
+    assert_int_equal(changes, ORDERS);
+    assert_in_range(shown, 1, 5 * (seconds + 1));
+    // Nothing of it is told to another shop.
+    assert_non_null(await_text(&other, "event: rate\ndata: {\"changes\":0,\"shown\":0}"));
+    assert_null(strstr(other.bytes, "event: order"));
+    leave(&client);
+    leave(&other);
+    follow_sample(&client, "ol_main_x", "");
+    change(3, 3);
+    assert_non_null(await_text(&client, "event: order\ndata: {\"order_id\":"));
+    assert_non_null(await_text(&client, "\"version\":3,\"status\":\"CANCELLED\""));
+    leave(&client);
+    get("ol_till_x", "/v1/stream", NULL, &reply);
+    assert_int_equal(reply.status, 403);
+    assert_status("/v1/stream?per_second=101", 400);
+    await_streams(0);
+}
+
 static int64_t resident_bytes(void) {
     long long size, resident = 0;
     FILE *file = fopen("/proc/self/statm", "r");
@@ -365,6 +427,8 @@ int main(void) {
         cmocka_unit_test_setup(what_is_not_the_callers_is_not_there, begin),
         cmocka_unit_test_setup(silence_is_broken_now_and_then, begin),
         cmocka_unit_test_setup(who_does_not_read_is_dropped_and_disturbs_nobody, begin),
+        cmocka_unit_test_setup(a_revoked_key_ends_its_streams, begin),
+        cmocka_unit_test_setup(a_sample_shows_some_and_counts_all, begin),
         cmocka_unit_test_setup(five_thousand_follow_at_one_time, begin),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
