@@ -75,8 +75,9 @@ bool order_is_closed(const struct order *order);
 struct order_closed {
     struct id order_id;
     struct id place_command_id; // made of its content: tells a repetition from a reused key
-    uint64_t shop_print;        // a hash of the shop
-    int64_t closing_offset;     // of the event that closed it, which carries the whole order
+    uint32_t shop_print;        // hashes: they tell shops and customers apart, no more
+    uint32_t customer_print;
+    int64_t closing_offset; // of the event that closed it, which carries the whole order
     uint32_t version;
     uint32_t life : 4; // these as in struct order
     uint32_t reservation : 4;

@@ -7,6 +7,7 @@
 // key; a retry has the same. The command id adds the content as the caller gave it, before prices
 // are filled in: same content, same id, and the deciders emit nothing new; other content under the
 // same key is refused by them. An order's id is the key id of the command that places it.
+// Of a customer's token the customer is part of the key id.
 #ifndef ORDERLOG_HTTP_COMMAND_H
 #define ORDERLOG_HTTP_COMMAND_H
 

@@ -3,7 +3,10 @@
 -- The first event that a command causes is its outcome; a command that caused none has a refusal.
 -- One that was refused and, sent again, applied: was applied.
 
-INSERT INTO order_commands
+INSERT INTO order_commands (
+    command_id, key_id, shop_id, order_id, outcome, reason, detail,
+    event_type, version, log_partition, log_offset, occurred_at
+)
 SELECT DISTINCT ON (causation_id)
     causation_id, key_id, shop_id, order_id,
     CASE WHEN type = 'OrderCommandRefused' THEN 'refused' ELSE 'applied' END,
@@ -31,4 +34,9 @@ SET
     log_offset = excluded.log_offset,
     occurred_at = excluded.occurred_at
 WHERE order_commands.outcome = 'refused' AND excluded.outcome = 'applied'
+;
+UPDATE order_commands c
+SET customer_id = r.customer_id
+FROM order_command_refused r
+WHERE c.command_id = r.causation_id AND c.customer_id IS NULL AND r.customer_id IS NOT NULL
 ;

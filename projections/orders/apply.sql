@@ -6,7 +6,7 @@
 WITH before AS MATERIALIZED (
     SELECT o.order_id, o.status, o.close_reason, o.captured_minor
     FROM latest l
-    JOIN orders o USING (order_id)
+    JOIN orders o USING (order_id, shop_id)
     WHERE o.version < l.version
 ),
 placed AS (
@@ -28,7 +28,7 @@ placed AS (
             l.order_cancelled__occurred_at, l.order_expired__occurred_at),
         l.occurred_at
     FROM order_placed p
-    JOIN latest l USING (order_id)
+    JOIN latest l USING (order_id, shop_id)
     ORDER BY p.order_id
     ON CONFLICT (order_id) DO NOTHING
     RETURNING
@@ -56,7 +56,7 @@ moved AS (
             l.order_cancelled__occurred_at, l.order_expired__occurred_at),
         updated_at = l.occurred_at
     FROM latest l
-    WHERE o.order_id = l.order_id AND o.version < l.version
+    WHERE o.order_id = l.order_id AND o.shop_id = l.shop_id AND o.version < l.version
     RETURNING
         o.order_id, o.shop_id, o.customer_id, o.currency, o.placed_at, o.status, o.close_reason,
         o.total_minor, o.captured_minor
@@ -78,14 +78,14 @@ change AS MATERIALIZED (
             captured_minor
         FROM moved
     ) AS n
-    JOIN latest l USING (order_id)
+    JOIN latest l USING (order_id, shop_id)
     UNION ALL
     SELECT
         n.shop_id, n.customer_id, n.currency, n.placed_at, l.log_partition, b.status,
         coalesce(b.close_reason, ''), -1, -n.total_minor, -b.captured_minor
     FROM before b
     JOIN moved n USING (order_id)
-    JOIN latest l USING (order_id)
+    JOIN latest l USING (order_id, shop_id)
 ),
 counted AS (
     INSERT INTO order_counts AS c

@@ -186,11 +186,31 @@ EVENT_HEAD(order_case_opened);
 
 // ---- dispatch ----------------------------------------------------------------------------------
 
+static bool same_text(struct view a, struct view b) {
+    return a.len == b.len && memcmp(a.ptr, b.ptr, a.len) == 0;
+}
+
 static bool of_shop(const struct order *order, struct view shop) {
     if (order->recalled)
-        return order->shop_print == order_shop_print(shop);
-    return shop.len == order->shop_len &&
-           memcmp(shop.ptr, (const char *)order + order->shop_at, shop.len) == 0;
+        return order->shop_print == order_print(shop);
+    return same_text(shop, order_text(order, order->shop_at, order->shop_len));
+}
+
+// A customer is not told of orders that are not theirs; without one the shop asks.
+static bool of_customer(const struct order *order, struct view customer) {
+    if (!customer.ptr)
+        return true;
+    if (order->recalled)
+        return order->customer_print == order_print(customer);
+    const struct order_open *open = order_opened_const(order);
+    return same_text(customer, order_text(order, open->customer_at, open->customer_len));
+}
+
+// Who a command comes from: only cancelling is given to customers' hands.
+static struct view asking_customer(const struct order_turn *turn) {
+    return turn->type == RECORD_CANCEL_ORDER
+               ? ((const struct cancel_order *)turn->input)->customer_id
+               : (struct view){NULL, 0};
 }
 
 // True when the command's key has an outcome already that still counts.
@@ -228,7 +248,9 @@ static void take_command(struct order_turn *turn, enum command command) {
     turn->cause = head->command_id;
     turn->key_id = &head->key_id;
     turn->shop = head->shop_id;
-    bool ours = turn->order && of_shop(turn->order, head->shop_id);
+    bool ours = turn->order && of_shop(turn->order, head->shop_id) &&
+                of_customer(turn->order, asking_customer(turn));
+    turn->not_theirs = turn->order && !ours;
     // What is known of the key of a place command whose order exists is the order.
     if (!(ours && command == PLACE) && answered_before(turn, head))
         return;

@@ -129,7 +129,7 @@ bool order_restore(const struct order_snapshot *snapshot, struct order *order) {
 void order_closed_snapshot(const struct order_closed *closed, struct closed_order_snapshot *ret) {
     *ret = (struct closed_order_snapshot){
         .order_id = closed->order_id,
-        .shop_print = (int64_t)closed->shop_print,
+        .shop_print = closed->shop_print,
         .version = closed->version,
         .place_command_id = closed->place_command_id,
         .life = (enum order_life)closed->life,
@@ -139,6 +139,8 @@ void order_closed_snapshot(const struct order_closed *closed, struct closed_orde
         .cases = (int32_t)closed->cases,
         .has_closing_offset = true,
         .closing_offset = closed->closing_offset,
+        .has_customer_print = true,
+        .customer_print = closed->customer_print,
     };
 }
 
@@ -146,7 +148,8 @@ bool order_closed_restore(const struct closed_order_snapshot *snapshot, struct o
     *ret = (struct order_closed){
         .order_id = snapshot->order_id,
         .place_command_id = snapshot->place_command_id,
-        .shop_print = (uint64_t)snapshot->shop_print,
+        .shop_print = (uint32_t)snapshot->shop_print,
+        .customer_print = (uint32_t)snapshot->customer_print,
         .closing_offset = snapshot->closing_offset,
         .version = (uint32_t)snapshot->version,
         .life = (uint32_t)snapshot->life,
@@ -157,6 +160,8 @@ bool order_closed_restore(const struct closed_order_snapshot *snapshot, struct o
     };
     struct order recalled;
     return snapshot->version >= 1 && snapshot->version <= UINT32_MAX &&
-           snapshot->has_closing_offset && order_is_closed(order_recall(ret, &recalled)) &&
-           order_is_sound(&recalled);
+           snapshot->has_closing_offset && snapshot->has_customer_print &&
+           snapshot->shop_print == ret->shop_print &&
+           snapshot->customer_print == ret->customer_print &&
+           order_is_closed(order_recall(ret, &recalled)) && order_is_sound(&recalled);
 }

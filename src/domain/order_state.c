@@ -150,7 +150,8 @@ uint32_t order_texts_begin(struct order *order, struct view shop, struct view me
     uint32_t at = open->text_at;
     order->shop_len = (uint16_t)shop.len;
     order->shop_at = text_put(order, &at, shop);
-    order->shop_print = order_shop_print(shop);
+    order->shop_print = order_print(shop);
+    order->customer_print = order_print(customer);
     open->method_len = (uint16_t)method.len;
     open->method_at = text_put(order, &at, method);
     open->customer_len = (uint16_t)customer.len;
@@ -455,11 +456,11 @@ bool order_is_closed(const struct order *order) {
            order->payment == PAYMENT_STATUS_CAPTURED || order->payment == PAYMENT_STATUS_VOIDED;
 }
 
-uint64_t order_shop_print(struct view shop) {
+uint32_t order_print(struct view text) {
     uint64_t print = UINT64_C(0xcbf29ce484222325);
-    for (uint32_t i = 0; i < shop.len; i++)
-        print = (print ^ (uint8_t)shop.ptr[i]) * UINT64_C(0x100000001b3);
-    return print;
+    for (uint32_t i = 0; i < text.len; i++)
+        print = (print ^ (uint8_t)text.ptr[i]) * UINT64_C(0x100000001b3);
+    return (uint32_t)(print ^ print >> 32);
 }
 
 void order_close(const struct order *order, int64_t closing_offset, struct order_closed *ret) {
@@ -468,6 +469,7 @@ void order_close(const struct order *order, int64_t closing_offset, struct order
         .order_id = order->order_id,
         .place_command_id = order->place_command_id,
         .shop_print = order->shop_print,
+        .customer_print = order->customer_print,
         .closing_offset = closing_offset,
         .version = (uint32_t)order->version,
         .life = order->life,
@@ -490,6 +492,7 @@ struct order *order_recall(const struct order_closed *closed, void *block) {
         .recalled = 1,
         .version = closed->version,
         .shop_print = closed->shop_print,
+        .customer_print = closed->customer_print,
         .order_id = closed->order_id,
         .place_command_id = closed->place_command_id,
     };

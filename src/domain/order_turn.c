@@ -75,10 +75,15 @@ static struct order_command_refused *refuse(struct order_turn *turn, enum order_
     refused->order_id = command->order_id;
     refused->occurred_at = turn->decision->now_us;
     refused->causation_id = command->command_id;
-    refused->correlation_id = turn->order ? turn->order->place_command_id : command->command_id;
+    refused->correlation_id =
+        turn->order && !turn->not_theirs ? turn->order->place_command_id : command->command_id;
     refused->key_id = command->key_id;
     refused->reason = reason;
     refused->detail = order_view(detail);
+    if (turn->type == RECORD_CANCEL_ORDER)
+        refused->customer_id = ((const struct cancel_order *)turn->input)->customer_id;
+    else if (turn->type == RECORD_PLACE_ORDER)
+        refused->customer_id = ((const struct place_order *)turn->input)->customer_id;
     order_remember(turn->remembered, RECORD_ORDER_COMMAND_REFUSED, refused);
     return refused;
 }

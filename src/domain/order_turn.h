@@ -34,6 +34,7 @@ struct order_turn {
     struct id cause;                       // command id, message id, or the deadline's derived id
     struct view shop;                      // of the input, or of the state for a deadline
     const struct id *key_id;               // of a command, otherwise NULL
+    bool not_theirs;                       // there is an order, of which the asker must not know
     const char *text;                      // the state's text in the arena, once it was needed
 };
 

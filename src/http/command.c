@@ -97,15 +97,19 @@ void command_check_shop(const struct command_context *context, const struct body
 
 struct id command_key_id(const struct command_context *context, enum record_id type,
                          const char *aggregate) {
-    struct id_part parts[4];
+    struct id_part parts[5];
     size_t count = 0;
     const char *shop = context->caller->shop_id;
+    const char *customer = context->caller->customer_id;
     const char *kind = record_types[type]->name;
     parts[count++] = (struct id_part){shop, strlen(shop)};
     parts[count++] = (struct id_part){kind, strlen(kind)};
     if (aggregate)
         parts[count++] = (struct id_part){aggregate, strlen(aggregate)};
     parts[count++] = (struct id_part){context->idempotency_key, strlen(context->idempotency_key)};
+    // Customers have keys of their own: nobody's is used up by another's, or by theirs the shop's.
+    if (http_caller_is_customer(context->caller))
+        parts[count++] = (struct id_part){customer, strlen(customer)};
     return id_hash(parts, count);
 }
 
@@ -125,6 +129,10 @@ bool command_content_id(enum record_id type, const void *record, const struct id
         return problem_set(problem, PROBLEM_UNAVAILABLE, "out of memory");
     const uint8_t *end = kind->encode(bytes, bytes + size, record);
     assert(end);
+    // Without the zeros at the end, among them nullable fields that are not there: so that a field
+    // added to the schema later leaves a retry's id as it was. No content is another's beginning.
+    while (end > bytes && end[-1] == 0)
+        end--;
     *ret = id_hash((const struct id_part[]){{key_id->bytes, sizeof(key_id->bytes)},
                                             {bytes, (size_t)(end - bytes)},
                                             {print, SEAL_PRINT_LEN}},
@@ -245,6 +253,11 @@ bool command_about_order(const struct command_context *context, enum record_id t
 
     record.head.shop_id = command_view(context->caller->shop_id);
     record.head.order_id = command.order_id;
+    // The gateway does not know whose the order is: the order does.
+    if (http_caller_is_customer(context->caller)) {
+        assert(cancels && "customers' tokens are not taken by the other routes");
+        record.cancel.customer_id = command_view(context->caller->customer_id);
+    }
     record.head.idempotency_key = command_view(context->idempotency_key);
     expect_version(&record, type, context->expected_version);
     struct id key_id = command_key_id(context, type, id.text);

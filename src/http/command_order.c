@@ -37,6 +37,20 @@ static void read_name(const struct body_part *part, const char *name, bool requi
         *ret = (struct view){text, (uint32_t)length};
 }
 
+// A customer orders for nobody else, and need not say for whom.
+static void read_customer(const struct http_caller *caller, const struct body_part *part,
+                          struct view *ret) {
+    bool is_customer = http_caller_is_customer(caller);
+    read_name(part, "customer_id", !is_customer, ret);
+    if (!is_customer)
+        return;
+    struct view own = command_view(caller->customer_id);
+    if (ret->ptr && (ret->len != own.len || memcmp(ret->ptr, own.ptr, own.len) != 0))
+        body_part_refuse(part, "customer_id", PROBLEM_FORBIDDEN,
+                         "is not the customer of this token");
+    *ret = own;
+}
+
 static void read_currency(const struct body_part *part, struct view *ret) {
     const char *text = NULL;
     size_t length = 0;
@@ -154,7 +168,7 @@ static bool read_order(const struct command_context *context, const struct jsoni
         return false;
     allow_fields(context, &part);
     command_check_shop(context, &part);
-    read_name(&part, "customer_id", true, &record->customer_id);
+    read_customer(context->caller, &part, &record->customer_id);
     read_currency(&part, &record->currency);
     record->payment_method = command_view(default_payment_method);
     read_name(&part, "payment_method", false, &record->payment_method);

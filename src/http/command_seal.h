@@ -16,7 +16,7 @@ static inline struct view command_view(const char *text) {
 // An optional shop_id in the body must be the caller's own.
 void command_check_shop(const struct command_context *context, const struct body_part *part);
 
-// H(shop, kind, aggregate, key); aggregate NULL for the command that makes one.
+// H(shop, kind, aggregate, key[, customer]); aggregate NULL for the command that makes one.
 struct id command_key_id(const struct command_context *context, enum record_id type,
                          const char *aggregate);
 

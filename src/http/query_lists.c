@@ -63,7 +63,11 @@ static const char sql_events[] =
     "SELECT version, type, status, occurred_at, event_id, log_partition, log_offset, "
     "detail "
     "FROM order_timeline WHERE order_id = $1::uuid AND shop_id = $2::text "
-    "AND log_offset > $3::int8 ORDER BY log_offset LIMIT $4::int8) x";
+    "AND ($3::text IS NULL OR EXISTS (SELECT FROM orders o WHERE o.order_id = $1::uuid "
+    "AND o.shop_id = $2::text AND o.customer_id = $3::text)) "
+    // Asked by somebody of whom the order must not hear, and who must not hear of it.
+    "AND (type <> 'OrderCommandRefused' OR detail->>'reason' <> 'UNKNOWN_ORDER') "
+    "AND log_offset > $4::int8 ORDER BY log_offset LIMIT $5::int8) x";
 
 static bool refuse_cursor(struct http_request *request) {
     respond_refuse(request, PROBLEM_INVALID_PARAMETER,
@@ -213,13 +217,31 @@ static PGresult *find_orders(struct db *db, const char *shop, const struct order
     return db_query(db, sql_orders[combination], &params, err);
 }
 
+static void answer_no_orders(struct http_request *request) {
+    struct jsonout out;
+    jsonout_init(&out);
+    jsonout_object_begin(&out, NULL);
+    jsonout_array_begin(&out, "orders");
+    jsonout_array_end(&out);
+    jsonout_null(&out, "next_cursor");
+    jsonout_object_end(&out);
+    answer_rows(request, &out);
+}
+
 bool query_read_orders(struct http_request *request, struct query *query, struct db *db,
                        struct error *err) {
     (void)query;
     struct orders_wanted wanted;
+    const struct http_caller *caller = http_request_caller(request);
     if (!parse_orders_wanted(request, &wanted))
         return true;
-    DB_RESULT result = find_orders(db, http_request_caller(request)->shop_id, &wanted, err);
+    if (wanted.customer && !http_caller_owns(caller, caller->shop_id, wanted.customer)) {
+        answer_no_orders(request);
+        return true;
+    }
+    if (http_caller_is_customer(caller))
+        wanted.customer = caller->customer_id;
+    DB_RESULT result = find_orders(db, caller->shop_id, &wanted, err);
     if (!result)
         return false;
     struct jsonout out;
@@ -258,7 +280,7 @@ bool query_read_order_events(struct http_request *request, struct query *query, 
         memset(cursor, 0xff, sizeof(cursor)); // -1: before the first offset
     struct db_params params = {.count = 0};
     db_params_uuid(&params, &order_id);
-    add_text(&params, http_request_caller(request)->shop_id);
+    query_add_caller(&params, request);
     db_params_bytes(&params, cursor, sizeof(cursor));
     db_params_int8(&params, limit + 1);
     DB_RESULT result = db_query(db, sql_events, &params, err);

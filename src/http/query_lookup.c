@@ -15,8 +15,9 @@
 enum { THREADS = 2, TOGETHER_MAX = 256 };
 
 static const char sql_orders[] =
-    "SELECT w.nth::int4, x.version, row_to_json(x)::text "
-    "FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS w (order_id, shop_id, nth), "
+    "SELECT w.nth::int4, x.version, row_to_json(x)::text, x.customer_id "
+    "FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY "
+    "AS w (order_id, shop_id, customer_id, nth), "
     "LATERAL (SELECT order_id, version, status, reservation_status, payment_status, "
     "shipment_status, customer_id, reference, currency, items_minor, discount_minor, "
     "shipping_minor, tax_minor, total_minor, captured_minor, close_reason, close_detail, "
@@ -24,7 +25,8 @@ static const char sql_orders[] =
     "closed_at, updated_at, "
     "(SELECT json_agg(l) FROM (SELECT sku, quantity, unit_price_minor, price_version "
     "FROM order_lines WHERE order_id = o.order_id ORDER BY line_no) l) AS lines "
-    "FROM orders o WHERE o.order_id = w.order_id AND o.shop_id = w.shop_id) x";
+    "FROM orders o WHERE o.order_id = w.order_id AND o.shop_id = w.shop_id "
+    "AND (w.customer_id = '' OR o.customer_id = w.customer_id)) x";
 
 struct wanted {
     struct http_request *request; // suspended
@@ -87,6 +89,7 @@ static size_t take(struct query_lookup *lookup, struct wanted *ret) {
 struct lookup_arrays {
     struct pg_array ids;
     struct pg_array shops;
+    struct pg_array customers; // "": everything of the shop is the caller's
 };
 
 static PGresult *ask(struct db *db, struct lookup_arrays *arrays, const struct wanted *wanted,
@@ -94,17 +97,21 @@ static PGresult *ask(struct db *db, struct lookup_arrays *arrays, const struct w
     struct db_params params = {.count = 0};
     pg_array_clear(&arrays->ids);
     pg_array_clear(&arrays->shops);
+    pg_array_clear(&arrays->customers);
     for (size_t i = 0; i < count; i++) {
-        const char *shop = http_request_caller(wanted[i].request)->shop_id;
+        const struct http_caller *caller = http_request_caller(wanted[i].request);
         pg_array_add(&arrays->ids, wanted[i].order_id.bytes, sizeof(wanted[i].order_id.bytes));
-        pg_array_add(&arrays->shops, shop, strlen(shop));
+        pg_array_add(&arrays->shops, caller->shop_id, strlen(caller->shop_id));
+        pg_array_add(&arrays->customers, caller->customer_id, strlen(caller->customer_id));
     }
-    if (!pg_array_finish(&arrays->ids, PG_UUID) || !pg_array_finish(&arrays->shops, PG_TEXT)) {
+    if (!pg_array_finish(&arrays->ids, PG_UUID) || !pg_array_finish(&arrays->shops, PG_TEXT) ||
+        !pg_array_finish(&arrays->customers, PG_TEXT)) {
         error_set(err, DISP_RETRY, 0, "out of memory");
         return NULL;
     }
     db_params_bytes(&params, arrays->ids.bytes, arrays->ids.length);
     db_params_bytes(&params, arrays->shops.bytes, arrays->shops.length);
+    db_params_bytes(&params, arrays->customers.bytes, arrays->customers.length);
     return db_query(db, sql_orders, &params, err);
 }
 
@@ -116,7 +123,8 @@ static void answer(struct query *query, const struct wanted *wanted, size_t coun
         struct http_request *request = wanted[nth].request;
         const int64_t version = db_int8(result, row, 1);
         query_versions_note(query->versions, &wanted[nth].order_id,
-                            http_request_caller(request)->shop_id, version, look);
+                            http_request_caller(request)->shop_id, PQgetvalue(result, row, 3),
+                            version, look);
         query_answer_json(request, PQgetvalue(result, row, 2), (size_t)PQgetlength(result, row, 2),
                           version);
         found[nth] = true;
@@ -160,6 +168,7 @@ static void *run(void *opaque) {
     }
     pg_array_done(&arrays.ids);
     pg_array_done(&arrays.shops);
+    pg_array_done(&arrays.customers);
     db_free(db);
     return NULL;
 }

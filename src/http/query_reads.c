@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Reads of one thing: an order, a SKU, a command. PostgreSQL writes the JSON; every query names the
-// caller's shop.
+// caller's shop, and customer if the caller is one.
 #include "query_state.h"
 
 #include <errno.h>
@@ -20,11 +20,14 @@ static const char sql_inventory[] =
 static const char sql_command[] =
     "SELECT -1::int8, row_to_json(x)::text FROM ("
     "SELECT command_id, outcome, reason, detail, event_type, order_id, version, occurred_at "
-    "FROM order_commands WHERE $3::bool AND command_id = $1::uuid AND shop_id = $2::text) x "
+    "FROM order_commands c WHERE $4::bool AND command_id = $1::uuid AND shop_id = $2::text "
+    "AND ($3::text IS NULL OR customer_id = $3::text OR EXISTS (SELECT FROM orders o "
+    "WHERE o.order_id = c.order_id AND o.shop_id = $2::text AND o.customer_id = $3::text))) x "
     "UNION ALL "
     "SELECT -1::int8, row_to_json(x)::text FROM ("
     "SELECT command_id, outcome, reason, detail, event_type, sku, version, occurred_at "
-    "FROM stock_commands WHERE $4::bool AND command_id = $1::uuid AND shop_id = $2::text) x";
+    "FROM stock_commands WHERE $5::bool AND $3::text IS NULL "
+    "AND command_id = $1::uuid AND shop_id = $2::text) x";
 
 // If-None-Match: a list of tags, weak ones too, or a star.
 static bool is_known_to_caller(struct http_request *request, const char *tag) {
@@ -74,28 +77,25 @@ void query_answer_json(struct http_request *request, const char *json, size_t le
     respond_json_take(request, 200, body, length + 1);
 }
 
-// ret_version: of what was found, -1 if it has none; not set when nothing was.
-static bool answer_row(struct http_request *request, struct db *db, const char *sql,
-                       const struct db_params *params, const char *what, int64_t *ret_version,
-                       struct error *err) {
-    DB_RESULT result = db_query(db, sql, params, err);
-    if (!result)
-        return false;
-    if (PQntuples(result) == 0) {
+// The row's version and JSON, or 404. The request is gone afterwards.
+static void answer_found(struct http_request *request, const PGresult *result, const char *what) {
+    if (PQntuples(result) == 0)
         respond_refuse(request, PROBLEM_NOT_FOUND, "there is no such %s", what);
-        return true;
-    }
-    *ret_version = db_int8(result, 0, 0);
-    query_answer_json(request, PQgetvalue(result, 0, 1), (size_t)PQgetlength(result, 0, 1),
-                      *ret_version);
-    return true;
+    else
+        query_answer_json(request, PQgetvalue(result, 0, 1), (size_t)PQgetlength(result, 0, 1),
+                          db_int8(result, 0, 0));
 }
 
-static void add_shop(struct db_params *params, struct http_request *request) {
-    const char *shop = http_request_caller(request)->shop_id;
-    db_params_text(params, shop, strlen(shop));
+void query_add_caller(struct db_params *params, const struct http_request *request) {
+    const struct http_caller *caller = http_request_caller(request);
+    db_params_text(params, caller->shop_id, strlen(caller->shop_id));
+    if (http_caller_is_customer(caller))
+        db_params_text(params, caller->customer_id, strlen(caller->customer_id));
+    else
+        db_params_null(params);
 }
 
+// What is no id cannot be there.
 static bool parse_id(struct http_request *request, struct id *ret) {
     const char *text = http_request_param(request, "id");
     return id_parse(text, strlen(text), ret);
@@ -124,9 +124,8 @@ bool query_answer_unchanged(struct http_request *request, struct query *query) {
     struct id id;
     int64_t version;
     const char *header = http_request_header(request, "If-None-Match");
-    const char *shop = http_request_caller(request)->shop_id;
     if (!header || !parse_tag(header, &version) || !parse_id(request, &id) ||
-        !query_versions_is(query->versions, &id, shop, version))
+        !query_versions_is(query->versions, &id, http_request_caller(request), version))
         return false;
     answer_not_modified(request, version);
     return true;
@@ -135,31 +134,38 @@ bool query_answer_unchanged(struct http_request *request, struct query *query) {
 bool query_read_command(struct http_request *request, struct query *query, struct db *db,
                         struct error *err) {
     (void)query;
+    static const char what[] = "command, or its outcome is not known yet";
     static const char bools[] = {false, true}; // as PostgreSQL takes them
     const int scopes = http_request_caller(request)->scopes;
     struct id id;
     struct db_params params = {.count = 0};
-    int64_t version;
     // What is no id cannot be there.
     if (!parse_id(request, &id)) {
-        respond_refuse(request, PROBLEM_NOT_FOUND, "there is no such command");
+        respond_refuse(request, PROBLEM_NOT_FOUND, "there is no such %s", what);
         return true;
     }
     db_params_uuid(&params, &id);
-    add_shop(&params, request);
+    query_add_caller(&params, request);
     db_params_bytes(&params, &bools[(scopes & QUERY_SCOPES_ORDERS) != 0], 1);
     db_params_bytes(&params, &bools[(scopes & QUERY_SCOPES_STOCK) != 0], 1);
-    return answer_row(request, db, sql_command, &params, "command, or its outcome is not known yet",
-                      &version, err);
+    DB_RESULT result = db_query(db, sql_command, &params, err);
+    if (!result)
+        return false;
+    answer_found(request, result, what);
+    return true;
 }
 
 bool query_read_inventory(struct http_request *request, struct query *query, struct db *db,
                           struct error *err) {
     (void)query;
     struct db_params params = {.count = 0};
+    const char *shop = http_request_caller(request)->shop_id;
     const char *sku = http_request_param(request, "sku");
-    add_shop(&params, request);
+    db_params_text(&params, shop, strlen(shop));
     db_params_text(&params, sku, strlen(sku));
-    int64_t version;
-    return answer_row(request, db, sql_inventory, &params, "SKU", &version, err);
+    DB_RESULT result = db_query(db, sql_inventory, &params, err);
+    if (!result)
+        return false;
+    answer_found(request, result, "SKU");
+    return true;
 }

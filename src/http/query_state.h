@@ -97,13 +97,14 @@ bool query_versions_start(const struct config *config, struct query_versions **r
                           struct error *err);
 void query_versions_stop(struct query_versions *versions); // NULL is fine
 
-// The order belongs to the shop and is at this version. False: not so, or not known.
-bool query_versions_is(struct query_versions *versions, const struct id *order_id, const char *shop,
-                       int64_t version);
+// The order is the caller's and at this version. False: not so, or not known.
+bool query_versions_is(struct query_versions *versions, const struct id *order_id,
+                       const struct http_caller *caller, int64_t version);
 
-// What the version of an order is by a read that began after query_versions_look() returned look.
+// Whose an order is and what its version is by a read that began after query_versions_look()
+// returned look.
 void query_versions_note(struct query_versions *versions, const struct id *order_id,
-                         const char *shop, int64_t version, uint64_t look);
+                         const char *shop, const char *customer, int64_t version, uint64_t look);
 uint64_t query_versions_look(struct query_versions *versions);
 
 // Who may read outcomes of commands about orders, or about products and stock: those who read the
@@ -142,6 +143,10 @@ query_read_fn query_read_customer_summary;
 
 // Answers 304, if the caller has the order and it is known to be unchanged.
 bool query_answer_unchanged(struct http_request *request, struct query *query);
+
+// Adds the caller's shop and, for a customer's token, the customer, otherwise NULL: every read asks
+// for what is theirs with both, as http_caller_owns() would.
+void query_add_caller(struct db_params *params, const struct http_request *request);
 
 // Answers with a JSON text of PostgreSQL, and its ETag when version >= 0 (or 304).
 void query_answer_json(struct http_request *request, const char *json, size_t length,

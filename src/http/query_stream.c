@@ -15,7 +15,8 @@
 _Static_assert(OPENAPI_SAMPLE_RATE_MAX <= SAMPLE_RATE_MAX, "a sample has room for a second");
 
 static const char sql_exists[] =
-    "SELECT 1 FROM orders WHERE order_id = $1::uuid AND shop_id = $2::text";
+    "SELECT 1 FROM orders WHERE order_id = $1::uuid AND shop_id = $2::text "
+    "AND ($3::text IS NULL OR customer_id = $3::text)";
 
 static bool parse_last_event_id(const struct http_request *request, int64_t *ret) {
     const char *text = http_request_header(request, "Last-Event-ID");
@@ -44,7 +45,6 @@ bool query_read_stream(struct http_request *request, struct query *query, struct
     struct id order_id;
     int64_t version;
     const char *text = http_request_param(request, "id");
-    const char *shop = http_request_caller(request)->shop_id;
     if (!parse_last_event_id(request, &version)) {
         respond_refuse(request, PROBLEM_INVALID_PARAMETER,
                        "Last-Event-ID is the id of an event of this order: its version");
@@ -54,7 +54,7 @@ bool query_read_stream(struct http_request *request, struct query *query, struct
     bool found = id_parse(text, strlen(text), &order_id);
     if (found) {
         db_params_uuid(&params, &order_id);
-        db_params_text(&params, shop, strlen(shop));
+        query_add_caller(&params, request);
         DB_RESULT result = db_query(db, sql_exists, &params, err);
         if (!result)
             return false;

@@ -32,6 +32,7 @@ struct row {
     uint64_t look;
     uint64_t asked; // the turn in which it was last asked for
     char shop[HTTP_SHOP_MAX];
+    char customer[HTTP_CUSTOMER_MAX];
 };
 
 struct bucket {
@@ -93,8 +94,8 @@ static void want(struct query_versions *versions, int64_t now_ms) {
     (void)pthread_mutex_unlock(&versions->lock);
 }
 
-bool query_versions_is(struct query_versions *versions, const struct id *order_id, const char *shop,
-                       int64_t version) {
+bool query_versions_is(struct query_versions *versions, const struct id *order_id,
+                       const struct http_caller *caller, int64_t version) {
     uint32_t bucket = bucket_of(order_id);
     int64_t now_ms = clock_monotonic_ms();
     want(versions, now_ms);
@@ -103,7 +104,8 @@ bool query_versions_is(struct query_versions *versions, const struct id *order_i
     uint64_t look = atomic_load(&versions->look); // after the time: it may only be newer
     (void)pthread_mutex_lock(lock_of(versions, bucket));
     struct row *row = find(&versions->buckets[bucket], order_id, /* make= */ false);
-    bool is = row && row->version == version && row->look == look && strcmp(row->shop, shop) == 0;
+    bool is = row && row->version == version && row->look == look &&
+              http_caller_owns(caller, row->shop, row->customer);
     if (row)
         row->asked = atomic_load_explicit(&versions->turn, memory_order_relaxed);
     (void)pthread_mutex_unlock(lock_of(versions, bucket));
@@ -115,8 +117,10 @@ uint64_t query_versions_look(struct query_versions *versions) {
 }
 
 void query_versions_note(struct query_versions *versions, const struct id *order_id,
-                         const char *shop, int64_t version, uint64_t look) {
+                         const char *shop, const char *customer, int64_t version, uint64_t look) {
     uint32_t bucket = bucket_of(order_id);
+    if (strlen(shop) >= HTTP_SHOP_MAX || strlen(customer) >= HTTP_CUSTOMER_MAX)
+        return; // nobody's token can say so
     (void)pthread_mutex_lock(lock_of(versions, bucket));
     struct row *row = find(&versions->buckets[bucket], order_id, /* make= */ true);
     bool same = row->version > 0 && id_equal(&row->order_id, order_id);
@@ -129,6 +133,7 @@ void query_versions_note(struct query_versions *versions, const struct id *order
         row->look = look;
         row->order_id = *order_id;
         memcpy(row->shop, shop, strlen(shop) + 1);
+        memcpy(row->customer, customer, strlen(customer) + 1);
     }
     (void)pthread_mutex_unlock(lock_of(versions, bucket));
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading one's own write. A command is visible when its outcome is known and each read model over
-// the topic of that outcome has passed it; one that has not begun has passed nothing. One thread
-// asks for all that wait.
+// Reading one's own write. A command is visible to whom it concerns when its outcome is known and
+// each read model over the topic of that outcome has passed it; one that has not begun has passed
+// nothing. One thread asks for all that wait.
 #include "query_state.h"
 
 #include <errno.h>
@@ -18,16 +18,22 @@ enum { POLL_MS = 10, PROBE_MS = 500 };
 
 static const char sql_visible[] =
     "SELECT w.nth::int4 "
-    "FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS w (command_id, shop_id, nth) "
+    "FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY "
+    "AS w (command_id, shop_id, customer_id, nth) "
     "JOIN order_commands c USING (command_id, shop_id) "
-    "WHERE (SELECT count(DISTINCT o.projection) = 2 AND bool_and(o.next_offset > c.log_offset) "
+    "WHERE (w.customer_id = '' OR c.customer_id = w.customer_id "
+    "OR EXISTS (SELECT FROM orders o WHERE o.order_id = c.order_id "
+    "AND o.shop_id = w.shop_id AND o.customer_id = w.customer_id)) "
+    "AND (SELECT count(DISTINCT o.projection) = 2 AND bool_and(o.next_offset > c.log_offset) "
     "FROM projection_offsets o WHERE o.topic = 'orders.events' "
     "AND o.projection IN ('orders', 'order_timeline') AND o.partition = c.log_partition) "
     "UNION ALL "
     "SELECT w.nth::int4 "
-    "FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS w (command_id, shop_id, nth) "
+    "FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY "
+    "AS w (command_id, shop_id, customer_id, nth) "
     "JOIN stock_commands c USING (command_id, shop_id) "
-    "WHERE (SELECT bool_and(o.next_offset > c.log_offset) "
+    "WHERE w.customer_id = '' "
+    "AND (SELECT bool_and(o.next_offset > c.log_offset) "
     "FROM projection_offsets o WHERE o.topic = 'inventory.events' "
     "AND o.projection = 'inventory' AND o.partition = c.log_partition)";
 
@@ -35,17 +41,21 @@ bool query_visible(struct db *db, const struct query_waiting *waiting, size_t co
                    bool *ret_visible, struct error *err) {
     struct pg_array ids = {0};
     struct pg_array shops = {0};
+    struct pg_array customers = {0}; // "": everything of the shop is the caller's
     for (size_t i = 0; i < count; i++) {
-        const char *shop = http_request_caller(waiting[i].request)->shop_id;
+        const struct http_caller *caller = http_request_caller(waiting[i].request);
         pg_array_add(&ids, waiting[i].command_id.bytes, sizeof(waiting[i].command_id.bytes));
-        pg_array_add(&shops, shop, strlen(shop));
+        pg_array_add(&shops, caller->shop_id, strlen(caller->shop_id));
+        pg_array_add(&customers, caller->customer_id, strlen(caller->customer_id));
     }
-    bool ok = pg_array_finish(&ids, PG_UUID) && pg_array_finish(&shops, PG_TEXT);
+    bool ok = pg_array_finish(&ids, PG_UUID) && pg_array_finish(&shops, PG_TEXT) &&
+              pg_array_finish(&customers, PG_TEXT);
     if (!ok)
         error_set(err, DISP_RETRY, 0, "out of memory");
     struct db_params params = {.count = 0};
     db_params_bytes(&params, ids.bytes, ids.length);
     db_params_bytes(&params, shops.bytes, shops.length);
+    db_params_bytes(&params, customers.bytes, customers.length);
     DB_RESULT result = ok ? db_query(db, sql_visible, &params, err) : NULL;
     for (size_t i = 0; i < count; i++)
         ret_visible[i] = false;
@@ -53,6 +63,7 @@ bool query_visible(struct db *db, const struct query_waiting *waiting, size_t co
         ret_visible[db_int4(result, row, 0) - 1] = true;
     pg_array_done(&ids);
     pg_array_done(&shops);
+    pg_array_done(&customers);
     return result != NULL;
 }
 

@@ -19,12 +19,13 @@ static bool restore_open(struct orders *orders, const struct id *id,
     return true;
 }
 
-// Rows of format 1 have neither.
+// Rows of earlier formats lack one of these.
 static bool is_older(const struct snapshot_row *row) {
     if (row->body && row->type == RECORD_ORDER_SNAPSHOT)
         return !((const struct order_snapshot *)row->body)->has_folded;
     if (row->body && row->type == RECORD_CLOSED_ORDER_SNAPSHOT)
-        return !((const struct closed_order_snapshot *)row->body)->has_closing_offset;
+        return !((const struct closed_order_snapshot *)row->body)->has_closing_offset ||
+               !((const struct closed_order_snapshot *)row->body)->has_customer_print;
     return false;
 }
 

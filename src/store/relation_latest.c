@@ -28,7 +28,9 @@ static bool all_have(const struct relations *relations, const struct relation_co
     return true;
 }
 
-static const char *const keys_of_order[] = {"order_id", NULL};
+// Another shop's command about an order is refused in that shop's name: it is no event of the
+// order.
+static const char *const keys_of_order[] = {"order_id", "shop_id", NULL};
 static const char *const keys_of_sku[] = {"shop_id", "sku", NULL};
 
 static bool use_keys(struct relations *relations, const char *const *names) {

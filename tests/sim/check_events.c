@@ -48,6 +48,8 @@ static void accept_key(struct world *world, const struct record *event, bool has
     if (!id_is_nil(&book->refused) && id_equal(&book->refused, command_id) &&
         at_us - book->refused_us <= world->policy.command_window_us)
         world_fail(world, event->order, event->sku, "I2: a command that was refused took effect");
+    if (world->key_strangers[log_key_index(key_id)])
+        world_fail(world, event->order, event->sku, "I16: a customer changed another's order");
     if (book->accepted && at_us - book->at_us <= world->policy.command_window_us)
         world_fail(world, event->order, event->sku, "I1: a command took effect twice, by %s",
                    record_types[event->type]->name);

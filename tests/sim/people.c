@@ -45,6 +45,7 @@ static struct id new_key(struct world *world, const struct id *cause, uint64_t w
     uint32_t index = world->keys_count++;
     world->key_orders[index] = (int8_t)order;
     world->key_skus[index] = (int8_t)sku;
+    world->key_strangers[index] = false;
     return log_indexed_id(cause, what, index);
 }
 
@@ -103,6 +104,9 @@ static void command(struct world *world, struct dice *dice, int order, enum reco
         return;
     const struct id *order_id = &world->order_ids[order];
     struct id key_id = new_key(world, order_id, 2000 + world->keys_count, order, NOBODY);
+    // The shop asks, or a customer; some know an order that is not theirs.
+    uint32_t who = type == RECORD_CANCEL_ORDER ? dice_below(dice, 4) : 0;
+    world->key_strangers[world->keys_count - 1] = who == 3;
     uint32_t contents = dice_one_in(dice, 16) ? 2 : 1;
     for (uint32_t content = 0; content < contents; content++) {
         struct cancel_order *cancel = world_alloc(world, sizeof(*cancel));
@@ -113,6 +117,8 @@ static void command(struct world *world, struct dice *dice, int order, enum reco
             .order_id = *order_id,
             .idempotency_key = view("k"),
         };
+        if (who > 1)
+            cancel->customer_id = view(who == 2 ? "c" : "stranger");
         say_with_retries(world, dice, at_us + content * dice_us(dice, world->spread_us), ROLE_ORDER,
                          type, cancel);
     }

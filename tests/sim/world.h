@@ -271,6 +271,7 @@ struct world {
     // Whose command each key is of: an order's or a SKU's, the other is NOBODY. First come the keys
     // under which the orders are placed.
     int8_t key_orders[KEYS_MAX], key_skus[KEYS_MAX];
+    bool key_strangers[KEYS_MAX]; // used by a customer about somebody else's order
 
     struct state shadow; // the fold of committed events, as the checks see it
     struct order_book order_books[ORDERS_MAX];

@@ -32,11 +32,12 @@ static const struct {
     const char *id;
     const char *shop;
     int scopes;
+    const char *customer;
 } keys[] = {
-    {"main", "main", SCOPE_ALL},
-    {"other", "other", SCOPE_ALL},
-    {"till", "main", SCOPE_ORDERS_WRITE},
-    {"shelf", "main", SCOPE_INVENTORY_READ},
+    {"main", "main", SCOPE_ALL, ""},          {"other", "other", SCOPE_ALL, ""},
+    {"till", "main", SCOPE_ORDERS_WRITE, ""}, {"shelf", "main", SCOPE_INVENTORY_READ, ""},
+    {"odd", "main", SCOPE_ALL, "odd"}, // customers: their orders are those with odd numbers
+    {"even", "main", SCOPE_ALL, "even"},      {"otherodd", "other", SCOPE_ALL, "odd"},
 };
 
 static inline bool check(void *state, const char *id, size_t id_length, const char *secret,
@@ -47,6 +48,7 @@ static inline bool check(void *state, const char *id, size_t id_length, const ch
             memcmp(keys[i].id, id, id_length) != 0)
             continue;
         *ret = (struct http_caller){.scopes = keys[i].scopes};
+        snprintf(ret->customer_id, sizeof(ret->customer_id), "%s", keys[i].customer);
         snprintf(ret->shop_id, sizeof(ret->shop_id), "%s", keys[i].shop);
         return true;
     }

@@ -115,6 +115,124 @@ static void what_belongs_to_another_shop_is_not_there(void **state) {
     assert_int_equal(reply.status, 401);
 }
 
+static long status_for(const char *key, const char *path) {
+    get(key, path, NULL, &reply);
+    return reply.status;
+}
+
+static const char *command_path(uint64_t kind, uint64_t n, const char *rest) {
+    static char path[128];
+    struct id id = fixture_id(kind, n);
+    snprintf(path, sizeof(path), "/v1/commands/%s%s", id_text(&id).text, rest);
+    return path;
+}
+
+static const char *const not_of_order_5[] = {"ol_even_x", "ol_other_x", "ol_otherodd_x"};
+
+static void what_belongs_to_another_customer_is_not_there(void **state) {
+    (void)state;
+    char rest[64];
+    struct id command_id = fixture_command_id(5);
+    assert_int_equal(status_for("ol_odd_x", order_path(5, "")), 200);
+    assert_int_equal(status_for("ol_odd_x", order_path(5, "/events")), 200);
+    assert_int_equal(status_for("ol_odd_x", command_path('C', 5, "")), 200);
+    for (size_t i = 0; i < sizeof(not_of_order_5) / sizeof(not_of_order_5[0]); i++) {
+        const char *key = not_of_order_5[i];
+        assert_int_equal(status_for(key, order_path(5, "")), 404);
+        assert_int_equal(status_for(key, order_path(5, "/events")), 404);
+        assert_int_equal(status_for(key, command_path('C', 5, "")), 404);
+        // Nor does waiting tell that the command is known, on whatever read.
+        assert_int_equal(status_for(key, command_path('C', 5, "?wait=0ms")), 504);
+        snprintf(rest, sizeof(rest), "?after=%s&wait=0ms", id_text(&command_id).text);
+        assert_int_equal(status_for(key, order_path(5, rest)), 504);
+        assert_int_equal(status_for(key, order_path(5, rest)), 504);
+        snprintf(rest, sizeof(rest), "/v1/orders?after=%s", id_text(&command_id).text);
+        assert_int_equal(status_for(key, rest), 504);
+    }
+    snprintf(rest, sizeof(rest), "/v1/orders?after=%s", id_text(&command_id).text);
+    assert_int_equal(status_for("ol_odd_x", rest), 200);
+    // What is the shop's own is closed to customers, whatever their token says.
+    assert_int_equal(status_for("ol_odd_x", "/v1/inventory/apple"), 403);
+    assert_int_equal(status_for("ol_odd_x", "/metrics"), 403);
+}
+
+static void a_customers_list_holds_their_orders(void **state) {
+    (void)state;
+    static const char *const paths[] = {"/v1/orders?limit=500",
+                                        "/v1/orders?limit=500&status=PLACED",
+                                        "/v1/orders?limit=500&customer=even"};
+    for (size_t i = 0; i < 3; i++) {
+        size_t found = 0;
+        assert_int_equal(status_for("ol_even_x", paths[i]), 200);
+        for (const char *at = reply.body; (at = strstr(at, "\"customer_id\":")) != NULL; found++) {
+            at += strlen("\"customer_id\":");
+            assert_memory_equal(at, "\"even\"", 6);
+        }
+        assert_int_equal(found, ORDERS / 2);
+    }
+    assert_int_equal(status_for("ol_even_x", "/v1/orders?customer=odd"), 200);
+    assert_string_equal(reply.body, "{\"orders\":[],\"next_cursor\":null}");
+    assert_int_equal(status_for("ol_even_x", "/v1/orders?customer=nobody"), 200);
+    assert_string_equal(reply.body, "{\"orders\":[],\"next_cursor\":null}");
+}
+
+static void what_is_remembered_of_an_order_is_told_to_its_customer_only(void **state) {
+    (void)state;
+    const char *path = order_path(5, "");
+    bool told = false;
+    for (int tries = 0; tries < 3 && !told; tries++) {
+        for (int i = 0; i < 50; i++) { // meanwhile looks begin; the shop's reads tell whose it is
+            get(i % 2 ? "ol_odd_x" : "ol_main_x", path, "If-None-Match: \"1\"", &reply);
+            assert_int_equal(reply.status, 304);
+            for (size_t k = 0; k < sizeof(not_of_order_5) / sizeof(not_of_order_5[0]); k++) {
+                get(not_of_order_5[k], path, "If-None-Match: \"1\"", &reply);
+                assert_int_equal(reply.status, 404);
+            }
+        }
+        fixture_exec(db, "BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+        get("ol_odd_x", path, "If-None-Match: \"1\"", &reply);
+        fixture_exec(db, "COMMIT");
+        told = reply.status == 304;
+    }
+    assert_true(told);
+}
+
+// A customer hears what became of a command of theirs about an order that is not; the order's own
+// people see nothing of it.
+static void a_strangers_command_stays_outside_of_the_order(void **state) {
+    (void)state;
+    struct order_command_refused refused[2] = {fixture_refused(5), fixture_refused(7)};
+    struct order_cancelled cancelled = fixture_cancelled(5, 2);
+    refused[0].reason = ORDER_REFUSAL_UNKNOWN_ORDER;
+    refused[0].customer_id = VIEW("even");
+    refused[1].order_id = fixture_order_id(5); // of another shop, last in the batch
+    refused[1].reason = ORDER_REFUSAL_UNKNOWN_ORDER;
+    refused[1].shop_id = VIEW("other");
+    const struct projection_record records[] = {
+        {RECORD_ORDER_COMMAND_REFUSED, &refused[0], 0, log_end},
+        {RECORD_ORDER_CANCELLED, &cancelled, 0, log_end + 1},
+        {RECORD_ORDER_COMMAND_REFUSED, &refused[1], 0, log_end + 2},
+    };
+    feed(every_model(), records, 3);
+    static const char *const owners[] = {"ol_main_x", "ol_odd_x"};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(status_for(owners[i], order_path(5, "/events")), 200);
+        assert_non_null(strstr(reply.body, "OrderPlaced"));
+        assert_non_null(strstr(reply.body, "OrderCancelled"));
+        assert_null(strstr(reply.body, "OrderCommandRefused"));
+        assert_int_equal(status_for(owners[i], order_path(5, "")), 200);
+        assert_non_null(strstr(reply.body, "\"status\":\"CANCELLED\""));
+    }
+    for (size_t i = 0; i < sizeof(not_of_order_5) / sizeof(not_of_order_5[0]); i++)
+        assert_int_equal(status_for(not_of_order_5[i], order_path(5, "/events")), 404);
+    assert_int_equal(status_for("ol_even_x", command_path('Y', 5, "?wait=10s")), 200);
+    assert_non_null(strstr(reply.body, "UNKNOWN_ORDER"));
+    assert_int_equal(status_for("ol_main_x", command_path('Y', 5, "")), 200);
+    assert_int_equal(status_for("ol_otherodd_x", command_path('Y', 5, "")), 404);
+    assert_int_equal(status_for("ol_other_x", command_path('Y', 7, "?wait=10s")), 200);
+    assert_int_equal(status_for("ol_odd_x", command_path('Y', 7, "")), 404);
+}
+
 static void a_key_reads_what_its_scopes_say(void **state) {
     (void)state;
     char path[128];
@@ -299,6 +417,10 @@ int main(void) {
         cmocka_unit_test_setup(an_unchanged_order_is_told_without_being_read, begin),
         cmocka_unit_test_setup(a_changed_order_is_soon_told_and_stays_changed, begin),
         cmocka_unit_test_setup(what_belongs_to_another_shop_is_not_there, begin),
+        cmocka_unit_test_setup(what_belongs_to_another_customer_is_not_there, begin),
+        cmocka_unit_test_setup(a_customers_list_holds_their_orders, begin),
+        cmocka_unit_test_setup(what_is_remembered_of_an_order_is_told_to_its_customer_only, begin),
+        cmocka_unit_test_setup(a_strangers_command_stays_outside_of_the_order, begin),
         cmocka_unit_test_setup(a_key_reads_what_its_scopes_say, begin),
         cmocka_unit_test_setup(pages_neither_skip_nor_repeat, begin),
         cmocka_unit_test_setup(bad_parameters_are_refused, begin),

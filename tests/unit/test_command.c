@@ -116,6 +116,80 @@ static void shops_with_the_same_key_have_different_orders(void **state) {
     command_done(&other);
 }
 
+#define FOR_NOBODY "{\"currency\":\"EUR\",\"lines\":[{\"sku\":\"A\",\"quantity\":2}]}"
+
+static void a_customer_orders_for_nobody_else(void **state) {
+    (void)state;
+    struct command named;
+    struct command unnamed;
+    assert_int_equal(place("k", FOR_NOBODY, &named), PROBLEM_MISSING_FIELD);
+    strcpy(caller.customer_id, "c");
+    assert_int_equal(place("k", BY_CATALOGUE, &named), PROBLEM_NONE);
+    assert_int_equal(place("k", FOR_NOBODY, &unnamed), PROBLEM_NONE);
+    assert_true(id_equal(&named.command_id, &unnamed.command_id));
+    command_done(&named);
+    command_done(&unnamed);
+    strcpy(caller.customer_id, "cc");
+    assert_int_equal(place("k", BY_CATALOGUE, &named), PROBLEM_FORBIDDEN);
+    strcpy(caller.customer_id, "");
+}
+
+// So that nobody can take the key that another, or the shop, is about to use.
+static void customers_with_the_same_key_have_different_orders(void **state) {
+    (void)state;
+    static const char *const customers[] = {"", "c1", "c2"};
+    struct id orders[3];
+    for (size_t i = 0; i < 3; i++) {
+        struct command command;
+        strcpy(caller.customer_id, customers[i]);
+        assert_int_equal(place("k", i ? FOR_NOBODY : BY_CATALOGUE, &command), PROBLEM_NONE);
+        orders[i] = command.order_id;
+        for (size_t j = 0; j < i; j++)
+            assert_false(id_equal(&orders[i], &orders[j]));
+        command_done(&command);
+    }
+    strcpy(caller.customer_id, "");
+}
+
+static void cancel(const char *key, struct cancel_order *ret, struct arena *arena) {
+    static const char order_id[] = "00000000-0000-8000-8000-00000000000a";
+    struct command_context with = context(key);
+    struct problem problem;
+    struct command command;
+    struct message message;
+    struct error err = {0};
+    problem_init(&problem);
+    assert_true(
+        command_about_order(&with, RECORD_CANCEL_ORDER, order_id, NULL, &command, &problem));
+    assert_true(message_decode(ids, command.bytes, command.length, arena, &message, &err));
+    *ret = *(const struct cancel_order *)message.body;
+    assert_true(id_equal(&ret->command_id, &command.command_id));
+    if (ret->customer_id.ptr) { // it lies in the command's bytes
+        char *kept = arena_alloc(arena, ret->customer_id.len);
+        assert_non_null(kept);
+        ret->customer_id.ptr = memcpy(kept, ret->customer_id.ptr, ret->customer_id.len);
+    }
+    command_done(&command);
+}
+
+static void a_customers_cancellation_says_whose_it_is(void **state) {
+    (void)state;
+    struct arena arena;
+    struct cancel_order of_shop;
+    struct cancel_order of_customer;
+    arena_init(&arena, 1 << 20);
+    cancel("k", &of_shop, &arena);
+    assert_null(of_shop.customer_id.ptr);
+    strcpy(caller.customer_id, "c1");
+    cancel("k", &of_customer, &arena);
+    strcpy(caller.customer_id, "");
+    assert_int_equal(of_customer.customer_id.len, 2);
+    assert_memory_equal(of_customer.customer_id.ptr, "c1", 2);
+    assert_false(id_equal(&of_shop.key_id, &of_customer.key_id));
+    assert_false(id_equal(&of_shop.command_id, &of_customer.command_id));
+    arena_done(&arena);
+}
+
 static void a_stale_catalogue_gives_no_prices_and_explicit_ones_need_none(void **state) {
     (void)state;
     struct command command;
@@ -306,6 +380,9 @@ int main(void) {
         cmocka_unit_test(a_price_change_does_not_change_the_command),
         cmocka_unit_test(an_explicit_price_is_part_of_the_content),
         cmocka_unit_test(shops_with_the_same_key_have_different_orders),
+        cmocka_unit_test(a_customer_orders_for_nobody_else),
+        cmocka_unit_test(customers_with_the_same_key_have_different_orders),
+        cmocka_unit_test(a_customers_cancellation_says_whose_it_is),
         cmocka_unit_test(a_stale_catalogue_gives_no_prices_and_explicit_ones_need_none),
         cmocka_unit_test(what_was_built_decodes_to_what_was_asked),
         cmocka_unit_test(the_largest_order_fits_and_the_next_larger_does_not),

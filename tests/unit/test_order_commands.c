@@ -509,6 +509,70 @@ static void dispatch_and_delivery_expect_versions_too(void **state) {
     assert_refused_at(9, 1);
 }
 
+// ---- customers ---------------------------------------------------------------------------------
+
+static void cancel_as(const char *customer, const char *name) {
+    struct cancel_order cancel = {
+        .command_id = order_world_id(name),
+        .key_id = order_world_id(name),
+        .shop_id = order_world_view("main"),
+        .order_id = order_world_id("the order"),
+        .idempotency_key = order_world_view(name),
+        .customer_id = order_world_view(customer),
+    };
+    order_world_give(&world, RECORD_CANCEL_ORDER, &cancel);
+}
+
+// Nothing in the refusal tells that there is an order, and it says whose command it was.
+static void assert_unknown_to(const char *customer, const char *name) {
+    const struct id command_id = order_world_id(name);
+    assert_string_equal(world.events, "OrderCommandRefused:UNKNOWN_ORDER");
+    assert_string_equal(world.messages, "");
+    const struct order_command_refused *refused =
+        order_world_last(&world, RECORD_ORDER_COMMAND_REFUSED);
+    assert_true(id_equal(&refused->correlation_id, &command_id));
+    assert_int_equal(refused->customer_id.len, strlen(customer));
+    assert_memory_equal(refused->customer_id.ptr, customer, strlen(customer));
+}
+
+static void another_customers_order_is_unknown(void **state) {
+    (void)state;
+    static const char *const others[] = {"c-1", "c-18", "c-171", "C-17", ""};
+    order_world_place(&world); // for c-17
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "o%zu", i);
+        cancel_as(others[i], name);
+        assert_unknown_to(others[i], name);
+        cancel_as(others[i], name); // it stays so
+        assert_string_equal(world.events, "");
+    }
+    cancel_as("c-17", "own");
+    assert_string_equal(world.events, "OrderCancelled");
+}
+
+static void another_customers_closed_order_is_unknown(void **state) {
+    (void)state;
+    order_world_place(&world);
+    cancel_as("c-17", "own");
+    assert_true(order_is_closed(world.order));
+    cancel_as("c-18", "other");
+    assert_unknown_to("c-18", "other");
+    cancel_as("c-17", "again");
+    assert_string_equal(world.events, "OrderCommandRefused:ALREADY_CLOSED");
+    order_world_cancel(&world, "shop");
+    assert_string_equal(world.events, "OrderCommandRefused:ALREADY_CLOSED");
+}
+
+static void the_shop_cancels_any_customers_order(void **state) {
+    (void)state;
+    order_world_place(&world);
+    cancel_as("c-18", "other");
+    assert_string_equal(world.events, "OrderCommandRefused:UNKNOWN_ORDER");
+    order_world_cancel(&world, "shop");
+    assert_string_equal(world.events, "OrderCancelled");
+}
+
 #define TOLD(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -532,6 +596,9 @@ int main(void) {
         TOLD(another_shops_order_is_unknown),
         TOLD(a_command_that_expects_another_version_changes_nothing),
         TOLD(dispatch_and_delivery_expect_versions_too),
+        TOLD(another_customers_order_is_unknown),
+        TOLD(another_customers_closed_order_is_unknown),
+        TOLD(the_shop_cancels_any_customers_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

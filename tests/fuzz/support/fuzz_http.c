@@ -204,17 +204,18 @@ PGresult *__wrap_db_query(struct db *db, const char *sql, const struct db_params
 
 struct query_versions;
 bool __wrap_query_versions_is(struct query_versions *versions, const struct id *order_id,
-                              const char *shop, int64_t version);
+                              const struct http_caller *caller, int64_t version);
 uint64_t __wrap_query_versions_look(struct query_versions *versions);
 void __wrap_query_versions_note(struct query_versions *versions, const struct id *order_id,
-                                const char *shop, int64_t version, uint64_t look);
+                                const char *shop, const char *customer, int64_t version,
+                                uint64_t look);
 
 // Every other version is the order's.
 bool __wrap_query_versions_is(struct query_versions *versions, const struct id *order_id,
-                              const char *shop, int64_t version) {
+                              const struct http_caller *caller, int64_t version) {
     (void)versions;
     (void)order_id;
-    assert(shop[0]);
+    assert(caller->shop_id[0]);
     return version % 2 == 1;
 }
 
@@ -224,8 +225,9 @@ uint64_t __wrap_query_versions_look(struct query_versions *versions) {
 }
 
 void __wrap_query_versions_note(struct query_versions *versions, const struct id *order_id,
-                                const char *shop, int64_t version, uint64_t look) {
+                                const char *shop, const char *customer, int64_t version,
+                                uint64_t look) {
     (void)versions;
     (void)order_id;
-    assert(shop[0] && version >= 0 && look == 1);
+    assert(shop[0] && customer && version >= 0 && look == 1);
 }
