@@ -7,15 +7,18 @@
 #define ORDERLOG_HTTP_CALLER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 enum { HTTP_SHOP_MAX = 65, HTTP_KEY_ID_MAX = 65, HTTP_CUSTOMER_MAX = 65 }; // with the NUL
 
 struct http_caller {
     char shop_id[HTTP_SHOP_MAX];
-    char key_id[HTTP_KEY_ID_MAX];        // of the API key
+    char key_id[HTTP_KEY_ID_MAX]; // of the API key, or "jwt:" and a hash of whose token it is
     char customer_id[HTTP_CUSTOMER_MAX]; // "": everything of the shop is theirs
     int scopes;                          // enum http_scope
+    int64_t until_s;                     // of a token: when its time is over; 0: an API key
+    uint64_t issue;                      // of a token: which keys of the issuer it is good by
 };
 
 static inline bool http_caller_is_customer(const struct http_caller *caller) {

@@ -26,16 +26,29 @@
 
 enum { HTTP_TRACE_MAX = 56 }; // with the NUL
 
-// `Authorization: Bearer ol_ID_SECRET`. check runs in HTTP threads: quick, thread-safe, constant
-// time in the secret. False: no such key.
+// Who callers are. Both run in HTTP threads: quick, thread-safe.
 struct http_access {
+    // `Authorization: Bearer ol_ID_SECRET`; constant time in the secret. False: no such key.
     bool (*check)(void *state, const char *id, size_t id_length, const char *secret,
                   size_t secret_length, struct http_caller *ret_caller);
-    // Does what this caller was let in by still hold? For answers that go on for long; any thread,
-    // quick. NULL: it does.
-    bool (*holds)(void *state, const struct http_caller *caller);
+    bool (*holds)(void *state, const struct http_caller *caller); // see http_access_holds()
     void *state;
+
+    // Any other token; NULL: none is taken. False: *ret_why, a literal, says what is wrong.
+    bool (*verify)(void *state, const char *token, size_t length, struct http_caller *ret_caller,
+                   const char **ret_why);
+    bool (*token_holds)(void *verify_state, const struct http_caller *caller);
+    void *verify_state;
 };
+
+// Does what this caller was let in by still hold? For answers that go on for long; any thread,
+// quick.
+static inline bool http_access_holds(const struct http_access *access,
+                                     const struct http_caller *caller) {
+    if (caller->until_s != 0)
+        return !access->token_holds || access->token_holds(access->verify_state, caller);
+    return !access->holds || access->holds(access->state, caller);
+}
 
 struct http_server_options {
     const char *host;

@@ -164,6 +164,19 @@
        ROLE_GATEWAY | ROLE_QUERY, "Close a connection that is silent for longer")                  \
     MS(http_read_timeout_ms, "http.read.timeout.ms", 15000, 100, 3600000,                          \
        ROLE_GATEWAY | ROLE_QUERY, "A request must have arrived whole by then")                     \
+    STR(jwt_jwks, "jwt.jwks", "", ROLE_GATEWAY | ROLE_QUERY,                                       \
+        "File with the public keys of an issuer of tokens (JWKS); empty: only API keys are taken") \
+    STR(jwt_issuer, "jwt.issuer", "", ROLE_GATEWAY | ROLE_QUERY, "What tokens' iss is to be")      \
+    STR(jwt_audience, "jwt.audience", "", ROLE_GATEWAY | ROLE_QUERY,                               \
+        "What tokens' aud is to be, or have among others")                                         \
+    STR(jwt_claim_shop, "jwt.claim.shop", "shop", ROLE_GATEWAY | ROLE_QUERY,                       \
+        "The claim that names a token's shop")                                                     \
+    STR(jwt_claim_customer, "jwt.claim.customer", "customer", ROLE_GATEWAY | ROLE_QUERY,           \
+        "The claim that binds a token to one customer; without it the whole shop is its own")      \
+    MS(jwt_leeway_ms, "jwt.leeway.ms", 30000, 0, 300000, ROLE_GATEWAY | ROLE_QUERY,                \
+       "How far the issuer's clock may be off: exp and nbf are stretched by it, whole seconds")    \
+    INT(jwt_remembered_max, "jwt.remembered.max", 10000, 0, 1000000, ROLE_GATEWAY | ROLE_QUERY,    \
+        "Good tokens that are remembered, so that their signature is not checked every time")      \
     STR(metrics_host, "metrics.host", "127.0.0.1", ROLES_SERVER,                                   \
         "Address of the listener for /metrics, /livez and /readyz")                                \
     INT(metrics_port, "metrics.port", 0, 0, 65535, ROLES_SERVER,                                   \

@@ -50,6 +50,10 @@ struct service_part {
 int service_run(const char *role, const struct config *config, const struct service_part *parts,
                 void *state);
 
+// How often SIGHUP has asked a long-running role to read its files again. Whoever holds such a file
+// looks now and then. Any thread.
+unsigned service_hangups(void);
+
 // From any thread: ask the whole process to stop, as a first SIGTERM does.
 void service_stop(void);
 

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/tool_schemas.h"
 #include "http/access_keys.h"
+#include "http/access_tokens.h"
 #include "http/admin.h"
 #include "http/query.h"
 #include "http/server.h"
@@ -18,6 +19,7 @@ struct service {
     struct tool_schemas schemas;
     struct http_server *admin;
     struct access_keys *keys;
+    struct access_tokens *tokens; // NULL: none are taken
     struct query *query;
 };
 
@@ -40,6 +42,18 @@ static void keys_stop(void *state) {
     access_keys_stop(((struct service *)state)->keys);
 }
 
+static bool tokens_start(void *state, struct error *err) {
+    struct service *service = state;
+    bool ok = access_tokens_start(service->config, &service->tokens, err);
+    if (!ok)
+        service_fail(EXIT_CONFIG, err);
+    return ok;
+}
+
+static void tokens_stop(void *state) {
+    access_tokens_stop(((struct service *)state)->tokens);
+}
+
 static bool is_answering(void *state, char reason[SERVICE_REASON_MAX]) {
     const struct service *service = state;
     if (query_is_ready(service->query))
@@ -50,7 +64,9 @@ static bool is_answering(void *state, char reason[SERVICE_REASON_MAX]) {
 
 static bool query_begin(void *state, struct error *err) {
     struct service *service = state;
-    if (!query_start(service->config, access_keys_access(service->keys), &service->query, err))
+    struct http_access access = access_keys_access(service->keys);
+    access_tokens_add(service->tokens, &access);
+    if (!query_start(service->config, access, &service->query, err))
         return false;
     service_check_add("reads", is_answering, service);
     LOG(INFO, "answering reads", F_STR("host", service->config->query_host),
@@ -76,6 +92,7 @@ static void listener_stop(void *state) {
 static const struct service_part parts[] = {
     {"open listener", listener_start, listener_stop},
     {"schemas", schemas_start, schemas_stop},
+    {"tokens", tokens_start, tokens_stop},
     {"access keys", keys_start, keys_stop},
     {"reads", query_begin, query_end},
     {NULL, NULL, NULL},

@@ -248,6 +248,18 @@ static void keys_stop(void *state) {
     access_keys_stop(((struct gateway *)state)->keys);
 }
 
+static bool tokens_start(void *state, struct error *err) {
+    struct gateway *gateway = state;
+    bool ok = access_tokens_start(gateway->config, &gateway->tokens, err);
+    if (!ok)
+        service_fail(EXIT_CONFIG, err);
+    return ok;
+}
+
+static void tokens_stop(void *state) {
+    access_tokens_stop(((struct gateway *)state)->tokens);
+}
+
 static bool check_catalogue(void *state, char reason[SERVICE_REASON_MAX]) {
     struct gateway *gateway = state;
     int64_t age_ms = catalogue_age_ms(gateway->catalogue);
@@ -361,7 +373,9 @@ static void server_stop(void *state) {
 static bool requests_start(void *state, struct error *err) {
     (void)err;
     struct gateway *gateway = state;
-    http_server_open(gateway->server, access_keys_access(gateway->keys));
+    struct http_access access = access_keys_access(gateway->keys);
+    access_tokens_add(gateway->tokens, &access);
+    http_server_open(gateway->server, access);
     return true;
 }
 
@@ -381,6 +395,7 @@ int gateway_run(const struct config *config) {
         {"metrics listener", admin_part_start, admin_part_stop},
         {"server", server_start, server_stop}, // answers 503 until the last part has started
         {"schemas", schemas_start, schemas_stop},
+        {"tokens", tokens_start, tokens_stop},
         {"API keys", keys_start, keys_stop},
         {"catalogue", catalogue_part_start, catalogue_part_stop},
         {"writer", writer_start, writer_stop},

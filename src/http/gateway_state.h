@@ -7,6 +7,7 @@
 #include "event/registry.h"
 #include "event/schema_ids.h"
 #include "http/access_keys.h"
+#include "http/access_tokens.h"
 #include "http/backlog.h"
 #include "http/catalogue.h"
 #include "http/command.h"
@@ -20,6 +21,7 @@ struct gateway {
     struct registry *registry;
     struct schema_ids *ids;
     struct access_keys *keys;
+    struct access_tokens *tokens; // NULL: none are taken
     struct catalogue *catalogue;
     struct command_writer *writer;
     struct customer_desk *desk; // NULL: no master key

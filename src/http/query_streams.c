@@ -570,8 +570,7 @@ static void break_silence(struct stream *stream, int64_t now_ms) {
 static bool has_had_its_time(const struct stream *stream, int64_t now_ms) {
     const struct query_streams *streams = stream->streams;
     return now_ms - stream->begun_ms >= streams->config->query_stream_age_ms_max ||
-           (streams->access.holds &&
-            !streams->access.holds(streams->access.state, &stream->caller));
+           !http_access_holds(&streams->access, &stream->caller);
 }
 
 static void keep_house(struct query_streams *streams) {

@@ -152,6 +152,18 @@ static bool unauthenticated(struct http_request *request, struct problem *proble
     return problem_set(problem, PROBLEM_UNAUTHENTICATED, "%s", detail);
 }
 
+static bool identify(const struct http_access *access, const char *token, struct http_caller *ret,
+                     const char **ret_why) {
+    const char *id = strncmp(token, "ol_", 3) == 0 ? token + 3 : "";
+    const char *underscore = strchr(id, '_');
+    if (!id[0] && access->verify)
+        return access->verify(access->verify_state, token, strlen(token), ret, ret_why);
+    *ret_why = "the API key is not known";
+    return underscore && access->check &&
+           access->check(access->state, id, (size_t)(underscore - id), underscore + 1,
+                         strlen(underscore + 1), ret);
+}
+
 static bool check_scope(const struct http_request *request, struct problem *problem) {
     const struct http_route *route = request->match.route;
     if (!(request->caller.scopes & route->scope)) {
@@ -169,17 +181,14 @@ static bool check_caller(struct http_request *request, struct problem *problem) 
         return true;
     const char *header = http_request_header(request, "Authorization");
     if (!header)
-        return unauthenticated(request, problem, "send 'Authorization: Bearer' and an API key");
+        return unauthenticated(request, problem,
+                               "send 'Authorization: Bearer' and an API key or token");
     if (strncasecmp(header, "Bearer ", 7) != 0)
         return unauthenticated(request, problem, "the only Authorization taken is Bearer");
     const char *token = header + 7 + strspn(header + 7, " ");
-    const char *id = strncmp(token, "ol_", 3) == 0 ? token + 3 : "";
-    const char *underscore = strchr(id, '_');
-    const struct http_access *access = &request->server->options.access;
-    if (!underscore || !access->check ||
-        !access->check(access->state, id, (size_t)(underscore - id), underscore + 1,
-                       strlen(underscore + 1), &request->caller))
-        return unauthenticated(request, problem, "the API key is not known");
+    const char *why = "";
+    if (!identify(&request->server->options.access, token, &request->caller, &why))
+        return unauthenticated(request, problem, why);
     return check_scope(request, problem);
 }
 

@@ -23,6 +23,7 @@ static _Atomic int stop_fd = -1;
 static _Atomic bool stopping;
 static _Atomic bool started;
 static _Atomic int signals_seen;
+static _Atomic unsigned hangups;
 static _Atomic int exit_code_wanted = EXIT_OK;
 
 static int fd_get(void) {
@@ -87,6 +88,15 @@ static void on_signal(int number) {
     (void)eventfd_write(atomic_load(&stop_fd), 1);
 }
 
+static void on_hangup(int number) {
+    (void)number;
+    atomic_fetch_add(&hangups, 1);
+}
+
+unsigned service_hangups(void) {
+    return atomic_load(&hangups);
+}
+
 void service_signals_init(void) {
     (void)fd_get();
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
@@ -133,6 +143,9 @@ int service_run(const char *role, const struct config *config, const struct serv
     log_init_from_words(config->log_level, config->log_format, role, slot);
     metrics_init(role, slot);
     service_signals_init();
+    struct sigaction hangup = {.sa_handler = on_hangup, .sa_flags = SA_RESTART};
+    (void)sigemptyset(&hangup.sa_mask);
+    (void)sigaction(SIGHUP, &hangup, NULL);
     if (!start_helpers(config)) {
         LOG(ERROR, "cannot start threads");
         return EXIT_INTERNAL;
