@@ -28,7 +28,10 @@ struct table_reader {
     int64_t *reached; // owned, per partition
     int64_t *ends;    // owned, per partition, as asked for at asked_ms
     int64_t asked_ms;
-    bool waiting_for_ends; // not all of `ends` have been reached
+    bool waiting_for_ends;     // not all of `ends` have been reached
+    rd_kafka_queue_t *answers; // owned: to the question for ends
+    bool asking;               // it has not been answered
+    int64_t asked_next_ms;     // when it was asked
     pthread_t thread;
     bool running;
     _Atomic bool stop;
@@ -69,23 +72,52 @@ static bool assign_all(struct table_reader *reader, struct error *err) {
                               rd_kafka_err2str(code));
 }
 
-// Asks for the ends of all partitions. Gives up at the first that does not answer: the next round
-// comes soon, and the age tells.
+// Asks for the ends of all partitions, and does not wait: on the connection the question stands
+// behind a fetch that waits for records, and records that come meanwhile are to be applied.
 static void ask_ends(struct table_reader *reader) {
-    int64_t asked_ms = clock_monotonic_ms();
-    reader->asked_ms = asked_ms;
-    for (int32_t p = 0; p < reader->partitions; p++) {
-        int64_t low = 0;
-        int64_t high = 0;
-        struct error err;
-        if (atomic_load(&reader->stop) || !kafka_bounds(reader->client, topics[reader->topic].name,
-                                                        p, ASK_TIMEOUT_MS, &low, &high, &err)) {
-            reader->waiting_for_ends = false;
-            return;
-        }
-        reader->ends[p] = high;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(reader->partitions);
+    for (int32_t p = 0; p < reader->partitions; p++)
+        rd_kafka_topic_partition_list_add(list, topics[reader->topic].name, p)->offset =
+            RD_KAFKA_OFFSET_SPEC_LATEST;
+    char text[256];
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(reader->client, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
+    (void)rd_kafka_AdminOptions_set_request_timeout(options, ASK_TIMEOUT_MS, text, sizeof(text));
+    rd_kafka_error_destroy(rd_kafka_AdminOptions_set_isolation_level(
+        options, RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED));
+    reader->asking = true;
+    reader->asked_next_ms = clock_monotonic_ms();
+    rd_kafka_ListOffsets(reader->client, list, options, reader->answers);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+// Without an answer for every partition there is none: the next round comes soon, and the age
+// tells.
+static bool take_ends(struct table_reader *reader, rd_kafka_event_t *event) {
+    size_t count = 0;
+    if (rd_kafka_event_error(event))
+        return false;
+    const rd_kafka_ListOffsetsResultInfo_t **results =
+        rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(event), &count);
+    for (size_t i = 0; i < count; i++) {
+        const rd_kafka_topic_partition_t *at =
+            rd_kafka_ListOffsetsResultInfo_topic_partition(results[i]);
+        if (at->err || at->partition < 0 || at->partition >= reader->partitions)
+            return false;
+        reader->ends[at->partition] = at->offset;
     }
-    reader->waiting_for_ends = true;
+    return count == (size_t)reader->partitions;
+}
+
+static void hear_ends(struct table_reader *reader) {
+    rd_kafka_event_t *event = reader->asking ? rd_kafka_queue_poll(reader->answers, 0) : NULL;
+    if (!event)
+        return;
+    reader->asking = false;
+    reader->asked_ms = reader->asked_next_ms;
+    reader->waiting_for_ends = take_ends(reader, event);
+    rd_kafka_event_destroy(event);
 }
 
 static void check_ends(struct table_reader *reader) {
@@ -120,7 +152,7 @@ static void *run(void *arg) {
     struct table_reader *reader = arg;
     int64_t next_ask_ms = 0;
     while (!atomic_load(&reader->stop)) {
-        if (clock_monotonic_ms() >= next_ask_ms) {
+        if (clock_monotonic_ms() >= next_ask_ms && !reader->asking) {
             ask_ends(reader);
             next_ask_ms = clock_monotonic_ms() + ASK_PERIOD_MS;
         }
@@ -129,6 +161,7 @@ static void *run(void *arg) {
             take(reader, message);
             rd_kafka_message_destroy(message);
         }
+        hear_ends(reader);
         check_ends(reader);
     }
     return NULL;
@@ -140,6 +173,7 @@ static bool start(struct table_reader *reader, const struct config *config, stru
                                              &reader->partitions, err))
         return false;
     (void)rd_kafka_poll_set_consumer(reader->client);
+    reader->answers = rd_kafka_queue_new(reader->client);
     reader->reached = calloc((size_t)reader->partitions, sizeof(*reader->reached));
     reader->ends = calloc((size_t)reader->partitions, sizeof(*reader->ends));
     if (!reader->reached || !reader->ends)
@@ -174,6 +208,8 @@ void table_reader_stop(struct table_reader *reader) {
     atomic_store(&reader->stop, true);
     if (reader->running)
         (void)pthread_join(reader->thread, NULL);
+    if (reader->answers)
+        rd_kafka_queue_destroy(reader->answers);
     if (reader->client)
         rd_kafka_destroy(reader->client);
     free(reader->reached);
