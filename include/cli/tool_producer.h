@@ -19,6 +19,11 @@ bool tool_producer_send(struct tool_producer *producer, enum topic_id topic, enu
                         const void *key, size_t key_len, const void *value, size_t value_len,
                         struct error *err);
 
+// The same, into this partition.
+bool tool_producer_send_to(struct tool_producer *producer, enum topic_id topic, int32_t partition,
+                           enum record_id type, const void *key, size_t key_len, const void *value,
+                           size_t value_len, struct error *err);
+
 // Waits until all is acknowledged. False: not all of it is known to be written.
 bool tool_producer_flush(struct tool_producer *producer, struct error *err);
 

@@ -34,17 +34,11 @@ struct command_prices {
     bool fresh; // too old to be used otherwise
 };
 
-// What personal data is sealed with.
-struct command_people {
-    struct customer_keys *keys; // borrowed; NULL: no master key is configured
-    int64_t keys_age_ms_max;
-};
-
 struct command_context {
     const struct http_caller *caller;
     const struct schema_ids *ids;
     const struct command_prices *prices; // for orders
-    const struct command_people *people; // for what is personal
+    const struct customer_keys_view *people; // for what is personal
     const char *idempotency_key;         // from command_key_parse() or command_line_key()
     bool key_in_body;                    // the latter
     int64_t now_us;

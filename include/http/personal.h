@@ -41,7 +41,7 @@ enum personal_state {
 };
 
 // The text, without its padding: *ret is owned by the caller. subject NULL: nil.
-enum personal_state personal_open(const struct command_people *people, const char *shop,
+enum personal_state personal_open(const struct customer_keys_view *people, const char *shop,
                                   struct view customer, const char *kind, const struct id *subject,
                                   const struct personal *sealed, char **ret, size_t *ret_length);
 

@@ -26,6 +26,7 @@
 
 #include "http/router.h"
 #include "http/server.h"
+#include "privacy/customer_keys.h"
 #include "service/config.h"
 #include "service/error.h"
 
@@ -35,8 +36,9 @@ extern const struct http_routes query_routes;
 
 // Listens when it returns true; PostgreSQL need not be there yet (reads get 503). config and what
 // access refers to are borrowed.
-bool query_start(const struct config *config, struct http_access access, struct query **ret,
-                 struct error *err);
+// people NULL: nothing personal is shown.
+bool query_start(const struct config *config, struct http_access access,
+                 const struct customer_keys_view *people, struct query **ret, struct error *err);
 
 // Answers what waits with 503, lets running reads finish within shutdown.timeout.ms.
 void query_stop(struct query *query); // NULL is fine

@@ -100,6 +100,12 @@ bool customer_keys_is_erased(struct customer_keys *keys, const char *customer, s
 // Since the fold was last known to be complete, in milliseconds.
 int64_t customer_keys_age_ms(const struct customer_keys *keys);
 
+// The keys for those who seal and open, and how old the fold may be for that.
+struct customer_keys_view {
+    struct customer_keys *keys; // borrowed; NULL: no master key is configured
+    int64_t keys_age_ms_max;
+};
+
 // A new key, sealed with the first master key: a record whose views point into itself. It counts
 // once it is in the log. False: no random numbers.
 struct customer_keys_made {
@@ -109,6 +115,17 @@ struct customer_keys_made {
 };
 bool customer_keys_make(const struct master_keys *masters, struct view shop, struct view customer,
                         int64_t now_us, struct customer_keys_made *ret);
+
+// The same key as a record of the log has it, sealed anew with the first master key. Views of the
+// record that stay are borrowed.
+enum customer_keys_reseal {
+    CUSTOMER_KEYS_RESEALED,
+    CUSTOMER_KEYS_IS_SO,    // it is sealed with the first one already
+    CUSTOMER_KEYS_NO_MASTER // it does not open with any
+};
+enum customer_keys_reseal customer_keys_reseal(const struct master_keys *masters,
+                                               const struct customer_key *record,
+                                               struct customer_keys_made *ret);
 const struct master_keys *customer_keys_masters(const struct customer_keys *keys);
 
 #endif

@@ -110,8 +110,7 @@
         "Threads per topic, each with its own consumer and database connection")                   \
     BOOL(projector_synchronous_commit, "projector.synchronous-commit", false, ROLE_PROJECT,        \
          "Wait for the disk at every commit; off loses nothing, as rows and offsets go together")  \
-    STR(customers_master_key_file, "customers.master.key.file", "",                                \
-        ROLE_GATEWAY | ROLE_QUERY | ROLE_TOOL,                                                     \
+    STR(customers_master_key_file, "customers.master.key.file", "", ROLE_GATEWAY | ROLE_QUERY | ROLE_TOOL,     \
         "File of the master keys that seal customers' keys; empty: no personal data is taken")     \
     MS(customers_erasure_ms, "customers.erasure.ms", 3600000, 1000, 604800000,                     \
        ROLE_SETUP | ROLE_GATEWAY,                                                                  \

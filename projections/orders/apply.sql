@@ -148,3 +148,9 @@ JOIN (
 ORDER BY p.order_id
 ON CONFLICT DO NOTHING
 ;
+INSERT INTO order_addresses
+SELECT order_id, shop_id, customer_id, key_id, nonce, ciphertext
+FROM order_placed_shipping_address
+ORDER BY order_id
+ON CONFLICT DO NOTHING
+;

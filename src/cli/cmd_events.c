@@ -30,9 +30,10 @@ struct printing {
 // Fields that have a column of their own, or say nothing to people.
 static bool is_plumbing(const char *name) {
     static const char *const names[] = {
-        "event_id",       "shop_id",         "order_id",   "version",     "occurred_at",
-        "causation_id",   "correlation_id",  "status",     "key_id",      "reservation_status",
-        "payment_status", "shipment_status", "payment_id", "shipment_id", "folded",
+        "event_id",         "shop_id",         "order_id",   "version",     "occurred_at",
+        "causation_id",     "correlation_id",  "status",     "key_id",      "reservation_status",
+        "payment_status",   "shipment_status", "payment_id", "shipment_id", "folded",
+        "shipping_address",
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(names[i], name) == 0)

@@ -14,7 +14,12 @@
 #include "store/projection.h"
 #include "store/projector.h"
 
-enum { PROJECTORS_MAX = DOMAIN_COUNT * 64 };
+// What read models can be made of: the events of all domains, and customers.
+enum { PROJECTED_COUNT = DOMAIN_COUNT + 1, PROJECTORS_MAX = PROJECTED_COUNT * 64 };
+
+static enum topic_id projected(size_t index) {
+    return index < DOMAIN_COUNT ? domains[index].events : TOPIC_CUSTOMERS;
+}
 
 struct project {
     const struct config *config;
@@ -27,10 +32,10 @@ struct project {
 
 static bool schemas_start(void *state, struct error *err) {
     struct project *project = state;
-    enum topic_id events[DOMAIN_COUNT];
-    for (size_t i = 0; i < DOMAIN_COUNT; i++)
-        events[i] = domains[i].events;
-    return tool_schemas_open(project->config, events, DOMAIN_COUNT, &project->schemas, err);
+    enum topic_id topic_ids[PROJECTED_COUNT];
+    for (size_t i = 0; i < PROJECTED_COUNT; i++)
+        topic_ids[i] = projected(i);
+    return tool_schemas_open(project->config, topic_ids, PROJECTED_COUNT, &project->schemas, err);
 }
 
 static void schemas_stop(void *state) {
@@ -63,9 +68,9 @@ static bool projector_add(struct project *project, enum topic_id topic, int work
 
 static bool projectors_start(void *state, struct error *err) {
     struct project *project = state;
-    for (size_t d = 0; d < DOMAIN_COUNT; d++)
+    for (size_t i = 0; i < PROJECTED_COUNT; i++)
         for (int worker = 0; worker < (int)project->config->projector_threads; worker++)
-            if (!projector_add(project, domains[d].events, worker, err)) {
+            if (!projector_add(project, projected(i), worker, err)) {
                 projectors_stop(project);
                 return false;
             }

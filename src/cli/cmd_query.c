@@ -20,13 +20,14 @@ struct service {
     struct http_server *admin;
     struct access_keys *keys;
     struct access_tokens *tokens; // NULL: none are taken
+    struct customer_keys *customers; // NULL: no master key
     struct query *query;
 };
 
 static bool schemas_start(void *state, struct error *err) {
     struct service *service = state;
-    const enum topic_id topic_ids[] = {TOPIC_ACCESS_KEYS};
-    return tool_schemas_open(service->config, topic_ids, 1, &service->schemas, err);
+    const enum topic_id topic_ids[] = {TOPIC_ACCESS_KEYS, TOPIC_CUSTOMERS_KEYS};
+    return tool_schemas_open(service->config, topic_ids, 2, &service->schemas, err);
 }
 
 static void schemas_stop(void *state) {
@@ -54,6 +55,17 @@ static void tokens_stop(void *state) {
     access_tokens_stop(((struct service *)state)->tokens);
 }
 
+static bool customers_start(void *state, struct error *err) {
+    struct service *service = state;
+    return !service->config->customers_master_key_file[0] ||
+           customer_keys_start(service->config, service->schemas.ids, NULL, &service->customers,
+                               err);
+}
+
+static void customers_stop(void *state) {
+    customer_keys_stop(((struct service *)state)->customers);
+}
+
 static bool is_answering(void *state, char reason[SERVICE_REASON_MAX]) {
     const struct service *service = state;
     if (query_is_ready(service->query))
@@ -64,9 +76,13 @@ static bool is_answering(void *state, char reason[SERVICE_REASON_MAX]) {
 
 static bool query_begin(void *state, struct error *err) {
     struct service *service = state;
+    const struct customer_keys_view people = {
+        .keys = service->customers,
+        .keys_age_ms_max = service->config->customers_keys_age_ms_max,
+    };
     struct http_access access = access_keys_access(service->keys);
     access_tokens_add(service->tokens, &access);
-    if (!query_start(service->config, access, &service->query, err))
+    if (!query_start(service->config, access, &people, &service->query, err))
         return false;
     service_check_add("reads", is_answering, service);
     LOG(INFO, "answering reads", F_STR("host", service->config->query_host),
@@ -94,6 +110,7 @@ static const struct service_part parts[] = {
     {"schemas", schemas_start, schemas_stop},
     {"tokens", tokens_start, tokens_stop},
     {"access keys", keys_start, keys_stop},
+    {"keys of customers", customers_start, customers_stop},
     {"reads", query_begin, query_end},
     {NULL, NULL, NULL},
 };

@@ -25,6 +25,7 @@ static const struct command roles[] = {
 static const struct command operations[] = {
     {"setup", cmd_setup, "Create topics, first offsets, schemas and tables: whatever is missing"},
     {"keys", cmd_keys, "Create, list and revoke API keys"},
+    {"reseal", cmd_reseal, "Seal customers' keys anew, with another master key"},
     {"generate", cmd_generate, "Write a shop's day of invented orders as CSV"},
     {"replay", cmd_replay,
      "Place a file's orders through the gateway and count what becomes of them"},

@@ -64,10 +64,17 @@ void tool_producer_close(struct tool_producer *producer) {
 bool tool_producer_send(struct tool_producer *producer, enum topic_id topic, enum record_id type,
                         const void *key, size_t key_len, const void *value, size_t value_len,
                         struct error *err) {
+    return tool_producer_send_to(producer, topic, RD_KAFKA_PARTITION_UA, type, key, key_len, value,
+                                 value_len, err);
+}
+
+bool tool_producer_send_to(struct tool_producer *producer, enum topic_id topic, int32_t partition,
+                           enum record_id type, const void *key, size_t key_len, const void *value,
+                           size_t value_len, struct error *err) {
     const char *name = record_types[type]->full_name;
     rd_kafka_resp_err_t code;
     while ((code = rd_kafka_producev(producer->client, RD_KAFKA_V_TOPIC(topics[topic].name),
-                                     RD_KAFKA_V_KEY(key, key_len),
+                                     RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_KEY(key, key_len),
                                      RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value_len),
                                      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
                                      RD_KAFKA_V_HEADER("ce_type", name, strlen(name)),

@@ -11,7 +11,7 @@ enum { LINES_MAX = 1000, TEXT_MAX = 64, DETAIL_MAX = 160 };
 enum {
     NONCE_LEN = 12,
     TAG_LEN = 16,
-    SEALED_MAX = 4096
+    SEALED_MAX = 16384
 }; // of what is sealed: include/privacy/seal.h
 
 static bool length_fits(struct view text) {
@@ -48,7 +48,7 @@ static const char *complaint(const struct place_order *place, struct order_amoun
     if (place->reference.len > TEXT_MAX)
         return "reference must have at most 64 characters";
     if (place->has_shipping_address && !sealed_fits(&place->shipping_address))
-        return "shipping_address must be sealed, in at most 4096 bytes";
+        return "shipping_address must be sealed, in at most 16384 bytes";
     if (!money_currency_known(place->currency.ptr, place->currency.len))
         return "currency must be an ISO 4217 code in use";
     if (place->lines_count < 1 || place->lines_count > LINES_MAX)

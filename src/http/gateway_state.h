@@ -25,7 +25,7 @@ struct gateway {
     struct catalogue *catalogue;
     struct command_writer *writer;
     struct customer_desk *desk; // NULL: no master key
-    struct command_people people;
+    struct customer_keys_view people;
     struct backlog *orders; // what order and inventory processors have not handled yet
     struct backlog *stock;
     struct http_server *server;

@@ -99,7 +99,7 @@ static struct seal_place place_of(const char *kind, const char *shop, struct vie
                                .subject = subject ? *subject : (struct id){{0}}};
 }
 
-static bool are_fresh(const struct command_people *people) {
+static bool are_fresh(const struct customer_keys_view *people) {
     return customer_keys_age_ms(people->keys) <= people->keys_age_ms_max;
 }
 
@@ -111,7 +111,7 @@ static bool unavailable(struct problem *problem, const char *why) {
 // The customer's current key. False: the problem says why, or that one is wanted.
 static bool find_key(const struct command_context *context, struct view customer,
                      struct customer_keys_found *ret, struct problem *problem) {
-    const struct command_people *people = context->people;
+    const struct customer_keys_view *people = context->people;
     if (!people || !people->keys)
         return unavailable(problem, "customers.master.key.file is not set here");
     if (!are_fresh(people))
@@ -183,7 +183,7 @@ void personal_sealed_done(struct personal_sealed *sealed) {
 
 // --- opening -----------------------------------------------------------------------------------
 
-enum personal_state personal_open(const struct command_people *people, const char *shop,
+enum personal_state personal_open(const struct customer_keys_view *people, const char *shop,
                                   struct view customer, const char *kind, const struct id *subject,
                                   const struct personal *sealed, char **ret, size_t *ret_length) {
     struct seal_key key;
@@ -194,8 +194,8 @@ enum personal_state personal_open(const struct command_people *people, const cha
     case CUSTOMER_KEYS_FOUND:
         break;
     case CUSTOMER_KEYS_ERASED:
-    case CUSTOMER_KEYS_NONE: // destroyed
         return PERSONAL_ERASED;
+    case CUSTOMER_KEYS_NONE: // made this moment: the fold is a little behind
     case CUSTOMER_KEYS_LOCKED:
         return PERSONAL_UNAVAILABLE;
     }

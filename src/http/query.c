@@ -128,12 +128,14 @@ static void destroy(struct query *query) {
     free(query);
 }
 
-bool query_start(const struct config *config, struct http_access access, struct query **ret,
-                 struct error *err) {
+bool query_start(const struct config *config, struct http_access access,
+                 const struct customer_keys_view *people, struct query **ret, struct error *err) {
     struct query *query = calloc(1, sizeof(*query));
     if (!query)
         return error_set(err, DISP_FATAL, 0, "out of memory");
     query->config = config;
+    if (people)
+        query->people = *people;
     (void)pthread_mutex_init(&query->pool_lock, NULL);
     (void)pthread_cond_init(&query->pool_freed, NULL);
     if (!pool_open(query) || !query_versions_start(config, &query->versions, err) ||

@@ -18,8 +18,6 @@
 #include "http/respond.h"
 #include "service/jsonout.h"
 
-enum { CURSOR_TEXT_LEN = 48 };
-
 // What PostgreSQL takes as a time: 4713 BC to 294276 AD, in microseconds since 2000.
 #define PG_TIME_US_MIN INT64_C(-211813488000000000)
 #define PG_TIME_US_MAX INT64_C(9223371331199999999)
@@ -69,7 +67,7 @@ static const char sql_events[] =
     "AND (type <> 'OrderCommandRefused' OR detail->>'reason' <> 'UNKNOWN_ORDER') "
     "AND log_offset > $4::int8 ORDER BY log_offset LIMIT $5::int8) x";
 
-static bool refuse_cursor(struct http_request *request) {
+bool query_refuse_cursor(struct http_request *request) {
     respond_refuse(request, PROBLEM_INVALID_PARAMETER,
                    "cursor is what an earlier page gave as next_cursor");
     return false;
@@ -81,29 +79,38 @@ static int hex_digit(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-// Absent: false for "begin at the start" is told from a bad one by *ret_given.
-static bool parse_cursor(struct http_request *request, uint8_t *bytes, size_t length,
-                         bool *ret_given) {
+bool query_parse_cursor(struct http_request *request, uint8_t *bytes, size_t min, size_t max,
+                        size_t *ret_length) {
     const char *text = http_request_query(request, "cursor");
-    *ret_given = text != NULL;
+    const size_t length = text ? strlen(text) / 2 : 0;
+    *ret_length = length;
     if (!text)
         return true;
-    if (strlen(text) != 2 * length)
-        return refuse_cursor(request);
+    if (length < min || length > max || strlen(text) != 2 * length)
+        return query_refuse_cursor(request);
     for (size_t i = 0; i < length; i++) {
         int high = hex_digit(text[2 * i]);
         int low = hex_digit(text[2 * i + 1]);
         if (high < 0 || low < 0)
-            return refuse_cursor(request);
+            return query_refuse_cursor(request);
         bytes[i] = (uint8_t)(high << 4 | low);
     }
     return true;
 }
 
-static void write_cursor(struct jsonout *out, const uint8_t *bytes, size_t length) {
-    char text[CURSOR_TEXT_LEN + 1];
+// Absent: false for "begin at the start" is told from a bad one by *ret_given.
+static bool parse_cursor(struct http_request *request, uint8_t *bytes, size_t length,
+                         bool *ret_given) {
+    size_t given;
+    bool ok = query_parse_cursor(request, bytes, length, length, &given);
+    *ret_given = given > 0;
+    return ok;
+}
+
+void query_write_cursor(struct jsonout *out, const void *bytes, size_t length) {
+    char text[2 * QUERY_CURSOR_MAX + 1];
     for (size_t i = 0; i < length; i++)
-        (void)snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+        (void)snprintf(text + 2 * i, 3, "%02x", ((const uint8_t *)bytes)[i]);
     jsonout_string_n(out, "next_cursor", text, 2 * length);
 }
 
@@ -122,7 +129,7 @@ static bool check_status(struct http_request *request, const char *status) {
     return false;
 }
 
-static void answer_rows(struct http_request *request, struct jsonout *out) {
+void query_answer_list(struct http_request *request, struct jsonout *out) {
     size_t length;
     char *body = jsonout_take(out, &length);
     jsonout_done(out);
@@ -225,7 +232,7 @@ static void answer_no_orders(struct http_request *request) {
     jsonout_array_end(&out);
     jsonout_null(&out, "next_cursor");
     jsonout_object_end(&out);
-    answer_rows(request, &out);
+    query_answer_list(request, &out);
 }
 
 bool query_read_orders(struct http_request *request, struct query *query, struct db *db,
@@ -251,12 +258,12 @@ bool query_read_orders(struct http_request *request, struct query *query, struct
     if (PQntuples(result) > rows) {
         memcpy(wanted.cursor, PQgetvalue(result, rows - 1, 0), 8);
         memcpy(wanted.cursor + 8, PQgetvalue(result, rows - 1, 1), sizeof(struct id));
-        write_cursor(&out, wanted.cursor, sizeof(wanted.cursor));
+        query_write_cursor(&out, wanted.cursor, sizeof(wanted.cursor));
     } else {
         jsonout_null(&out, "next_cursor");
     }
     jsonout_object_end(&out);
-    answer_rows(request, &out);
+    query_answer_list(request, &out);
     return true;
 }
 
@@ -296,10 +303,10 @@ bool query_read_order_events(struct http_request *request, struct query *query, 
     jsonout_string_n(&out, "order_id", id_text(&order_id).text, ID_TEXT_LEN);
     int rows = write_rows(&out, "events", result, 1, limit);
     if (PQntuples(result) > rows)
-        write_cursor(&out, (const uint8_t *)PQgetvalue(result, rows - 1, 0), sizeof(cursor));
+        query_write_cursor(&out, PQgetvalue(result, rows - 1, 0), sizeof(cursor));
     else
         jsonout_null(&out, "next_cursor");
     jsonout_object_end(&out);
-    answer_rows(request, &out);
+    query_answer_list(request, &out);
     return true;
 }

@@ -115,7 +115,16 @@ static PGresult *ask(struct db *db, struct lookup_arrays *arrays, const struct w
     return db_query(db, sql_orders, &params, err);
 }
 
-static void answer(struct query *query, const struct wanted *wanted, size_t count,
+static void answer_order(struct query *query, struct db *db, struct http_request *request,
+                         const struct id *order_id, int64_t version, struct view json) {
+    struct error err;
+    if (!query_shows_addresses(query, request))
+        query_answer_json(request, json.ptr, json.len, version);
+    else if (!query_answer_addressed(request, query, db, order_id, json, version, &err))
+        query_answer_unavailable(query, request, &err);
+}
+
+static void answer(struct query *query, struct db *db, const struct wanted *wanted, size_t count,
                    const PGresult *result, uint64_t look) {
     bool found[TOGETHER_MAX] = {false};
     for (int row = 0; row < PQntuples(result); row++) {
@@ -125,8 +134,9 @@ static void answer(struct query *query, const struct wanted *wanted, size_t coun
         query_versions_note(query->versions, &wanted[nth].order_id,
                             http_request_caller(request)->shop_id, PQgetvalue(result, row, 3),
                             version, look);
-        query_answer_json(request, PQgetvalue(result, row, 2), (size_t)PQgetlength(result, row, 2),
-                          version);
+        answer_order(
+            query, db, request, &wanted[nth].order_id, version,
+            (struct view){PQgetvalue(result, row, 2), (uint32_t)PQgetlength(result, row, 2)});
         found[nth] = true;
     }
     for (size_t i = 0; i < count; i++) {
@@ -145,7 +155,7 @@ static void serve(struct query *query, struct db *db, struct lookup_arrays *arra
         result = ask(db, arrays, wanted, count, &err);
     if (result) {
         atomic_store(&query->ready, true);
-        answer(query, wanted, count, result, look);
+        answer(query, db, wanted, count, result, look);
         return;
     }
     for (size_t i = 0; i < count; i++)

@@ -27,7 +27,14 @@ static const char sql_command[] =
     "SELECT -1::int8, row_to_json(x)::text FROM ("
     "SELECT command_id, outcome, reason, detail, event_type, sku, version, occurred_at "
     "FROM stock_commands WHERE $5::bool AND $3::text IS NULL "
-    "AND command_id = $1::uuid AND shop_id = $2::text) x";
+    "AND command_id = $1::uuid AND shop_id = $2::text) x "
+    "UNION ALL "
+    "SELECT -1::int8, row_to_json(x)::text FROM ("
+    "SELECT command_id, outcome, NULL::text AS reason, NULL::text AS detail, "
+    "CASE WHEN is_erasure THEN 'CustomerErased' ELSE 'Customer' END AS event_type, customer_id, "
+    "NULL::int8 AS version, occurred_at "
+    "FROM customer_commands WHERE $6::bool AND command_id = $1::uuid AND shop_id = $2::text "
+    "AND ($3::text IS NULL OR customer_id = $3::text)) x";
 
 // If-None-Match: a list of tags, weak ones too, or a star.
 static bool is_known_to_caller(struct http_request *request, const char *tag) {
@@ -148,6 +155,7 @@ bool query_read_command(struct http_request *request, struct query *query, struc
     query_add_caller(&params, request);
     db_params_bytes(&params, &bools[(scopes & QUERY_SCOPES_ORDERS) != 0], 1);
     db_params_bytes(&params, &bools[(scopes & QUERY_SCOPES_STOCK) != 0], 1);
+    db_params_bytes(&params, &bools[(scopes & QUERY_SCOPES_CUSTOMERS) != 0], 1);
     DB_RESULT result = db_query(db, sql_command, &params, err);
     if (!result)
         return false;

@@ -100,6 +100,14 @@ static void handle_command(struct http_request *request, void *state) {
     serve(request, state, query_read_command, http_request_param(request, "id"));
 }
 
+static void handle_customer(struct http_request *request, void *state) {
+    serve(request, state, query_read_customer, NULL);
+}
+
+static void handle_customers(struct http_request *request, void *state) {
+    serve(request, state, query_read_customers, NULL);
+}
+
 static const struct http_route routes[] = {
     {.method = "GET",
      .pattern = "/v1/orders",
@@ -155,8 +163,22 @@ static const struct http_route routes[] = {
      .summary = "Product and stock of a SKU",
      .handle = handle_inventory},
     {.method = "GET",
+     .pattern = "/v1/customers",
+     .scope = SCOPE_CUSTOMERS_READ,
+     .flags = ROUTE_CUSTOMERS,
+     .query = events_names,
+     .summary = "Customers, by id",
+     .handle = handle_customers},
+    {.method = "GET",
+     .pattern = "/v1/customers/{id}",
+     .scope = SCOPE_CUSTOMERS_READ,
+     .flags = ROUTE_CUSTOMERS,
+     .query = waiting_names,
+     .summary = "Name, e-mail and addresses of a customer",
+     .handle = handle_customer},
+    {.method = "GET",
      .pattern = "/v1/commands/{id}",
-     .scope = QUERY_SCOPES_ORDERS | QUERY_SCOPES_STOCK,
+     .scope = QUERY_SCOPES_ORDERS | QUERY_SCOPES_STOCK | QUERY_SCOPES_CUSTOMERS,
      .query = waiting_names,
      .flags = ROUTE_CUSTOMERS,
      .summary = "What became of a command",

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "event/id.h"
+#include "http/personal.h"
 #include "http/query.h"
 #include "store/db.h"
 
@@ -55,6 +56,7 @@ struct query {
     struct query_watch *watch;
     struct query_streams *streams;
     struct query_lookup *lookup;
+    struct customer_keys_view people; // keys borrowed; NULL: nothing personal is shown
 };
 
 extern const char query_session_settings[];
@@ -107,9 +109,10 @@ void query_versions_note(struct query_versions *versions, const struct id *order
                          const char *shop, const char *customer, int64_t version, uint64_t look);
 uint64_t query_versions_look(struct query_versions *versions);
 
-// Who may read outcomes of commands about orders, or about products and stock: those who read the
-// one or the other, and those who may have sent them.
+// Who may read outcomes of commands about orders, about products and stock, or about customers:
+// those who read the one or the other, and those who may have sent them.
 #define QUERY_SCOPES_ORDERS (SCOPE_ORDERS_READ | SCOPE_ORDERS_WRITE | SCOPE_SHIPMENTS_WRITE)
+#define QUERY_SCOPES_CUSTOMERS (SCOPE_CUSTOMERS_READ | SCOPE_CUSTOMERS_WRITE)
 #define QUERY_SCOPES_STOCK (SCOPE_INVENTORY_READ | SCOPE_INVENTORY_WRITE | SCOPE_CATALOG_WRITE)
 
 // --- what is to be seen in metrics (query_watch.c) ----------------------------------------------
@@ -136,6 +139,8 @@ query_read_fn query_read_orders;
 query_read_fn query_read_order_events;
 query_read_fn query_read_inventory;
 query_read_fn query_read_command;
+query_read_fn query_read_customer;
+query_read_fn query_read_customers;
 query_read_fn query_read_stream;
 query_read_fn query_read_sample;
 query_read_fn query_read_stats;
@@ -151,5 +156,30 @@ void query_add_caller(struct db_params *params, const struct http_request *reque
 // Answers with a JSON text of PostgreSQL, and its ETag when version >= 0 (or 304).
 void query_answer_json(struct http_request *request, const char *json, size_t length,
                        int64_t version);
+
+// --- addresses of orders ------------------------------------------------------------------------
+
+// Are they shown to this caller? Then an order is answered by the other one, with shipping_address
+// added to its JSON: null, the address, {"erased": true}, or {"unavailable": true} while no key can
+// be had. False: as for query_read_fn.
+bool query_shows_addresses(const struct query *query, const struct http_request *request);
+bool query_answer_addressed(struct http_request *request, const struct query *query, struct db *db,
+                            const struct id *order_id, struct view json, int64_t version,
+                            struct error *err);
+
+// --- pages --------------------------------------------------------------------------------------
+
+enum { QUERY_CURSOR_MAX = 64 };
+
+// The bytes that an earlier page gave to query_write_cursor(), min to max of them; none: length 0.
+// False: refused.
+bool query_parse_cursor(struct http_request *request, uint8_t *bytes, size_t min, size_t max,
+                        size_t *ret_length);
+bool query_refuse_cursor(struct http_request *request); // false
+
+void query_write_cursor(struct jsonout *out, const void *bytes, size_t length);
+
+// Answers with what was written; out is done afterwards.
+void query_answer_list(struct http_request *request, struct jsonout *out);
 
 #endif

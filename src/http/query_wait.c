@@ -35,7 +35,16 @@ static const char sql_visible[] =
     "WHERE w.customer_id = '' "
     "AND (SELECT bool_and(o.next_offset > c.log_offset) "
     "FROM projection_offsets o WHERE o.topic = 'inventory.events' "
-    "AND o.projection = 'inventory' AND o.partition = c.log_partition)";
+    "AND o.projection = 'inventory' AND o.partition = c.log_partition) "
+    "UNION ALL "
+    "SELECT w.nth::int4 "
+    "FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY "
+    "AS w (command_id, shop_id, customer_id, nth) "
+    "JOIN customer_commands c USING (command_id, shop_id) "
+    "WHERE (w.customer_id = '' OR c.customer_id = w.customer_id) "
+    "AND (SELECT bool_and(o.next_offset > c.log_offset) "
+    "FROM projection_offsets o WHERE o.topic = 'customers' "
+    "AND o.projection = 'customers' AND o.partition = c.log_partition)";
 
 bool query_visible(struct db *db, const struct query_waiting *waiting, size_t count,
                    bool *ret_visible, struct error *err) {

@@ -339,31 +339,53 @@ static struct seal_place place_of_key(struct view shop, struct view customer,
         .kind = key_kind, .shop = shop, .customer = customer, .subject = *key_id};
 }
 
+static bool seal_key(const struct master_key *master, struct view shop, struct view customer,
+                     const struct id *key_id, const struct seal_key *key, int64_t created_at,
+                     struct customer_keys_made *ret) {
+    const struct seal_place place = place_of_key(shop, customer, key_id);
+    ret->record = (struct customer_key){
+        .shop_id = shop,
+        .customer_id = customer,
+        .key_id = *key_id,
+        .master_id = {(const char *)master->id, MASTER_ID_LEN},
+        .nonce = {(const char *)ret->nonce, sizeof(ret->nonce)},
+        .sealed = {(const char *)ret->sealed, sizeof(ret->sealed)},
+        .created_at = created_at,
+    };
+    return seal_close(&master->key, &place, key->bytes, SEAL_KEY_LEN, ret->nonce, ret->sealed);
+}
+
+enum customer_keys_reseal customer_keys_reseal(const struct master_keys *masters,
+                                               const struct customer_key *record,
+                                               struct customer_keys_made *ret) {
+    const struct master_key *master = master_keys_find(masters, record->master_id);
+    const struct seal_place place =
+        place_of_key(record->shop_id, record->customer_id, &record->key_id);
+    struct seal_key key;
+    if (master == &masters->keys[0])
+        return CUSTOMER_KEYS_IS_SO;
+    if (!master || record->sealed.len != sizeof(ret->sealed) ||
+        !seal_open(&master->key, &place, record->nonce, record->sealed, key.bytes))
+        return CUSTOMER_KEYS_NO_MASTER;
+    bool ok = seal_key(&masters->keys[0], record->shop_id, record->customer_id, &record->key_id,
+                       &key, record->created_at, ret);
+    seal_forget(&key, sizeof(key));
+    return ok ? CUSTOMER_KEYS_RESEALED : CUSTOMER_KEYS_NO_MASTER;
+}
+
 bool customer_keys_make(const struct master_keys *masters, struct view shop, struct view customer,
                         int64_t now_us, struct customer_keys_made *ret) {
-    const struct master_key *master = &masters->keys[0];
     struct seal_key random;
-    if (!seal_key_make(&random))
+    struct seal_key key;
+    if (!seal_key_make(&random) || !seal_key_make(&key))
         return false;
     // The id is nothing secret, but random as well: no two keys have the same.
     const struct id key_id = id_hash((const struct id_part[]){{shop.ptr, shop.len},
                                                               {customer.ptr, customer.len},
                                                               {random.bytes, sizeof(random.bytes)}},
                                      3);
-    struct seal_key key;
-    const struct seal_place place = place_of_key(shop, customer, &key_id);
-    bool ok = seal_key_make(&key) &&
-              seal_close(&master->key, &place, key.bytes, SEAL_KEY_LEN, ret->nonce, ret->sealed);
+    bool ok = seal_key(&masters->keys[0], shop, customer, &key_id, &key, now_us, ret);
     seal_forget(&key, sizeof(key));
-    ret->record = (struct customer_key){
-        .shop_id = shop,
-        .customer_id = customer,
-        .key_id = key_id,
-        .master_id = {(const char *)master->id, MASTER_ID_LEN},
-        .nonce = {(const char *)ret->nonce, sizeof(ret->nonce)},
-        .sealed = {(const char *)ret->sealed, sizeof(ret->sealed)},
-        .created_at = now_us,
-    };
     return ok;
 }
 

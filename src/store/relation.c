@@ -40,7 +40,7 @@ enum sql_type relation_sql_type_of(enum field_kind kind) {
     return SQL_TYPE_TEXT;
 }
 
-// A record within a record that is not an array has no place in a flat relation.
+// A record within a record that is not an array has a relation of its own.
 static bool is_column(const struct field_type *field) {
     return !field->is_array && field->kind != FIELD_RECORD;
 }
@@ -122,6 +122,40 @@ static void add_fields(struct relations *relations, struct relation *relation,
     }
 }
 
+static const struct field_type *field_named(const struct record_type *record, const char *name) {
+    for (size_t i = 0; i < record->fields_count; i++)
+        if (strcmp(record->fields[i].name, name) == 0)
+            return &record->fields[i];
+    return NULL;
+}
+
+// A field of the outer record, if it has one of that name.
+static void add_outer(struct relations *relations, struct relation *relation,
+                      const struct record_type *record, size_t index, const char *name) {
+    const struct field_type *field = field_named(record, name);
+    struct relation_column *column =
+        field ? relation_column_add(relations, relation, name, relation_sql_type_of(field->kind),
+                                    COLUMN_OUTER)
+              : NULL;
+    if (column)
+        column->fields[index] = field;
+}
+
+static void add_inner(struct relations *relations, const struct record_type *record, size_t index,
+                      const struct field_type *inner, const char *record_name) {
+    static const char *const outer[] = {"event_id", "shop_id", "order_id", "customer_id"};
+    char name[RELATION_NAME_MAX];
+    snprintf(name, sizeof(name), "%.64s_%.60s", record_name, inner->name);
+    struct relation *relation = add_relation(relations, record, NULL, name);
+    if (!relation)
+        return;
+    relation->inner = inner;
+    for (size_t i = 0; i < sizeof(outer) / sizeof(outer[0]); i++)
+        if (!field_named(inner->record, outer[i]))
+            add_outer(relations, relation, record, index, outer[i]);
+    add_fields(relations, relation, inner->record, index);
+}
+
 static void add_child(struct relations *relations, const struct record_type *record, size_t index,
                       const struct field_type *array, const char *record_name) {
     char name[RELATION_NAME_MAX];
@@ -129,14 +163,7 @@ static void add_child(struct relations *relations, const struct record_type *rec
     struct relation *relation = add_relation(relations, record, array, name);
     if (!relation)
         return;
-    for (size_t i = 0; i < record->fields_count; i++) {
-        if (strcmp(record->fields[i].name, "event_id") != 0)
-            continue;
-        struct relation_column *column =
-            relation_column_add(relations, relation, "event_id", SQL_TYPE_UUID, COLUMN_EVENT_ID);
-        if (column)
-            column->fields[index] = &record->fields[i];
-    }
+    add_outer(relations, relation, record, index, "event_id");
     relation_column_add(relations, relation, "line_no", SQL_TYPE_INT4, COLUMN_LINE_NO);
     if (array->kind == FIELD_RECORD)
         add_fields(relations, relation, array->record, index);
@@ -222,9 +249,12 @@ bool relations_init(struct relations *relations, const char *topic) {
         struct relation *own = add_relation(relations, record, NULL, name);
         if (own)
             add_fields(relations, own, record, r);
-        for (size_t i = 0; i < record->fields_count && !relations->failed; i++)
+        for (size_t i = 0; i < record->fields_count && !relations->failed; i++) {
             if (record->fields[i].is_array)
                 add_child(relations, record, r, &record->fields[i], name);
+            else if (record->fields[i].kind == FIELD_RECORD)
+                add_inner(relations, record, r, &record->fields[i], name);
+        }
     }
     if (relations->failed || relations->count < 2) {
         relations_done(relations);

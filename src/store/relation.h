@@ -6,6 +6,10 @@
 //                        field NAME its length as NAME_count
 //   order_placed_lines   one per array field: event_id, line_no (1, 2, …), the item's fields, or
 //                        `value` where the items are no records
+//   order_placed_shipping_address
+//                        one per field that is a record itself: event_id, shop_id, order_id,
+//                        customer_id where the outer record has them, and the inner record's fields;
+//                        a row for each record where it is not NULL
 //   event                every record, in log order: the union of all records' fields, NULL where a
 //                        record does not have one, and `type` and `body`
 //   command_event        those of `event` that a command caused: whose key_id is not NULL
@@ -52,7 +56,7 @@ enum column_source {
     COLUMN_TYPE,
     COLUMN_BODY,
     COLUMN_LINE_NO,
-    COLUMN_EVENT_ID, // of the record that holds the array
+    COLUMN_OUTER,    // a field of the record that holds the array or the inner record
     COLUMN_COUNT,    // length of an array
     COLUMN_ITEM,     // the array's item itself
     // of `latest` only
@@ -69,7 +73,7 @@ struct relation_column {
     enum column_source source;
     bool is_used;
     bool is_identity; // of latest: shop_id, order_id, sku
-    // COLUMN_FIELD and COLUMN_EVENT_ID: by record; only the relation's own has one, but for `event`
+    // COLUMN_FIELD and COLUMN_OUTER: by record; only the relation's own has one, but for `event`
     // and `latest`
     const struct field_type **fields; // owned
 
@@ -80,6 +84,7 @@ struct relation {
     char name[RELATION_NAME_MAX];
     const struct record_type *record;     // NULL for `event`
     const struct field_type *array;       // for child relations
+    const struct field_type *inner;       // for those of a record within the record
     const struct relation_column *filter; // rows are records that have this; NULL: all
     bool is_used;
     uint32_t rows;

@@ -85,7 +85,7 @@ static void put_body(struct pg_array *values, const struct projection_record *re
     json_decref(json);
 }
 
-// item is NULL outside child relations.
+// item: of an array, or the inner record; NULL outside child relations.
 static void add_row(struct relation *relation, const struct projection_record *record, int32_t seq,
                     const uint8_t *item, uint32_t line_no) {
     const char *name = record_types[record->type]->name;
@@ -100,7 +100,7 @@ static void add_row(struct relation *relation, const struct projection_record *r
         case COLUMN_FIELD:
             relation_put_field(values, column->fields[record->type], base);
             break;
-        case COLUMN_EVENT_ID:
+        case COLUMN_OUTER:
             relation_put_field(values, column->fields[record->type], record->value);
             break;
         case COLUMN_COUNT:
@@ -169,6 +169,12 @@ static void add_items(struct relation *relation, const struct projection_record 
         add_row(relation, record, seq, items + i * size, i + 1);
 }
 
+static void add_inner(struct relation *relation, const struct projection_record *record,
+                      int32_t seq) {
+    if (!relation_field_is_null(relation->inner, record->value))
+        add_row(relation, record, seq, (const uint8_t *)record->value + relation->inner->offset, 0);
+}
+
 static bool passes(const struct relation_column *filter, const struct projection_record *record) {
     if (!filter)
         return true;
@@ -188,6 +194,8 @@ void relations_add(struct relations *relations, const struct projection_record *
             continue;
         if (relation->array)
             add_items(relation, record, seq);
+        else if (relation->inner)
+            add_inner(relation, record, seq);
         else
             add_row(relation, record, seq, NULL, 0);
     }

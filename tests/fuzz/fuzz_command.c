@@ -32,7 +32,9 @@ static bool build(uint8_t choice, const struct command_context *context, const s
                                    "4b2c5a3e-0000-8000-8000-000000000001", root, ret, problem);
     if (choice < 6)
         return command_about_sku(context, about_sku[choice - 3], "A", root, ret, problem);
-    return command_place_order(context, root, ret, problem);
+    if (choice < 7)
+        return command_place_order(context, root, ret, problem);
+    return command_customer(context, "c", root, ret, problem);
 }
 
 static void check_decodes(const struct schema_ids *ids, const struct command *command) {

@@ -9,7 +9,7 @@ set(servers_are_played
   MHD_lookup_connection_value MHD_get_connection_values_n MHD_suspend_connection
   MHD_resume_connection command_writer_send backlog_wait backlog_forget backlog_over backlog_lag_ms
   backlog_inbox catalogue_age_ms catalogue_find db_query db_is_connected
-  query_versions_is query_versions_look query_versions_note)
+  query_versions_is query_versions_look query_versions_note query_lookup_order)
 orderlog_fuzz(fuzz_request
   SOURCES fuzz_request.c support/fuzz_http.c support/fuzz_ids.c
   LIBS orderlog_http orderlog_store orderlog_stream orderlog_event orderlog_service

@@ -65,7 +65,8 @@ static inline bool holds(void *state, const struct http_caller *caller) {
 
 static inline void start_query(void) {
     struct error err;
-    if (!query_start(&config, (struct http_access){.check = check, .holds = holds}, &query, &err))
+    if (!query_start(&config, (struct http_access){.check = check, .holds = holds}, NULL, &query,
+                     &err))
         fixture_fail("starting", &err);
 }
 

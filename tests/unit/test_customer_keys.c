@@ -216,6 +216,41 @@ static void a_key_does_not_open_under_another_master(void **state) {
     customer_keys_stop(keys);
 }
 
+static void a_key_is_sealed_anew_and_stays_the_same(void **state) {
+    (void)state;
+    struct master_keys both;
+    struct customer_keys_made made;
+    struct customer_keys_made anew;
+    struct customer_keys_made again;
+    struct customer_keys_found found;
+    struct seal_key key;
+    struct error err = {0};
+    static const char text[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
+                               "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    assert_true(master_keys_parse(text, strlen(text), &both, &err));
+    struct master_keys old = {.keys = {both.keys[1]}, .count = 1};
+    assert_true(customer_keys_make(&old, text_view(shop), text_view("c"), 7, &made));
+    assert_int_equal(customer_keys_reseal(&both, &made.record, &anew), CUSTOMER_KEYS_RESEALED);
+    assert_int_equal(customer_keys_reseal(&both, &anew.record, &again), CUSTOMER_KEYS_IS_SO);
+    assert_int_equal(customer_keys_reseal(&masters, &made.record, &again), CUSTOMER_KEYS_NO_MASTER);
+    // The first of both is the one of the file.
+    start();
+    write_key(&made);
+    assert_int_equal(current("c", &found), CUSTOMER_KEYS_LOCKED);
+    write_key(&anew);
+    assert_int_equal(current("c", &found), CUSTOMER_KEYS_FOUND);
+    assert_true(id_equal(&found.id, &made.record.key_id));
+    assert_int_equal(found.created_at, 7);
+    const struct seal_place place = {.kind = "customer.key",
+                                     .shop = text_view(shop),
+                                     .customer = text_view("c"),
+                                     .subject = made.record.key_id};
+    assert_true(
+        seal_open(&old.keys[0].key, &place, made.record.nonce, made.record.sealed, key.bytes));
+    assert_memory_equal(key.bytes, found.key.bytes, SEAL_KEY_LEN);
+    customer_keys_stop(keys);
+}
+
 static void a_key_of_another_customer_is_not_taken(void **state) {
     (void)state;
     struct customer_keys_made made;
@@ -237,8 +272,9 @@ static void a_key_of_another_customer_is_not_taken(void **state) {
 // --- what it is for ----------------------------------------------------------------------------
 
 static const struct http_caller caller = {.shop_id = "main", .scopes = SCOPE_ALL};
-static struct command_people people;
+static struct customer_keys_view people;
 static struct command_wants_key wants_key;
+static char refused_field[PROBLEM_FIELD_MAX]; // the first
 
 static const char address[] = "\"line1\":\"1 Secret Lane\",\"city\":\"Wien\",\"country\":\"AT\"";
 
@@ -250,7 +286,7 @@ static enum problem_type build(const char *text, const char *customer_id, struct
     const struct jsonin *root = NULL;
     problem_init(&problem);
     arena_init(&arena, 0);
-    people = (struct command_people){.keys = keys, .keys_age_ms_max = 1000};
+    people = (struct customer_keys_view){.keys = keys, .keys_age_ms_max = 1000};
     wants_key.wanted = false;
     const struct command_context context = {.caller = &caller,
                                             .ids = ids,
@@ -264,6 +300,8 @@ static enum problem_type build(const char *text, const char *customer_id, struct
                           : command_place_order(&context, root, ret, &problem);
     assert_true(ok == (problem.type == PROBLEM_NONE && !wants_key.wanted));
     arena_done(&arena);
+    (void)snprintf(refused_field, sizeof(refused_field), "%s",
+                   problem.errors_count > 0 ? problem.errors[0].field : "");
     return problem.type;
 }
 
@@ -436,6 +474,7 @@ static void what_is_no_person_is_refused_by_field(void **state) {
     assert_int_equal(build("{\"name\":\"a\"}", "a/b", &command), PROBLEM_INVALID_PARAMETER);
     assert_int_equal(build("{\"name\":\"a\"}", "", &command), PROBLEM_INVALID_PARAMETER);
     assert_int_equal(place("\"line1\":7", &command), PROBLEM_WRONG_TYPE);
+    assert_string_equal(refused_field, "shipping_address.line1");
     assert_int_equal(build("{\"customer_id\":\"a/b\",\"currency\":\"EUR\",\"lines\":[{\"sku\":"
                            "\"A\",\"quantity\":1,\"unit_price_minor\":5}],\"shipping_address\":"
                            "{\"line1\":\"x\",\"city\":\"y\",\"country\":\"AT\"}}",
@@ -477,6 +516,7 @@ int main(void) {
         cmocka_unit_test(of_two_keys_the_first_in_the_log_is_current_and_both_open),
         cmocka_unit_test(whatever_the_order_an_erasure_ends_erased),
         cmocka_unit_test(a_key_does_not_open_under_another_master),
+        cmocka_unit_test(a_key_is_sealed_anew_and_stays_the_same),
         cmocka_unit_test(a_key_of_another_customer_is_not_taken),
         cmocka_unit_test(an_address_waits_for_the_key_and_opens_until_the_erasure),
         cmocka_unit_test(a_retry_with_an_address_is_the_same_command),

@@ -5,6 +5,7 @@
 
 #include "event/message.h"
 #include "fuzz_ids.h"
+#include "http/respond.h"
 #include "store/db.h"
 
 #include <arpa/inet.h>
@@ -230,4 +231,14 @@ void __wrap_query_versions_note(struct query_versions *versions, const struct id
     (void)versions;
     (void)order_id;
     assert(shop[0] && customer && version >= 0 && look == 1);
+}
+
+// --- orders by id, which its own threads would look up ------------------------------------------
+
+struct query;
+void __wrap_query_lookup_order(struct http_request *request, struct query *query);
+
+void __wrap_query_lookup_order(struct http_request *request, struct query *query) {
+    (void)query;
+    respond_refuse(request, PROBLEM_NOT_FOUND, "there is no such order");
 }

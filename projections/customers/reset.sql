@@ -1,0 +1,3 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What `orderlog projection reset customers` empties.
+TRUNCATE customers;
