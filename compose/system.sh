@@ -97,6 +97,11 @@ CONF
         echo "ol_metrics_$(od -An -N 32 -t x1 /dev/urandom | tr -d ' \n')" >"$data/metrics.key"
     fi
     echo "metrics.key = $(<"$data/metrics.key")" >>"$data/orderlog.conf.new"
+    # Whoever loses it has erased every customer: never made anew where one has been.
+    if [[ ! -s $data/master.keys ]]; then
+        od -An -N 32 -t x1 /dev/urandom | tr -d ' \n' >"$data/master.keys"
+    fi
+    echo "customers.master.key.file = $data/master.keys" >>"$data/orderlog.conf.new"
     mv "$data/orderlog.conf.new" "$data/orderlog.conf"
 )
 

@@ -9,6 +9,7 @@
 //   verify_effects.c  payments.events, shipping.events → what was done for each order
 //   verify_books.c    orders, stock and money against each other
 //   verify_model.c    PostgreSQL against the fold, row for row
+//   verify_customers.c  customers → their rows; and what an erasure left
 //   verify_state.c    snapshots of the processors' memory against a fold of all events
 //
 // One thread.
@@ -41,6 +42,8 @@
     VERIFY(ORDER_ROWS, "I9", "orders in PostgreSQL equal the fold", "rows")                        \
     VERIFY(LINE_ROWS, "I9", "order_lines in PostgreSQL equal the fold", "orders")                  \
     VERIFY(TIMELINE_ROWS, "I9", "order_timeline in PostgreSQL equals the log", "orders")           \
+    VERIFY(ADDRESS_ROWS, "I9", "order_addresses in PostgreSQL equal the log", "rows")              \
+    VERIFY(REGISTER_ROWS, "I9", "customers in PostgreSQL equal the register", "rows")              \
     VERIFY(INVENTORY_ROWS, "I9", "inventory in PostgreSQL equals the fold", "rows")                \
     VERIFY(COUNT_ROWS, "I9", "order_stats are the sums over orders", "sums")                       \
     VERIFY(CUSTOMER_ROWS, "I9", "customer_counts are the sums over orders", "sums")                \
@@ -155,6 +158,8 @@ struct verify_order {
     bool row_seen;
     bool lines_seen;
     bool timeline_seen;
+    uint64_t address_digest; // 0: it names no address
+    bool address_seen;
     struct verify_effects effects;
 };
 
@@ -273,6 +278,13 @@ uint64_t verify_lines_digest(const struct order_line *lines, uint32_t count);
 // The digest of one timeline row, as verify_model.c computes it from PostgreSQL's.
 uint64_t verify_timeline_digest(const struct message *message, const struct log_record *record);
 
+// The digest of what is sealed.
+uint64_t verify_sealed_digest(const struct personal *sealed);
+bool verify_model_addresses(struct verify_model *model, struct verify *verify, struct error *err);
+
+// Reads the topic customers up to what is projected, and compares.
+bool verify_model_customers(struct verify_model *model, struct verify *verify, struct error *err);
+
 // Compares. Each expects the fold to be as far as that read model's offsets.
 bool verify_model_orders(struct verify_model *model, struct verify *verify, struct error *err);
 bool verify_model_inventory(struct verify_model *model, struct verify *verify, struct error *err);
@@ -280,5 +292,12 @@ bool verify_model_timeline(struct verify_model *model, struct verify *verify, st
 
 // Sums of a read model against its own rows.
 bool verify_model_sums(struct verify_model *model, struct verify *verify, struct error *err);
+
+// ---- erasure ------------------------------------------------------------------------------------
+
+// Prints what is left of a customer and whether it can be read. log_dirs: folders of brokers
+// (log.dirs), looked into where given. False with *ret_erased untouched: it could not be found out.
+bool verify_erased(const struct config *config, const struct schema_ids *ids, const char *shop,
+                   const char *customer, const char *log_dirs, bool *ret_erased, struct error *err);
 
 #endif

@@ -25,9 +25,9 @@ static const enum topic_id events_topics[] = {TOPIC_ORDERS_EVENTS, TOPIC_INVENTO
 enum { EVENTS_TOPICS_COUNT = sizeof(events_topics) / sizeof(events_topics[0]) };
 
 // What is read: the events, and snapshots.
-static const enum topic_id read_topics[] = {TOPIC_ORDERS_EVENTS,   TOPIC_INVENTORY_EVENTS,
-                                            TOPIC_PAYMENTS_EVENTS, TOPIC_SHIPPING_EVENTS,
-                                            TOPIC_ORDERS_STATE,    TOPIC_INVENTORY_STATE};
+static const enum topic_id read_topics[] = {
+    TOPIC_ORDERS_EVENTS, TOPIC_INVENTORY_EVENTS, TOPIC_PAYMENTS_EVENTS, TOPIC_SHIPPING_EVENTS,
+    TOPIC_ORDERS_STATE,  TOPIC_INVENTORY_STATE,  TOPIC_CUSTOMERS};
 enum { READ_TOPICS_COUNT = sizeof(read_topics) / sizeof(read_topics[0]) };
 
 // ---- is anything under way? ---------------------------------------------------------------------
@@ -105,6 +105,7 @@ static bool read_all(struct verify *verify, struct verify_model *model, struct e
            verify_model_timeline(model, verify, err) && verify_model_sums(model, verify, err) &&
            verify_log_read(verify, TOPIC_INVENTORY_EVENTS, NULL, inventory, err) &&
            verify_model_inventory(model, verify, err) &&
+           verify_model_customers(model, verify, err) &&
            verify_log_read(verify, TOPIC_INVENTORY_EVENTS, inventory, NULL, err) &&
            verify_log_read(verify, TOPIC_PAYMENTS_EVENTS, NULL, NULL, err) &&
            verify_log_read(verify, TOPIC_SHIPPING_EVENTS, NULL, NULL, err) &&
@@ -157,13 +158,37 @@ static int verify_all(const struct config *config, const struct schema_ids *ids,
     return exit_code;
 }
 
+// Whatever may hold something personal, and the keys.
+static const enum topic_id erased_topics[] = {
+    TOPIC_CUSTOMERS,     TOPIC_CUSTOMERS_KEYS,     TOPIC_ORDERS_INBOX,
+    TOPIC_ORDERS_EVENTS, TOPIC_ORDERS_DEADLETTERS, TOPIC_INVENTORY_DEADLETTERS};
+enum { ERASED_TOPICS_COUNT = sizeof(erased_topics) / sizeof(erased_topics[0]) };
+
+static int verify_one_erased(const struct config *config, const struct config_flag *flags,
+                             struct error *err) {
+    struct tool_schemas schemas = {0};
+    bool is_erased = false;
+    bool ok =
+        tool_schemas_open(config, erased_topics, ERASED_TOPICS_COUNT, &schemas, err) &&
+        verify_erased(config, schemas.ids, flags_value(flags, "shop"), flags_value(flags, "erased"),
+                      flags_value(flags, "log-dirs"), &is_erased, err);
+    tool_schemas_close(&schemas);
+    if (!ok)
+        return EXIT_UNAVAILABLE;
+    return is_erased ? EXIT_OK : EXIT_FAILED;
+}
+
 int cmd_verify(int argc, char **argv) {
     struct config_flag flags[] = {
         {"wait", "SECONDS", "Wait so long for work under way to end; default 30", "30"},
+        {"erased", "CUSTOMER", "Prove instead that nothing of this customer can be read", NULL},
+        {"shop", "SHOP", "erased: the tenant; default main", "main"},
+        {"log-dirs", "DIRS", "erased: log.dirs of brokers, with commas between: look into files",
+         NULL},
         {NULL, NULL, NULL, NULL},
     };
     const struct config_command command = {
-        .usage = "verify [--wait SECONDS]",
+        .usage = "verify [--wait SECONDS] | --erased CUSTOMER [--shop SHOP] [--log-dirs DIRS]",
         .about = "Folds the whole log and checks it against itself and against PostgreSQL: ids and "
                  "versions (I3), stock bounds (I7), rows of the read models (I9), snapshots of the "
                  "processors' memory (I11), money and stock (I13). Exit status 0: all hold; 1: "
@@ -184,6 +209,8 @@ int cmd_verify(int argc, char **argv) {
     bool is_quiet = false;
     if (!flags_int(flags, "wait", 0, 86400, &wait_s)) {
         exit_code = EXIT_USAGE;
+    } else if (flags_value(flags, "erased")) {
+        exit_code = verify_one_erased(&config, flags, &err);
     } else if (!tool_schemas_open(&config, read_topics, READ_TOPICS_COUNT, &schemas, &err) ||
                !await_quiet(&config, wait_s * 1000, &is_quiet, &err)) {
         exit_code = EXIT_UNAVAILABLE;

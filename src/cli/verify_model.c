@@ -13,7 +13,7 @@
 
 enum { PARTITIONS_MAX = 1024 };
 
-static const char *const model_names[] = {"orders", "order_timeline", "inventory"};
+static const char *const model_names[] = {"orders", "order_timeline", "inventory", "customers"};
 enum { MODELS_COUNT = sizeof(model_names) / sizeof(model_names[0]) };
 
 struct verify_model {
@@ -192,7 +192,8 @@ static bool fetch_orders(struct verify_model *model, struct verify *verify, stru
 }
 
 bool verify_model_orders(struct verify_model *model, struct verify *verify, struct error *err) {
-    if (!fetch_orders(model, verify, err) || !verify_model_lines(model, verify, err))
+    if (!fetch_orders(model, verify, err) || !verify_model_lines(model, verify, err) ||
+        !verify_model_addresses(model, verify, err))
         return false;
     for (uint32_t i = 0; i < verify->order_ids.count; i++) {
         const struct verify_order *order = &verify->orders[i];
@@ -204,6 +205,9 @@ bool verify_model_orders(struct verify_model *model, struct verify *verify, stru
                              "%lld, which is projected",
                              id_text(&order->id).text, order->partition,
                              (long long)order->offset_first);
+        if (!order->address_seen && order->address_digest)
+            verify_violation(verify->report, CHECK_ADDRESS_ROWS, "order_addresses %s: no row",
+                             id_text(&order->id).text);
         if (!order->lines_seen && order->numbers[ORDER_LINES_COUNT] > 0)
             verify_violation(verify->report, CHECK_LINE_ROWS, "order_lines %s: no rows",
                              id_text(&order->id).text);

@@ -76,6 +76,8 @@ static bool place(struct verify *verify, struct verify_order *order,
             "order %s: its lines, discount, shipping and tax do not make its total %lld",
             id_text(&order->id).text, (long long)placed->total_minor);
 
+    if (placed->has_shipping_address)
+        order->address_digest = verify_sealed_digest(&placed->shipping_address);
     order->lines_digest = verify_lines_digest(placed->lines, placed->lines_count);
     order->items_first = verify->items_count;
     for (uint32_t i = 0; i < placed->lines_count; i++) {

@@ -9,5 +9,5 @@ orderlog_fuzz(fuzz_parked
   WRAPS log_span_bounds log_span_read)
 orderlog_fuzz(fuzz_table
   SOURCES fuzz_table.c support/fuzz_ids.c
-  LIBS orderlog_http orderlog_stream orderlog_event orderlog_service
-  WRAPS table_reader_start table_reader_stop table_reader_wait)
+  LIBS orderlog_http orderlog_privacy orderlog_stream orderlog_event orderlog_service
+  WRAPS table_reader_start table_reader_stop table_reader_wait master_keys_load)
