@@ -202,6 +202,7 @@ prepare_postgres() {
         cat >"$dir/postgres/pg_hba.conf" <<HBA
 local all all scram-sha-256
 host all all 127.0.0.1/32 scram-sha-256
+host replication all 127.0.0.1/32 scram-sha-256
 HBA
         # Before the server is up, hence before anybody could connect without a password.
         printf '%s\n' 'CREATE DATABASE orderlog' 'CREATE DATABASE registry' \

@@ -143,6 +143,10 @@
         "Threads that serve HTTP, each with its own database connection")                          \
     MS(query_wait_ms_max, "query.wait.ms.max", 10000, 0, 60000, ROLE_QUERY,                        \
        "Longest wait= that a read may ask for")                                                    \
+    SECRET(query_replicas, "query.replicas", NULL, ROLE_QUERY,                                     \
+           "Streaming replicas that take reads: libpq connection strings, with ; in between")      \
+    MS(query_replica_lag_ms_max, "query.replica.lag.ms.max", 1000, 200, 3600000, ROLE_QUERY,       \
+       "A replica that is further behind takes no reads")                                          \
     INT(query_streams_max, "query.streams.max", 8192, 1, 100000, ROLE_QUERY,                       \
         "Streams of events open at one time; http.connections.max is to be larger")                \
     MS(query_stream_heartbeat_ms, "query.stream.heartbeat.ms", 15000, 1000, 300000, ROLE_QUERY,    \

@@ -57,6 +57,8 @@
             "Commands by what became of them at the gateway")                                      \
     HISTOGRAM(GATEWAY_PRODUCE, "orderlog_gateway_produce_seconds", NULL, UNLABELLED, 1,            \
               "From producing a command to the brokers' acknowledgement")                          \
+    COUNTER(REPLICA_READS, "orderlog_replica_reads_total", NULL, UNLABELLED, 1,                    \
+            "Reads that a replica of the database answered")                                       \
     GAUGE(QUERY_STREAMS, "orderlog_query_streams", NULL, UNLABELLED, 1,                            \
           "Open streams of orders' events")                                                        \
     GAUGE(GATEWAY_PENDING, "orderlog_gateway_pending", NULL, UNLABELLED, 1,                        \

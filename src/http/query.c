@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "http/respond.h"
+#include "query_replicas.h"
 #include "query_streams.h"
 #include "service/clock.h"
 #include "service/log.h"
@@ -78,6 +79,27 @@ static void read_now(struct http_request *request, struct query *query, struct d
     metrics_observe_us(METRIC_STEP, STEP_DATABASE, clock_monotonic_us() - begun_us);
 }
 
+// True: a replica has answered. after: the command that must be visible there, NULL where none is
+// named.
+static bool serve_from_replica(struct http_request *request, struct query *query,
+                               query_read_fn *read, const struct query_waiting *after) {
+    struct error ignored;
+    struct db *db;
+    bool visible = true;
+    // Single orders are looked up together, and streams begin, where everything is current.
+    bool can_be = read != query_read_order && read != query_read_stream;
+    struct query_replica *replica = can_be ? query_replicas_take(query->replicas, &db) : NULL;
+    if (!replica)
+        return false;
+    bool ok = !after || query_visible(db, after, 1, &visible, &ignored);
+    if (ok && visible)
+        ok = read(request, query, db, &ignored);
+    query_replicas_give(replica, db, ok);
+    if (ok && visible)
+        metrics_add(METRIC_REPLICA_READS, 0, 1);
+    return ok && visible;
+}
+
 void query_serve_after(struct http_request *request, struct query *query, query_read_fn *read,
                        const struct id *command_id, int64_t wait_ms) {
     struct error err;
@@ -86,6 +108,8 @@ void query_serve_after(struct http_request *request, struct query *query, query_
                                           .read = read,
                                           .command_id = *command_id,
                                           .deadline_ms = clock_monotonic_ms() + wait_ms};
+    if (serve_from_replica(request, query, read, &waiting))
+        return;
     struct db *db = pool_take(query);
     if (!query_visible(db, &waiting, 1, &visible, &err) &&
         (db_is_connected(db) || !query_visible(db, &waiting, 1, &visible, &err)))
@@ -100,6 +124,8 @@ void query_serve_after(struct http_request *request, struct query *query, query_
 }
 
 void query_serve(struct http_request *request, struct query *query, query_read_fn *read) {
+    if (serve_from_replica(request, query, read, NULL))
+        return;
     struct db *db = pool_take(query);
     read_now(request, query, db, read);
     pool_give(query, db);
@@ -123,6 +149,7 @@ static void destroy(struct query *query) {
     db_free(query->waiter.db);
     query_lookup_free(query->lookup);
     query_versions_stop(query->versions);
+    query_replicas_stop(query->replicas);
     query_watch_stop(query->watch);
     query_streams_free(query->streams);
     free(query);
@@ -140,7 +167,9 @@ bool query_start(const struct config *config, struct http_access access,
     (void)pthread_cond_init(&query->pool_freed, NULL);
     if (!pool_open(query) || !query_versions_start(config, &query->versions, err) ||
         !query_watch_start(config, &query->watch, err) || !query_lookup_start(query, err) ||
-        !query_streams_start(config, access, &query->streams, err) || !query_waiter_start(query, err)) {
+        !query_replicas_start(config, &query->replicas, err) ||
+        !query_streams_start(config, access, &query->streams, err) ||
+        !query_waiter_start(query, err)) {
         destroy(query);
         return error_set(err, DISP_FATAL, 0, "out of memory");
     }

@@ -55,13 +55,15 @@ struct query {
     struct query_versions *versions;
     struct query_watch *watch;
     struct query_streams *streams;
+    struct query_replicas *replicas; // NULL: none
     struct query_lookup *lookup;
     struct customer_keys_view people; // keys borrowed; NULL: nothing personal is shown
 };
 
 extern const char query_session_settings[];
 
-struct query_streams; // query_streams.h
+struct query_streams;  // query_streams.h
+struct query_replicas; // query_replicas.h
 
 // Parses after= and wait=, then reads at once, or waits, or refuses.
 void query_serve(struct http_request *request, struct query *query, query_read_fn *read);

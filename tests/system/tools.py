@@ -196,9 +196,12 @@ def a_read_model_is_paused_resumed_and_reset(world):
 def verify_finds_what_was_tampered_with(world):
     expect("verify passes", "All promises hold" in world.tool("verify"))
     for what, damage, repair, promise in (
-            ("a changed order", "UPDATE orders SET total_minor = total_minor + 1 WHERE reference = 'T-1'",
-             "UPDATE orders SET total_minor = total_minor - 1 WHERE reference = 'T-1'",
+            ("a changed order", "UPDATE orders SET lines_count = lines_count + 1 WHERE reference = 'T-1'",
+             "UPDATE orders SET lines_count = lines_count - 1 WHERE reference = 'T-1'",
              "orders in PostgreSQL"),
+            ("a changed sum", "UPDATE customer_counts SET total_minor = total_minor + 1 "
+             "WHERE customer_id = 'c2'", "UPDATE customer_counts SET total_minor = total_minor - 1 "
+             "WHERE customer_id = 'c2'", "customer_counts"),
             ("a changed line", "UPDATE order_line_sets SET lines[1].quantity = "
              "(lines[1]).quantity + 1 WHERE (lines[1]).sku = 'AB 1'",
              "UPDATE order_line_sets SET lines[1].quantity = "
