@@ -26,6 +26,7 @@ struct openapi_operation {
     const char *summary;
     int services;              // enum openapi_service, those that answer it
     const char *const *scopes; // NULL at the end; none: open to everybody
+    bool customers;            // their tokens are taken
     const char *const *query;  // names of query parameters, NULL at the end
     enum openapi_body body;
     const struct openapi_answer *answers;

@@ -92,6 +92,8 @@ def part_of(document, service):
             scopes = " or ".join(f"`{scope}`" for scope in operation.get("x-scopes", []))
             if scopes:
                 operation["description"] += f"\n\nNeeds the scope {scopes}."
+            if operation.get("x-customers"):
+                operation["description"] += " Customers' tokens are taken, for what is theirs."
             paths.setdefault(path, {})[method] = operation
     part["paths"] = paths
     part["info"]["title"] += f" {service}"
@@ -211,6 +213,7 @@ def table(document):
      .summary = {c_text(operation["summary"])},
      .services = {services},
      .scopes = {name}_scopes,
+     .customers = {str(operation.get("x-customers", False)).lower()},
      .query = {name}_query,
      .body = {body_of(document, operation)},
      .answers = {name}_answers,

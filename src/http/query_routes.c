@@ -154,6 +154,7 @@ static const struct http_route routes[] = {
      .pattern = "/v1/customers/{id}/summary",
      .scope = SCOPE_ORDERS_READ,
      .query = waiting_names,
+     .flags = ROUTE_CUSTOMERS,
      .summary = "What a customer's orders came to",
      .handle = handle_customer_summary},
     {.method = "GET",

@@ -123,6 +123,10 @@ bool query_read_customer_summary(struct http_request *request, struct query *que
     const char *shop = http_request_caller(request)->shop_id;
     const char *customer = http_request_param(request, "id");
     struct db_params params = {.count = 0};
+    if (!http_caller_owns(http_request_caller(request), shop, customer)) {
+        respond_refuse(request, PROBLEM_NOT_FOUND, "no order of such a customer is known");
+        return true;
+    }
     db_params_text(&params, shop, strlen(shop));
     db_params_text(&params, customer, strlen(customer));
     DB_RESULT result = db_query(db, sql_customer, &params, err);

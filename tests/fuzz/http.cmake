@@ -24,3 +24,7 @@ orderlog_fuzz(fuzz_answer
   LIBS orderlog_process orderlog_event orderlog_service
   WRAPS http_calls_new http_calls_free http_calls_take http_calls_ready http_calls_poll
     http_calls_done http_calls_release)
+orderlog_fuzz(fuzz_token
+  SOURCES fuzz_token.c
+  LIBS orderlog_http orderlog_event orderlog_service
+  WRAPS jwks_verify)

@@ -85,6 +85,8 @@ static void every_route_is_in_the_document_as_it_is(void **state) {
             }
             if (scopes_of(operation) != route->scope)
                 DIFFERS("%s %s: another scope is needed\n", route->method, which);
+            if (operation->customers != ((route->flags & ROUTE_CUSTOMERS) != 0))
+                DIFFERS("%s %s: is open to customers in one of them\n", route->method, which);
             if (!lists_equal(operation->query, route->query))
                 DIFFERS("%s %s: other query parameters are taken\n", route->method, which);
             if (operation->body != body_of(route))
