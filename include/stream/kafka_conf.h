@@ -35,8 +35,13 @@ rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct
 // that it has lost all brokers. Nothing may be assigned to it: messages would get in the way.
 void kafka_hear(rd_kafka_t *client);
 
+// Says why a request was not answered: nobody there, or nobody who knows us. Returns false, with
+// DISP_RETRY. For clients as of kafka_hear().
+bool kafka_unanswered(rd_kafka_t *client, rd_kafka_resp_err_t code, struct error *err);
+
 // Partition count of a topic, asked of the broker. False: DISP_FATAL, "run `orderlog setup`" when
-// the topic is missing; DISP_RETRY when no broker answers.
+// the topic is missing, or what is missing when we have no right to it; DISP_RETRY when no broker
+// answers.
 bool kafka_partitions(rd_kafka_t *client, const char *topic, int timeout_ms, int32_t *ret,
                       struct error *err);
 

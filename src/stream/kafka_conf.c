@@ -6,7 +6,12 @@
 #include "service/log.h"
 #include "service/metrics.h"
 
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+
+// A broker has refused what this process says it is. Set once: it is only asked why nobody answers.
+static _Atomic bool is_refused;
 
 static void log_line(const rd_kafka_t *client, int level, const char *facility, const char *text) {
     if (!log_enabled(log_level_from_syslog(level)))
@@ -33,6 +38,8 @@ static void error_raised(rd_kafka_t *client, int code, const char *reason, void 
     (void)opaque;
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
         bootstrap_again(client);
+    if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL)
+        atomic_store(&is_refused, true);
     metrics_add(METRIC_ERRORS, ERROR_CLIENT, 1);
     LOG(WARN, "Kafka client reports an error, it goes on trying",
         F_STR("client", rd_kafka_name(client)),
@@ -106,6 +113,25 @@ void kafka_hear(rd_kafka_t *client) {
     (void)rd_kafka_poll(client, 0);
 }
 
+bool kafka_unanswered(rd_kafka_t *client, rd_kafka_resp_err_t code, struct error *err) {
+    char servers[256];
+    size_t size = sizeof(servers);
+    if (rd_kafka_conf_get(rd_kafka_conf(client), "bootstrap.servers", servers, &size) !=
+        RD_KAFKA_CONF_OK)
+        (void)snprintf(servers, sizeof(servers), "kafka.bootstrap.servers");
+    kafka_hear(client);
+    if (atomic_load(&is_refused))
+        return error_set(err, DISP_RETRY, code,
+                         "the Kafka brokers at %s do not let us in: check kafka.sasl.username and "
+                         "kafka.sasl.password, and that kafka.ssl.ca.location names the authority "
+                         "of their certificates",
+                         servers);
+    return error_set(err, DISP_RETRY, code,
+                     "no Kafka broker answers at %s (%s): start one, or set "
+                     "kafka.bootstrap.servers and kafka.security.protocol",
+                     servers, rd_kafka_err2str(code));
+}
+
 bool kafka_partitions(rd_kafka_t *client, const char *topic, int timeout_ms, int32_t *ret,
                       struct error *err) {
     rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
@@ -116,12 +142,17 @@ bool kafka_partitions(rd_kafka_t *client, const char *topic, int timeout_ms, int
     rd_kafka_resp_err_t code = rd_kafka_metadata(client, 0, handle, &metadata, timeout_ms);
     rd_kafka_topic_destroy(handle);
     if (code)
-        return error_set(err, DISP_RETRY, code, "no broker answers (kafka.bootstrap.servers): %s",
-                         rd_kafka_err2str(code));
+        return kafka_unanswered(client, code, err);
     bool found = metadata->topic_cnt == 1 && !metadata->topics[0].err &&
                  metadata->topics[0].partition_cnt > 0;
     if (found)
         *ret = metadata->topics[0].partition_cnt;
+    else if (metadata->topic_cnt == 1 &&
+             metadata->topics[0].err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        error_set(err, DISP_FATAL, 0,
+                  "this Kafka user has no right to topic %s: see `orderlog rights`, and run "
+                  "`orderlog setup` with setup.users.prefix",
+                  topic);
     else
         error_set(err, DISP_FATAL, 0, "topic %s does not exist: run `orderlog setup`", topic);
     rd_kafka_metadata_destroy(metadata);
