@@ -77,6 +77,10 @@ extern const struct domain_topics domains[DOMAIN_COUNT];
 // True when a record of schemas/<dir>/ may be written to the topic.
 bool topic_allows(const struct topic *topic, const char *record_dir);
 
+// True when processors of the domain read or write the topic: their own ones, and the inboxes of
+// those they ask or answer.
+bool topic_concerns(enum topic_id topic, enum domain domain);
+
 // The table as the schema registry client wants it: indices are enum topic_id.
 void topics_for_schemas(struct schema_topic ret[TOPIC_COUNT]);
 

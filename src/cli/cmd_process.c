@@ -52,14 +52,12 @@ static bool missing(struct error *err) {
 
 static bool schemas_start(void *state, struct error *err) {
     struct worker *worker = state;
-    const struct domain_topics *own = &domains[worker->processor->domain];
     enum topic_id wanted[TOPIC_COUNT];
     size_t count = 0;
     // Only what it reads and writes: each record is a question to the registry, and a successor
     // is waited for.
     for (size_t i = 0; i < TOPIC_COUNT; i++)
-        if (topics[i].kind == TOPIC_INBOX || i == TOPIC_PRODUCTS || i == own->events ||
-            i == own->deadletters || i == own->state)
+        if (topic_concerns((enum topic_id)i, worker->processor->domain))
             wanted[count++] = (enum topic_id)i;
     return tool_schemas_open(worker->config, wanted, count, &worker->schemas, err) || missing(err);
 }

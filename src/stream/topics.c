@@ -66,6 +66,14 @@ bool topic_allows(const struct topic *topic, const char *record_dir) {
            (topic->class_dir && strcmp(topic->class_dir, record_dir) == 0);
 }
 
+bool topic_concerns(enum topic_id topic, enum domain domain) {
+    const struct domain_topics *own = &domains[domain];
+    if (topics[topic].kind == TOPIC_INBOX)
+        return topic == own->inbox || topic == TOPIC_ORDERS_INBOX || domain == DOMAIN_ORDER;
+    return topic == own->events || topic == own->deadletters || topic == own->state ||
+           (topic == TOPIC_PRODUCTS && domain == DOMAIN_INVENTORY);
+}
+
 void topics_for_schemas(struct schema_topic ret[TOPIC_COUNT]) {
     for (size_t i = 0; i < TOPIC_COUNT; i++)
         ret[i] = (struct schema_topic){.name = topics[i].name,

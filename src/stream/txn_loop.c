@@ -522,9 +522,10 @@ static void loop_free(struct txn_loop *loop) {
 static bool loop_open(struct txn_loop *loop, struct error *err) {
     if (!(loop->uncommitted = consumer_new(loop, "read_uncommitted", false, err)))
         return false;
-    int32_t partitions[TOPIC_COUNT];
-    for (size_t i = 0; i < TOPIC_COUNT; i++)
-        if (!kafka_partitions(loop->uncommitted, topics[i].name, TXN_LOOP_CALL_TIMEOUT_MS,
+    int32_t partitions[TOPIC_COUNT] = {0}; // of what does not concern us: we may not even ask
+    for (int i = 0; i < TOPIC_COUNT; i++)
+        if (topic_concerns((enum topic_id)i, loop->role->domain) &&
+            !kafka_partitions(loop->uncommitted, topics[i].name, TXN_LOOP_CALL_TIMEOUT_MS,
                               &partitions[i], err))
             return false;
     const struct domain_topics *domain = &domains[loop->role->domain];
