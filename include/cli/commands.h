@@ -22,6 +22,7 @@ command_fn cmd_query;
 command_fn cmd_setup;
 command_fn cmd_keys;
 command_fn cmd_reseal;
+command_fn cmd_rights;
 
 command_fn cmd_generate;
 command_fn cmd_replay;

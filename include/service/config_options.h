@@ -32,6 +32,9 @@
         "Partitions of all other topics; set once")                                                \
     INT(topics_replication, "topics.replication", 1, 1, 9, ROLE_SETUP,                             \
         "Replicas of every topic; 3 on a real cluster")                                            \
+    STR(setup_users_prefix, "setup.users.prefix", "", ROLE_SETUP,                                  \
+        "Give the Kafka users and database roles that begin so, as orderlog-gateway, the rights "  \
+        "of `orderlog rights`; empty: whoever may connect may do all")                             \
     INT(slot, "slot", 0, 0, 9999, ROLES_PROCESS | ROLE_PROJECT,                                    \
         "Number that names this worker's group instance and transactional ids; one process each")  \
     INT(commit_records_max, "commit.records.max", 5000, 1, 100000, ROLES_PROCESS,                  \

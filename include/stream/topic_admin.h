@@ -32,6 +32,10 @@ bool topic_admin_ensure(struct topic_admin *admin, enum topic_id topic, bool *re
 bool topic_admin_ensure_offsets(struct topic_admin *admin, enum domain domain,
                                 int32_t *ret_committed_count, struct error *err);
 
+// Gives the users of stream/rights.h their rights (ACLs), those that begin with prefix; what they
+// have already stays. DISP_FATAL: the cluster has no authorizer, or this client may not.
+bool topic_admin_ensure_rights(struct topic_admin *admin, const char *prefix, struct error *err);
+
 // Offsets of one partition of an inbox, for status.
 struct topic_position {
     int64_t low;

@@ -11,6 +11,7 @@
 #include "service/log.h"
 #include "service/service.h"
 #include "store/db.h"
+#include "store/grants.h"
 #include "store/migrate.h"
 #include "stream/topic_admin.h"
 
@@ -44,6 +45,11 @@ static bool setup_topics(const struct config *config, struct error *err) {
     }
     if (ok)
         printf("first offsets: %d committed\n", committed_count);
+    if (ok && config->setup_users_prefix[0]) {
+        ok = topic_admin_ensure_rights(admin, config->setup_users_prefix, err);
+        if (ok)
+            printf("rights in Kafka: given to users %s…\n", config->setup_users_prefix);
+    }
     topic_admin_close(admin);
     return ok;
 }
@@ -66,9 +72,14 @@ static bool setup_tables(const struct config *config, struct error *err) {
     if (!db)
         return error_set(err, DISP_FATAL, 0, "out of memory");
     int applied = 0;
-    const bool ok = db_connect(db, err) && store_migrate(db, &applied, err);
+    bool ok = db_connect(db, err) && store_migrate(db, &applied, err);
     if (ok)
         printf("tables: %d migrations applied\n", applied);
+    if (ok && config->setup_users_prefix[0]) {
+        ok = store_grant(db, config->setup_users_prefix, err);
+        if (ok)
+            printf("rights in PostgreSQL: given to roles %s…\n", config->setup_users_prefix);
+    }
     db_free(db);
     return ok || error_wrap(err, "tables cannot be made (postgres.conninfo)");
 }
@@ -88,7 +99,9 @@ int cmd_setup(int argc, char **argv) {
         .usage = "setup",
         .about =
             "Creates what is missing: topics, first offsets, schemas and tables. With api.key, "
-            "also stores that API key with all scopes. Running it again changes nothing.",
+            "also stores that API key with all scopes; with setup.users.prefix, gives each role "
+            "its "
+            "rights and no more. Running it again changes nothing.",
         .role = ROLE_SETUP,
     };
     struct config config;

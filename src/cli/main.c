@@ -26,6 +26,7 @@ static const struct command operations[] = {
     {"setup", cmd_setup, "Create topics, first offsets, schemas and tables: whatever is missing"},
     {"keys", cmd_keys, "Create, list and revoke API keys"},
     {"reseal", cmd_reseal, "Seal customers' keys anew, with another master key"},
+    {"rights", cmd_rights, "Print what each role may do in Kafka and PostgreSQL"},
     {"generate", cmd_generate, "Write a shop's day of invented orders as CSV"},
     {"replay", cmd_replay,
      "Place a file's orders through the gateway and count what becomes of them"},

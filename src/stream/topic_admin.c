@@ -6,6 +6,7 @@
 
 #include "stream/kafka_conf.h"
 #include "stream/offset_metadata.h"
+#include "stream/rights.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -65,9 +66,7 @@ static bool refresh(struct topic_admin *admin, struct error *err) {
     const rd_kafka_resp_err_t code =
         rd_kafka_metadata(admin->client, /* all_topics= */ 1, NULL, &metadata, REQUEST_MS);
     if (code)
-        return error_set(err, DISP_RETRY, code,
-                         "no Kafka broker answers at %s: start one, or set kafka.bootstrap.servers",
-                         config_settings_find(&admin->config->kafka, "bootstrap.servers"));
+        return kafka_unanswered(admin->client, code, err);
     memset(admin->existing, 0, sizeof(admin->existing));
     for (int i = 0; i < metadata->topic_cnt; i++)
         for (int topic = 0; topic < TOPIC_COUNT; topic++)
@@ -462,4 +461,71 @@ bool topic_admin_ensure_offsets(struct topic_admin *admin, enum domain domain,
             topics[inbox].name, lost, domains[domain].name);
     *ret_committed_count = commits;
     return true;
+}
+
+// --- rights ------------------------------------------------------------------------------------
+
+static rd_kafka_AclBinding_t *new_binding(const struct right *right, const char *prefix,
+                                          struct error *err) {
+    static const rd_kafka_ResourceType_t types[] = {
+        [RIGHT_TOPIC] = RD_KAFKA_RESOURCE_TOPIC,
+        [RIGHT_GROUP] = RD_KAFKA_RESOURCE_GROUP,
+        [RIGHT_GROUPS] = RD_KAFKA_RESOURCE_GROUP,
+        [RIGHT_TRANSACTIONS] = RD_KAFKA_RESOURCE_TRANSACTIONAL_ID,
+    };
+    static const rd_kafka_AclOperation_t operations[] = {
+        [RIGHT_READ] = RD_KAFKA_ACL_OPERATION_READ,
+        [RIGHT_WRITE] = RD_KAFKA_ACL_OPERATION_WRITE,
+        [RIGHT_DESCRIBE] = RD_KAFKA_ACL_OPERATION_DESCRIBE,
+    };
+    const bool literal = right->resource == RIGHT_TOPIC || right->resource == RIGHT_GROUP;
+    char principal[128], text[256];
+    (void)snprintf(principal, sizeof(principal), "User:%s%s", prefix,
+                   right_user_names[right->user]);
+    rd_kafka_AclBinding_t *binding = rd_kafka_AclBinding_new(
+        types[right->resource], right->name,
+        literal ? RD_KAFKA_RESOURCE_PATTERN_LITERAL : RD_KAFKA_RESOURCE_PATTERN_PREFIXED, principal,
+        "*", operations[right->operation], RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, text, sizeof(text));
+    if (!binding)
+        (void)error_set(err, DISP_FATAL, 0, "rights of %s: %s", principal, text);
+    return binding;
+}
+
+static bool check_created(rd_kafka_event_t *event, struct error *err) {
+    size_t count = 0;
+    const rd_kafka_acl_result_t **results =
+        rd_kafka_CreateAcls_result_acls(rd_kafka_event_CreateAcls_result(event), &count);
+    for (size_t i = 0; i < count; i++) {
+        const rd_kafka_error_t *error = rd_kafka_acl_result_error(results[i]);
+        if (error)
+            return error_set(err, DISP_FATAL, rd_kafka_error_code(error),
+                             "rights cannot be given: %s (has the cluster an authorizer, and is "
+                             "this client an administrator?)",
+                             rd_kafka_error_string(error));
+    }
+    return true;
+}
+
+bool topic_admin_ensure_rights(struct topic_admin *admin, const char *prefix, struct error *err) {
+    rd_kafka_AclBinding_t **bindings = calloc(rights_count, sizeof(*bindings));
+    bool ok = bindings || error_set(err, DISP_FATAL, ENOMEM, "out of memory");
+    for (size_t i = 0; i < rights_count && ok; i++) {
+        bindings[i] = new_binding(&rights[i], prefix, err);
+        ok = bindings[i] != NULL;
+    }
+    rd_kafka_event_t *event = NULL;
+    if (ok) {
+        rd_kafka_AdminOptions_t *options = new_options(admin, RD_KAFKA_ADMIN_OP_CREATEACLS);
+        rd_kafka_CreateAcls(admin->client, bindings, rights_count, options, admin->queue);
+        rd_kafka_AdminOptions_destroy(options);
+        event = wait_answer(admin, "rights", err);
+        ok = event && check_created(event, err);
+    }
+    if (event)
+        rd_kafka_event_destroy(event);
+    for (size_t i = 0; bindings && i < rights_count; i++)
+        if (bindings[i])
+            rd_kafka_AclBinding_destroy(bindings[i]);
+    free(bindings);
+    return ok;
 }
