@@ -10,6 +10,7 @@
 # shellcheck shell=bash
 set -euo pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/secure.sh"
 
 # ---- ports -------------------------------------------------------------------------------------
 
@@ -29,19 +30,20 @@ free_port() {
 
 # write_settings DIR PROFILE KAFKA_PORT CONTROLLER_PORT POSTGRES_PORT REGISTRY_PORT
 # Profile `test` starts fast and forgets on power loss; `full` is what one would run.
-# A further broker of the same cluster has a folder of its own: see join_brokers.
+# A further broker of the same cluster has a folder of its own: see join_brokers. With SECURE=1 in
+# the environment servers and their callers know each other: see secure.sh.
 write_settings() {
     local dir=$1
     mkdir -p "$dir/log"
     printf '%s=%q\n' PROFILE "$2" KAFKA_PORT "$3" KAFKA_CONTROLLER_PORT "$4" \
-        POSTGRES_PORT "$5" REGISTRY_PORT "$6" >"$dir/settings"
+        POSTGRES_PORT "$5" REGISTRY_PORT "$6" SECURE "${SECURE:-}" >"$dir/settings"
     if [[ ! -f $dir/postgres.password ]]; then
         (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$dir/postgres.password")
     fi
 }
 
 load_settings() {
-    KAFKA_NODE=1 KAFKA_VOTERS=
+    KAFKA_NODE=1 KAFKA_VOTERS= SECURE=
     # shellcheck source=/dev/null
     . "$1/settings"
 }
@@ -75,6 +77,15 @@ class_archive() {
 }
 
 # ---- Kafka -------------------------------------------------------------------------------------
+
+# format_kafka DIR PROPERTIES
+format_kafka() {
+    local users=()
+    [[ -z $SECURE ]] || mapfile -t users < <(secure_kafka_users "$1")
+    "$(java_kafka)" -XX:TieredStopAtLevel=1 -cp "$KAFKA_HOME/libs/*" kafka.tools.StorageTool \
+        format -t 4L6g3nShT-eMCtK--X86sw -c "$2" "${users[@]}" >"$1/log/kafka-format.log" 2>&1 ||
+        die "Kafka's storage could not be formatted: see $1/log/kafka-format.log"
+}
 
 prepare_kafka() {
     local dir=$1 commas replicas=1
@@ -110,7 +121,16 @@ PROPERTIES
     if [[ $PROFILE == test ]]; then
         echo "log.cleaner.backoff.ms=500" >>"$dir/kafka.properties"
     fi
+    if [[ -n $SECURE ]]; then
+        prepare_secure "$dir"
+        # Of a setting that is there twice the later one counts.
+        secure_kafka_properties "$dir" >>"$dir/kafka.properties"
+    fi
     if [[ -f $dir/kafka/meta.properties ]]; then
+        return
+    fi
+    if [[ -n $SECURE ]]; then
+        format_kafka "$dir" "$dir/kafka.properties"
         return
     fi
     # Formatting costs a Java start, and its result names no port: done once, then copied.
@@ -120,9 +140,7 @@ PROPERTIES
         temporary=$(mktemp -d "$KAFKA_HOME/format.XXXXXX")
         sed "s|^log.dirs=.*|log.dirs=$temporary|; s|^node.id=.*|node.id=1|; s|^\(controller.quorum.voters\)=.*|\1=1@127.0.0.1:1|" \
             "$dir/kafka.properties" >"$temporary.properties"
-        "$(java_kafka)" -XX:TieredStopAtLevel=1 -cp "$KAFKA_HOME/libs/*" kafka.tools.StorageTool \
-            format -t 4L6g3nShT-eMCtK--X86sw -c "$temporary.properties" >"$dir/log/kafka-format.log" 2>&1 ||
-            die "Kafka's storage could not be formatted: see $dir/log/kafka-format.log"
+        format_kafka "$dir" "$temporary.properties"
         rm "$temporary.properties"
         mv -T "$temporary" "$formatted" 2>/dev/null || rm -r "$temporary" # another start was first
     fi
@@ -167,6 +185,11 @@ brokers_known() {
 
 ready_kafka() {
     local known
+    load_settings "$1"
+    if [[ -n $SECURE ]]; then # a stranger is told nothing
+        grep -qs 'Kafka Server started' "$1/log/kafka.log" && port_is_open "$KAFKA_PORT"
+        return
+    fi
     known=$(brokers_known "$1") && ((known >= 1))
 }
 
@@ -199,14 +222,22 @@ prepare_postgres() {
         (cd / && as_postgres "$bin/initdb" -D "$dir/postgres" -U orderlog --encoding=UTF8 \
             --locale=C.UTF-8 --auth=trust "${sync[@]}") >"$dir/log/initdb.log" 2>&1 ||
             die "initdb failed: see $dir/log/initdb.log"
-        cat >"$dir/postgres/pg_hba.conf" <<HBA
-local all all scram-sha-256
-host all all 127.0.0.1/32 scram-sha-256
-host replication all 127.0.0.1/32 scram-sha-256
-HBA
+        [[ -z $SECURE ]] || prepare_secure "$dir"
+        {
+            echo "local all all scram-sha-256"
+            if [[ -n $SECURE ]]; then
+                secure_postgres_hba
+            else
+                echo "host all all 127.0.0.1/32 scram-sha-256"
+                echo "host replication all 127.0.0.1/32 scram-sha-256"
+            fi
+        } >"$dir/postgres/pg_hba.conf"
         # Before the server is up, hence before anybody could connect without a password.
-        printf '%s\n' 'CREATE DATABASE orderlog' 'CREATE DATABASE registry' \
-            "ALTER ROLE orderlog PASSWORD '$(<"$dir/postgres.password")'" |
+        {
+            printf '%s\n' 'CREATE DATABASE orderlog' 'CREATE DATABASE registry' \
+                "ALTER ROLE orderlog PASSWORD '$(<"$dir/postgres.password")'"
+            [[ -z $SECURE ]] || secure_postgres_users "$dir"
+        } |
             (cd / && as_postgres "$bin/postgres" --single -D "$dir/postgres" postgres) \
                 >>"$dir/log/initdb.log" 2>&1 || die "creating databases failed: see $dir/log/initdb.log"
         touch "$dir/postgres/ready"
@@ -221,6 +252,7 @@ HBA
         if [[ $PROFILE == test ]]; then
             echo "fsync = off"
         fi
+        [[ -z $SECURE ]] || secure_postgres_settings "$dir"
     } >"$dir/postgres/postgresql.auto.conf"
 }
 
@@ -255,6 +287,12 @@ exec_registry() {
     export APICURIO_DATASOURCE_URL=jdbc:postgresql://127.0.0.1:$POSTGRES_PORT/registry
     export APICURIO_DATASOURCE_USERNAME=orderlog
     APICURIO_DATASOURCE_PASSWORD=$(<"$dir/postgres.password")
+    if [[ -n $SECURE ]]; then
+        APICURIO_DATASOURCE_URL=${APICURIO_DATASOURCE_URL/127.0.0.1/localhost}
+        APICURIO_DATASOURCE_URL+="?sslmode=verify-full&sslrootcert=$dir/secure/authority.pem"
+        APICURIO_DATASOURCE_USERNAME=${secure_prefix}registry
+        APICURIO_DATASOURCE_PASSWORD=$(secure_password "$dir" registry)
+    fi
     export APICURIO_DATASOURCE_PASSWORD
     export APICURIO_DATASOURCE_JDBC_INITIAL_SIZE=2 APICURIO_DATASOURCE_JDBC_MIN_SIZE=2
     export APICURIO_DATASOURCE_JDBC_MAX_SIZE=20

@@ -78,7 +78,7 @@ class Role:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [self.world.program, *self.arguments, "--metrics.port", str(self.metrics_port)],
-                env=self.world.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                env=self.world.env_of(self.name), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def is_ready(self):
         self.check_alive()
@@ -187,14 +187,18 @@ class World:
         for role in self.roles.values():
             wait_until(f"{role.name} is not ready", role.is_ready, READY_S)
 
+    def env_of(self, name):
+        """What a role finds in its environment."""
+        return self.env
+
     def kill_and_restart(self, name):
         role = self.roles[name]
         role.kill()
         role.start()
 
-    def tool(self, *arguments, timeout=300):
+    def tool(self, *arguments, timeout=300, env=None):
         """Runs a tool to its end; returns what it printed."""
-        done = subprocess.run([self.program, *map(str, arguments)], env=self.env, timeout=timeout,
+        done = subprocess.run([self.program, *map(str, arguments)], env=env or self.env, timeout=timeout,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True)
         if done.returncode != 0:
