@@ -10,8 +10,8 @@
 
 #include "event/codec_inline.h"
 #include "http/openapi_limits.h"
-#include "query_parameters.h"
 #include "http/respond.h"
+#include "query_parameters.h"
 #include "service/jsonout.h"
 
 enum { COLUMN_OFFSET, COLUMN_HEAD, COLUMN_ID, COLUMN_KEY, COLUMN_NONCE, COLUMN_TEXT };
@@ -120,6 +120,10 @@ bool query_read_customer(struct http_request *request, struct query *query, stru
     struct db_params params = {.count = 0};
     const struct http_caller *caller = http_request_caller(request);
     const char *customer = http_request_param(request, "id");
+    if (!http_caller_owns(caller, caller->shop_id, customer)) {
+        respond_refuse(request, PROBLEM_NOT_FOUND, "there is no such customer");
+        return true;
+    }
     if (!keys_are_known(query))
         return refuse_unavailable(request, query);
     query_add_caller(&params, request);
@@ -127,8 +131,7 @@ bool query_read_customer(struct http_request *request, struct query *query, stru
     DB_RESULT result = db_query(db, sql_customer, &params, err);
     if (!result)
         return false;
-    if (http_caller_owns(caller, caller->shop_id, customer) &&
-        is_erased(query, caller->shop_id, customer))
+    if (is_erased(query, caller->shop_id, customer))
         respond_refuse(request, PROBLEM_CUSTOMER_ERASED, "there is nothing left of it");
     else if (PQntuples(result) == 0)
         respond_refuse(request, PROBLEM_NOT_FOUND, "there is no such customer");
