@@ -7,6 +7,7 @@
 
 #include "http/command.h"
 #include "service/config.h"
+#include "service/trace.h"
 
 enum writer_outcome {
     WRITER_WRITTEN,     // all in-sync replicas have it
@@ -29,8 +30,9 @@ void command_writer_stop(struct command_writer *writer);
 // Of a topic it writes.
 int32_t command_writer_partitions(const struct command_writer *writer, enum topic_id topic);
 
-// Takes command->bytes. traceparent may be NULL. Any thread, does not block.
+// Takes command->bytes. trace: of what caused it; NULL: nothing is known, then a new order may be
+// traced by itself. Any thread, does not block.
 void command_writer_send(struct command_writer *writer, struct command *command,
-                         const char *traceparent, writer_done_fn *done, void *state);
+                         const struct trace_context *trace, writer_done_fn *done, void *state);
 
 #endif

@@ -19,12 +19,11 @@
 #include "http/openapi.h"
 #include "http/router.h"
 #include "service/error.h"
+#include "service/trace.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-enum { HTTP_TRACE_MAX = 56 }; // with the NUL
 
 // Who callers are. Both run in HTTP threads: quick, thread-safe.
 struct http_access {
@@ -109,8 +108,11 @@ const struct http_caller *http_request_caller(const struct http_request *request
 const char *http_request_method(const struct http_request *request);
 const char *http_request_path(const struct http_request *request); // raw, for problem "instance"
 
-// W3C traceparent: the caller's when valid, otherwise a fresh one. 55 characters.
-const char *http_request_traceparent(struct http_request *request);
+// The trace that the request belongs to, for what it causes; is_set is false where it belongs to
+// none. The caller's, with a span of the request's own where traces are on; else, of an order whose
+// id is given (may be NULL), that of the order if it is one of those traced. The first call counts.
+const struct trace_context *http_request_trace(struct http_request *request,
+                                               const uint8_t order_id[16]);
 
 // A pointer of the handler's own, given to `done` at the end.
 void http_request_attach(struct http_request *request, void *attachment);

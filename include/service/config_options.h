@@ -190,6 +190,16 @@
     SECRET(                                                                                        \
         metrics_key, "metrics.key", NULL, ROLES_SERVER,                                            \
         "Key, ol_ID_SECRET, that /metrics on metrics.port wants; not set: it refuses everybody")   \
+    STR(trace_otlp_url, "trace.otlp.url", "", ROLES_SERVER,                                        \
+        "Where spans are sent as OTLP/HTTP JSON, as http://127.0.0.1:4318/v1/traces; empty: no "   \
+        "traces")                                                                                  \
+    SECRET(trace_otlp_key, "trace.otlp.key", NULL, ROLES_SERVER,                                   \
+           "Sent to trace.otlp.url as Authorization: Bearer")                                      \
+    INT(trace_sample_one_in, "trace.sample.one-in", 1000, 0, 1000000000, ROLES_SERVER,             \
+        "One order in so many is traced, chosen by its id; 0: only those whose callers ask for "   \
+        "it")                                                                                      \
+    BOOL(trace_callers, "trace.callers", true, ROLES_SERVER,                                       \
+         "Trace what a caller's traceparent says is sampled")                                      \
     CHOICE(log_level, "log.level", "info", "debug|info|warn|error", ROLES_ALL,                     \
            "Log lines of this level and above")                                                    \
     CHOICE(log_format, "log.format", "text", "text|json", ROLES_ALL, "One line per event, as")     \

@@ -8,11 +8,13 @@
 //   LOG(INFO, "partition taken over", F_STR("topic", topic), F_INT("partition", partition));
 //   LOG(ERROR, "commit failed, aborting the transaction", F_ERR(&err));
 //
-// The text says the consequence; context is in the fields.
+// The text says the consequence; context is in the fields. What a thread has in hand is put on
+// every line that it writes meanwhile (log_context), where the line does not say it itself.
 #ifndef ORDERLOG_SERVICE_LOG_H
 #define ORDERLOG_SERVICE_LOG_H
 
 #include "service/error.h"
+#include "service/trace.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -67,6 +69,24 @@ struct log_field {
                       sizeof(log_fields_) / sizeof(log_fields_[0]) - 1);                           \
         }                                                                                          \
     } while (0)
+
+// What is known of it.
+struct log_about {
+    const char *topic; // NULL: no message
+    int32_t partition;
+    int64_t offset; // < 0: not known
+    bool has_order_id;
+    uint8_t order_id[16];
+    struct trace_context trace;
+};
+
+// tell is called only when a line is written; *ret is empty then (offset -1).
+struct log_context {
+    void (*tell)(const void *opaque, struct log_about *ret);
+    const void *opaque;
+};
+
+extern _Thread_local const struct log_context *log_context; // borrowed; NULL: nothing
 
 extern _Atomic int log_level_min;
 

@@ -11,6 +11,7 @@
 
 #include "domain/decision.h"
 #include "event/schema_ids.h"
+#include "service/spans.h"
 #include "stream/producer.h"
 #include "stream/snapshot.h"
 
@@ -30,8 +31,19 @@ void output_free(struct output *output);
 // From now on everything goes to this producer's open transaction.
 void output_begin(struct output *output, struct producer *producer);
 
-// Forgets the groups gathered so far (the transaction is being aborted).
+// Forgets the groups gathered so far, and spans (the transaction is being aborted).
 void output_drop(struct output *output);
+
+// What is written from now on has this cause: events and messages carry it
+// (stream/trace_headers.h). Where it is sampled it is a span that begins at start_us and ends with
+// the transaction, if that is committed: it is returned for the caller to name. To be called only
+// where traces are on.
+struct span *output_cause(struct output *output, const struct trace_context *parent,
+                          int64_t start_us);
+void output_cause_end(struct output *output);
+
+// The transaction has been committed: spans end. (output_drop() forgets them.)
+void output_committed(struct output *output);
 
 // Sends the events of a decision, gathers its messages. False: DISP_POISON when any of it is too
 // large or cannot be addressed, and then nothing is written; DISP_ABORT when producing failed.

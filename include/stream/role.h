@@ -11,12 +11,23 @@
 #include "stream/parked.h"
 #include "stream/snapshot.h"
 
+// Why something is done, where traces are on: what an answer's span is made of when it comes.
+struct stream_cause {
+    struct trace_context parent; // is_set false: not traced, and nothing else counts
+    int64_t at_us;
+    enum record_id type; // of the message
+    int64_t offset;      // of its record
+    bool has_order_id;
+    struct id order_id;
+};
+
 // Names one message of one take-over of a partition; a token of an earlier take-over is stale.
 struct stream_token {
     int32_t partition;
     uint32_t generation;
     uint64_t ordinal;
     uint64_t parked; // serial of the parked letter that is tried again; 0: the message itself
+    struct stream_cause cause;
 };
 
 struct stream_input {

@@ -14,6 +14,7 @@
 #include "service/log.h"
 #include "service/metrics.h"
 #include "service/service.h"
+#include "service/spans.h"
 #include "stream/kafka_conf.h"
 
 #include <assert.h>
@@ -56,7 +57,8 @@ struct flight {
     void *state;
     int64_t sent_us;
     struct command command; // bytes owned
-    char traceparent[HTTP_TRACE_MAX];
+    struct trace_context trace;
+    struct span *span; // owned; NULL: not traced
 };
 
 static struct flight *flight_of(struct lane_item *item) {
@@ -65,6 +67,12 @@ static struct flight *flight_of(struct lane_item *item) {
 
 static void land(struct flight *flight, enum writer_outcome outcome) {
     struct command_writer *writer = flight->writer;
+    if (flight->span) {
+        flight->span->end_us = clock_now_us();
+        flight->span->failed = outcome != WRITER_WRITTEN;
+        spans_add(flight->span);
+        free(flight->span);
+    }
     flight->done(flight->state, outcome);
     metrics_add(METRIC_GATEWAY_COMMANDS, (int)outcome, 1);
     atomic_fetch_sub(&writer->pending_bytes, (int64_t)flight->command.length);
@@ -89,8 +97,11 @@ static rd_kafka_resp_err_t produce(struct command_writer *writer, struct flight 
     const char *type = record_types[command->type]->full_name;
     rd_kafka_headers_t *headers = rd_kafka_headers_new(2);
     (void)rd_kafka_header_add(headers, "ce_type", -1, type, -1);
-    if (flight->traceparent[0])
-        (void)rd_kafka_header_add(headers, "traceparent", -1, flight->traceparent, -1);
+    if (flight->trace.is_set) {
+        char text[TRACE_TEXT_LEN + 1];
+        trace_format(&flight->trace, text);
+        (void)rd_kafka_header_add(headers, "traceparent", -1, text, TRACE_TEXT_LEN);
+    }
     int32_t partition = (int32_t)(flight->item.lane - writer->topics[command->topic].first_lane);
     rd_kafka_resp_err_t code = rd_kafka_producev(
         writer->client, RD_KAFKA_V_RKT(writer->topics[command->topic].handle),
@@ -287,8 +298,26 @@ static bool has_room(struct command_writer *writer, size_t length) {
     return pending <= PENDING_MAX && bytes <= PENDING_BYTES_MAX;
 }
 
+static void begin_span(struct flight *flight, bool trace_given) {
+    const struct command *command = &flight->command;
+    const bool about_order = !id_is_nil(&command->order_id);
+    if (!trace_given && about_order)
+        spans_of_order(command->order_id.bytes, &flight->trace);
+    if (!trace_is_sampled(&flight->trace) || !(flight->span = malloc(sizeof(*flight->span))))
+        return;
+    struct span *span = flight->span;
+    span_begin(span, &flight->trace, SPAN_PRODUCER, clock_now_us());
+    span->topic = topics[command->topic].name;
+    span->partition =
+        (int32_t)(flight->item.lane - flight->writer->topics[command->topic].first_lane);
+    (void)snprintf(span->name, SPAN_NAME_MAX, "send %s", record_types[command->type]->name);
+    span->has_order_id = about_order;
+    memcpy(span->order_id, command->order_id.bytes, sizeof(span->order_id));
+    flight->trace = span->self;
+}
+
 void command_writer_send(struct command_writer *writer, struct command *command,
-                         const char *traceparent, writer_done_fn *done, void *state) {
+                         const struct trace_context *trace, writer_done_fn *done, void *state) {
     struct flight *flight = malloc(sizeof(*flight));
     if (!flight) {
         command_done(command);
@@ -304,8 +333,6 @@ void command_writer_send(struct command_writer *writer, struct command *command,
         .command = *command,
     };
     command->bytes = NULL;
-    if (traceparent)
-        (void)snprintf(flight->traceparent, sizeof(flight->traceparent), "%s", traceparent);
     size_t route_len =
         flight->command.route_len ? flight->command.route_len : flight->command.key_len;
     flight->item.lane =
@@ -313,6 +340,10 @@ void command_writer_send(struct command_writer *writer, struct command *command,
         (uint32_t)topic_partition_of(flight->command.key, route_len,
                                      writer->topics[flight->command.topic].partitions);
     flight->item.queued_ms = flight->sent_us / 1000;
+    if (trace)
+        flight->trace = *trace;
+    if (spans_are_on())
+        begin_span(flight, trace != NULL);
     if (!has_room(writer, flight->command.length)) {
         land(flight, WRITER_NOT_WRITTEN);
         return;

@@ -397,8 +397,7 @@ static bool take_line(struct batch *batch, const char *text, size_t length, bool
     }
     (void)pthread_mutex_unlock(&batch->lock);
     if (ok)
-        command_writer_send(batch->gateway->writer, &command, /* traceparent= */ NULL, on_written,
-                            line);
+        command_writer_send(batch->gateway->writer, &command, /* trace= */ NULL, on_written, line);
     return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "http/respond.h"
 #include "service/clock.h"
+#include "service/log.h"
 #include "service/uninitialized.h"
 
 #include <stdio.h>
@@ -74,11 +75,14 @@ static void submit(struct http_request *request, struct gateway *gateway, struct
     struct submission *submission = submit_begin(request, command, made_key);
     if (!submission)
         return;
-    const char *trace =
-        http_request_header(request, "traceparent") ? http_request_traceparent(request) : NULL;
+    const bool about_order = !id_is_nil(&command->order_id);
+    const struct trace_context trace =
+        *http_request_trace(request, about_order ? command->order_id.bytes : NULL);
     if (!suspended)
-        http_request_suspend(request);
-    command_writer_send(gateway->writer, command, trace, on_written, submission);
+        LOG(DEBUG, "command goes to the log", F_STR("type", record_types[command->type]->name),
+        F_STR("order_id", about_order ? id_text(&command->order_id).text : NULL));
+    http_request_suspend(request);
+    command_writer_send(gateway->writer, command, &trace, on_written, submission);
 }
 
 typedef bool build_fn(const struct command_context *context, struct http_request *request,

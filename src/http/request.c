@@ -6,6 +6,7 @@
 #include "request_state.h"
 
 #include "service/clock.h"
+#include "service/spans.h"
 #include "service/uninitialized.h"
 
 #include <assert.h>
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
 
 // Swallowing costs no memory, and without it most clients would see a reset and not the answer.
 enum { DISCARD_BYTES_MAX = 8 * 1024 * 1024, BODY_FIRST_BYTES = 4096 };
@@ -27,8 +27,8 @@ struct http_request *request_new(struct http_server *server, const char *uri) {
     request->match.route = NULL;
     request->match.params_count = 0;
     request->caller = (struct http_caller){0};
-    memset(&request->traceparent, 0,
-           offsetof(struct http_request, headers) - offsetof(struct http_request, traceparent));
+    memset(&request->trace_known, 0,
+           offsetof(struct http_request, headers) - offsetof(struct http_request, trace_known));
     request->server = server;
     request->start_us = server->options.measured ? clock_monotonic_us() : 0;
     request->uri = strdup(uri);
@@ -395,35 +395,42 @@ const char *http_request_path(const struct http_request *request) {
     return request->uri;
 }
 
-static bool is_hex(const char *text, size_t length) {
-    return strspn(text, "0123456789abcdef") >= length;
+// The span began with the request, whose time is that of the monotonic clock.
+static void begin_span(struct http_request *request) {
+    const struct http_route *route = request->match.route;
+    int64_t age_us = request->start_us ? clock_monotonic_us() - request->start_us : 0;
+    struct trace_context parent = request->trace;
+    span_begin(&request->span, &parent, SPAN_SERVER, clock_now_us() - age_us);
+    (void)snprintf(request->span.name, SPAN_NAME_MAX, "%s %s", route->method, route->pattern);
+    request->span.method = route->method;
+    request->span.route = route->pattern;
+    request->trace = request->span.self;
+    request->has_span = true;
 }
 
-// "00-" 32 hex "-" 16 hex "-" 2 hex, trace and parent not all zero.
-static bool is_traceparent(const char *text) {
-    return strlen(text) == 55 && strncmp(text, "00-", 3) == 0 && is_hex(text + 3, 32) &&
-           text[35] == '-' && is_hex(text + 36, 16) && text[52] == '-' && is_hex(text + 53, 2) &&
-           strspn(text + 3, "0") < 32 && strspn(text + 36, "0") < 16;
-}
-
-const char *http_request_traceparent(struct http_request *request) {
-    if (request->traceparent[0])
-        return request->traceparent;
-    uint64_t random[3] = {0};
-    if (getrandom(random, sizeof(random), GRND_NONBLOCK) < 0)
-        random[2] = (uint64_t)clock_monotonic_us();
-    unsigned long long parent = random[2] | 1; // never all zero
+static void find_trace(struct http_request *request, const uint8_t *order_id) {
+    request->trace_known = true;
     const char *given = http_request_header(request, "traceparent");
-    // The caller's trace goes on, with a parent of our own.
-    if (given && is_traceparent(given))
-        (void)snprintf(request->traceparent, HTTP_TRACE_MAX, "00-%.32s-%016llx-%.2s", given + 3,
-                       parent, given + 53);
+    if (given && trace_parse(given, strlen(given), &request->trace))
+        spans_of_caller(&request->trace);
+    else if (order_id)
+        spans_of_order(order_id, &request->trace);
     else
-        (void)snprintf(request->traceparent, HTTP_TRACE_MAX, "00-%016llx%016llx-%016llx-00",
-                       (unsigned long long)random[0] | 1, (unsigned long long)random[1], parent);
-    return request->traceparent;
+        request->trace = (struct trace_context){0};
+    if (spans_are_on() && trace_is_sampled(&request->trace))
+        begin_span(request);
 }
 
+const struct trace_context *http_request_trace(struct http_request *request,
+                                               const uint8_t order_id[16]) {
+    if (!request->trace_known)
+        find_trace(request, order_id);
+    if (request->has_span && order_id) {
+        request->span.has_order_id = true;
+        memcpy(request->span.order_id, order_id, sizeof(request->span.order_id));
+    }
+    return &request->trace;
+}
 void http_request_attach(struct http_request *request, void *attachment) {
     request->attachment = attachment;
 }

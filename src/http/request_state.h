@@ -9,6 +9,7 @@
 #include "http/respond.h"
 #include "http/router.h"
 #include "http/server.h"
+#include "service/spans.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -80,7 +81,8 @@ struct http_request {
     const char *method; // borrowed from MHD
     struct http_match match;
     struct http_caller caller;
-    char traceparent[HTTP_TRACE_MAX];
+    bool trace_known;
+    bool has_span;
 
     char *body; // owned
     size_t body_length;
@@ -101,6 +103,10 @@ struct http_request {
     int status;
     uint32_t headers_count;
     struct respond_header_line headers[RESPOND_HEADERS_MAX];
+
+    // Neither is zeroed: see trace_known and has_span.
+    struct trace_context trace;
+    struct span span;
 };
 
 // --- request.c ---------------------------------------------------------------------------------

@@ -15,6 +15,7 @@
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
+#include "service/spans.h"
 #include "service/uninitialized.h"
 
 #include <assert.h>
@@ -67,6 +68,12 @@ static void on_complete(void *state, struct MHD_Connection *connection, void **r
         !(route->flags & ROUTE_EVENTS))
         metrics_observe_us(METRIC_HTTP_REQUEST, (int)(route - server->options.routes->routes),
                            clock_monotonic_us() - request->start_us);
+    if (request->has_span) {
+        request->span.status = request->status;
+        request->span.failed = request->status >= 500;
+        request->span.end_us = clock_now_us();
+        spans_add(&request->span);
+    }
     // Between requests the idle timeout counts; the next request line must not trickle in for ever.
     connection_set_deadline(request->link,
                             server->options.idle_timeout_ms + server->options.read_timeout_ms);
@@ -170,6 +177,19 @@ void http_request_suspend(struct http_request *request) {
     MHD_suspend_connection(request->connection);
 }
 
+// For lines of log: the caller's trace, and the order where one is known.
+static void tell(const void *opaque, struct log_about *ret) {
+    const struct http_request *request = opaque;
+    const char *given = http_request_header(request, "traceparent");
+    if (given)
+        (void)trace_parse(given, strlen(given), &ret->trace);
+    if (request->has_span) {
+        ret->trace = request->trace;
+        ret->has_order_id = request->span.has_order_id;
+        memcpy(ret->order_id, request->span.order_id, sizeof(ret->order_id));
+    }
+}
+
 // All of the body has arrived.
 static enum MHD_Result handle(struct http_request *request) {
     request->phase = REQUEST_HANDLED;
@@ -179,7 +199,13 @@ static enum MHD_Result handle(struct http_request *request) {
                        (long long)request->body_bytes_max);
         return queue(request);
     }
+    // A command about an order may be traced for the order's sake, once it is known: see gateway.
+    if (spans_are_on() && http_request_header(request, "traceparent"))
+        (void)http_request_trace(request, NULL);
+    const struct log_context context = {.tell = tell, .opaque = request};
+    log_context = &context;
     request->match.route->handle(request, request->server->options.state);
+    log_context = NULL;
     // A suspended request may have been answered, but is queued only after it has been resumed.
     if (request->suspended)
         return MHD_YES;

@@ -6,10 +6,12 @@
 
 #include "domain/order.h"
 #include "orders.h"
+#include "service/clock.h"
 #include "service/metrics.h"
 #include "stream/address.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,6 +155,21 @@ static void watch_parked(void *context, void *state, const struct parked *parked
     ((struct orders *)state)->parked = parked;
 }
 
+// No message has caused it, but the order's id may tell its trace.
+static void trace_deadline(struct output *output, const struct id *id,
+                           const struct stream_deadlines *deadlines) {
+    struct trace_context trace;
+    spans_of_order(id->bytes, &trace);
+    struct span *span = output_cause(output, &trace, clock_now_us());
+    if (!span)
+        return;
+    (void)snprintf(span->name, SPAN_NAME_MAX, "deadline");
+    span->kind = SPAN_INTERNAL;
+    span->partition = deadlines->partition;
+    span->has_order_id = true;
+    memcpy(span->order_id, id->bytes, sizeof(span->order_id));
+}
+
 static bool fire(void *context, void *state, struct stream_deadlines *deadlines,
                  struct output *output, struct error *err) {
     struct order_role *self = context;
@@ -169,6 +186,8 @@ static bool fire(void *context, void *state, struct stream_deadlines *deadlines,
         struct order *order = orders_edit(orders, &id);
         struct orders_before before = orders_before(order);
         order_decide_deadline(&decision, order);
+        if (spans_are_on())
+            trace_deadline(output, &id, deadlines);
         if (output_decision(output, deadlines->partition, &decision, err)) {
             orders_keep(orders, &id, before, order, last_written(output, deadlines->partition));
             continue;

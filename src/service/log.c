@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 _Atomic int log_level_min = LEVEL_INFO;
+_Thread_local const struct log_context *log_context;
 
 static enum log_format format_wanted = LOG_FORMAT_TEXT;
 static const char *process_role = NULL;
@@ -219,11 +220,60 @@ size_t log_render(char *buffer, size_t size, enum log_format format, int64_t now
     return (size_t)(line.at - buffer);
 }
 
-void log_write(enum log_level level, const char *text, const struct log_field *fields,
+// ---- what the thread has in hand ---------------------------------------------------------------
+
+enum { FIELDS_MAX = 32, ID_TEXT_SIZE = 37 };
+
+struct fields {
+    struct log_field items[FIELDS_MAX];
+    size_t count;
+    char order_id[ID_TEXT_SIZE];
+    char trace_id[TRACE_ID_TEXT_LEN + 1];
+};
+
+// What the line says itself goes before.
+static void add(struct fields *fields, struct log_field field) {
+    for (size_t i = 0; i < fields->count; i++)
+        if (fields->items[i].key && strcmp(fields->items[i].key, field.key) == 0)
+            return;
+    if (fields->count < FIELDS_MAX)
+        fields->items[fields->count++] = field;
+}
+
+static void add_context(struct fields *fields) {
+    struct log_about about = {.offset = -1};
+    log_context->tell(log_context->opaque, &about);
+    if (about.topic) {
+        add(fields, F_STR("topic", about.topic));
+        add(fields, F_INT("partition", about.partition));
+        if (about.offset >= 0)
+            add(fields, F_INT("offset", about.offset));
+    }
+    if (about.has_order_id) {
+        const uint8_t *b = about.order_id;
+        (void)snprintf(fields->order_id, sizeof(fields->order_id),
+                       "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
+                       b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12],
+                       b[13], b[14], b[15]);
+        add(fields, F_STR("order_id", fields->order_id));
+    }
+    if (about.trace.is_set) {
+        trace_id_format(&about.trace, fields->trace_id);
+        add(fields, F_STR("trace_id", fields->trace_id));
+    }
+}
+
+void log_write(enum log_level level, const char *text, const struct log_field *given,
                size_t count) {
     char buffer[LOG_LINE_MAX];
+    struct fields fields;
+    fields.count = count < FIELDS_MAX ? count : FIELDS_MAX;
+    if (fields.count > 0)
+        memcpy(fields.items, given, fields.count * sizeof(*given));
+    if (log_context)
+        add_context(&fields);
     size_t length = log_render(buffer, sizeof(buffer), format_wanted, clock_now_us(), level, text,
-                               fields, count);
+                               fields.items, fields.count);
     buffer[length++] = '\n';
     metrics_add(METRIC_LOG_LINES, (int)level, 1);
     // A log that cannot be written must not stop the work.

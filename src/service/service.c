@@ -7,6 +7,7 @@
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
+#include "service/spans.h"
 #include "service/watchdog.h"
 #include "service_state.h"
 
@@ -151,6 +152,12 @@ int service_run(const char *role, const struct config *config, const struct serv
         return EXIT_INTERNAL;
     }
 
+    struct error traces;
+    if (!spans_start(config, role, slot, &traces)) {
+        LOG(ERROR, "cannot start", F_ERR(&traces));
+        return EXIT_CONFIG;
+    }
+
     LOG(INFO, "starting", F_STR("version", ORDERLOG_VERSION), F_INT("pid", getpid()));
     size_t running = 0;
     bool failed = false;
@@ -179,6 +186,7 @@ int service_run(const char *role, const struct config *config, const struct serv
         if (parts[running].stop)
             parts[running].stop(state);
     }
+    spans_stop();
     watchdog_stop();
     int code = atomic_load(&exit_code_wanted);
     LOG(INFO, "stopped", F_INT("exit_code", code));

@@ -2,6 +2,7 @@
 #include "projector_batch.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "service/failpoint.h"
 #include "service/log.h"
 #include "service/metrics.h"
+#include "stream/trace_headers.h"
 
 // Decoded structs of one batch; the messages themselves are bounded by the consumer's queue.
 enum { ARENA_BYTES_MAX = 512 << 20, SKIP_ERROR_MAX = 400 };
@@ -33,6 +35,7 @@ void projector_batch_done(struct projector_batch *batch) {
     free(batch->group);
     free(batch->moves);
     arena_done(&batch->arena);
+    span_batch_done(&batch->spans);
 }
 
 // --- decoding -----------------------------------------------------------------------------------
@@ -86,6 +89,19 @@ static uint32_t takers(const struct projector_input *input,
     return mask & ~input->paused;
 }
 
+static void begin_span(struct projector_batch *batch, const rd_kafka_message_t *message) {
+    struct trace_context cause;
+    trace_of_record(message, &cause);
+    struct span *span = trace_is_sampled(&cause) ? span_batch_add(&batch->spans) : NULL;
+    if (!span)
+        return;
+    span_begin(span, &cause, SPAN_CONSUMER, clock_now_us());
+    span->topic = projection_set_topic(batch->set);
+    span->partition = message->partition;
+    span->offset = message->offset;
+    (void)snprintf(span->name, SPAN_NAME_MAX, "project %s", span->topic);
+}
+
 // Decodes the messages from the one at *from, which moves past what was done: to the end, or to
 // where the arena is full.
 static bool decode_some(struct projector_batch *batch, struct projector_input *input, size_t *from,
@@ -93,6 +109,7 @@ static bool decode_some(struct projector_batch *batch, struct projector_input *i
     size_t projections = projection_set_count(batch->set);
     size_t n = 0;
     arena_reset(&batch->arena);
+    span_batch_drop(&batch->spans); // of a batch that failed
     for (; *from < count; ++*from) {
         const rd_kafka_message_t *message = input->messages[*from];
         struct projector_partition *partition = projector_input_find(input, message->partition);
@@ -114,6 +131,8 @@ static bool decode_some(struct projector_batch *batch, struct projector_input *i
             return false;
         else
             break;
+        if (spans_are_on())
+            begin_span(batch, message);
     }
     *ret_entries = n;
     return true;
@@ -239,6 +258,7 @@ static bool apply_entries(struct projector_batch *batch, struct projector_input 
         if (!apply_group(batch, input, batch->group, grouped, mask, err))
             return false;
     }
+    span_batch_commit(&batch->spans, clock_now_us());
     int64_t oldest_ms = INT64_MAX;
     for (size_t i = 0; i < entries; i++) {
         const struct batch_entry *entry = &batch->entries[i];

@@ -12,6 +12,7 @@
 #include "event/schema_ids.h"
 #include "projector_input.h"
 #include "service/arena.h"
+#include "service/spans.h"
 #include "store/projection.h"
 
 struct batch_entry {
@@ -35,6 +36,7 @@ struct projector_batch {
     const struct batch_entry **group;
     struct projection_move *moves;
     size_t entries_max;
+    struct span_batch spans; // of the events in hand, where traces are on
 };
 
 bool projector_batch_init(struct projector_batch *batch, struct projection_set *set, struct db *db,

@@ -4,9 +4,11 @@
 #include "stream/output.h"
 
 #include "event/message.h"
+#include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
 #include "stream/address.h"
+#include "stream/trace_headers.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -21,6 +23,8 @@ struct group {
     size_t len;
     size_t capacity;
     uint32_t messages_count;
+    char *traces; // owned: contexts of those that are traced, OUTPUT_GROUP_MESSAGES_MAX at most
+    size_t traces_len;
 };
 
 struct output {
@@ -30,6 +34,8 @@ struct output {
     enum topic_id route[RECORD_COUNT]; // TOPIC_COUNT: several topics
     struct group *groups[TOPIC_COUNT]; // inboxes only, one per partition
     struct producer *producer;         // borrowed
+    struct trace_context cause;        // of what is being written
+    struct span_batch spans;           // of the open transaction
 };
 
 struct output *output_new(enum domain domain, const struct schema_ids *ids,
@@ -57,17 +63,45 @@ void output_free(struct output *output) {
     if (!output)
         return;
     for (size_t topic = 0; topic < TOPIC_COUNT; topic++) {
-        for (int32_t p = 0; output->groups[topic] && p < output->partitions[topic]; p++)
+        for (int32_t p = 0; output->groups[topic] && p < output->partitions[topic]; p++) {
             free(output->groups[topic][p].items);
+            free(output->groups[topic][p].traces);
+        }
         free(output->groups[topic]);
     }
+    span_batch_done(&output->spans);
     free(output);
 }
 
 void output_drop(struct output *output) {
     for (size_t topic = 0; topic < TOPIC_COUNT; topic++)
-        for (int32_t p = 0; output->groups[topic] && p < output->partitions[topic]; p++)
-            output->groups[topic][p].len = output->groups[topic][p].messages_count = 0;
+        for (int32_t p = 0; output->groups[topic] && p < output->partitions[topic]; p++) {
+            struct group *group = &output->groups[topic][p];
+            group->len = group->messages_count = 0;
+            group->traces_len = 0;
+        }
+    span_batch_drop(&output->spans);
+    output->cause.is_set = false;
+}
+
+struct span *output_cause(struct output *output, const struct trace_context *parent,
+                          int64_t start_us) {
+    output->cause = *parent;
+    struct span *span = trace_is_sampled(parent) ? span_batch_add(&output->spans) : NULL;
+    if (!span)
+        return NULL;
+    span_begin(span, parent, SPAN_CONSUMER, start_us);
+    output->cause = span->self;
+    return span;
+}
+
+void output_cause_end(struct output *output) {
+    output->cause.is_set = false;
+}
+
+void output_committed(struct output *output) {
+    if (output->spans.count > 0)
+        span_batch_commit(&output->spans, clock_now_us());
 }
 
 void output_begin(struct output *output, struct producer *producer) {
@@ -81,17 +115,23 @@ int64_t output_events_count(const struct output *output, int32_t partition) {
 
 // CloudEvents, binary content mode of the Kafka protocol binding 1.0.
 static rd_kafka_headers_t *headers_new(enum domain domain, enum record_id type,
-                                       const struct id *event_id) {
+                                       const struct id *event_id,
+                                       const struct trace_context *cause) {
     static const char *const sources[DOMAIN_COUNT] = {"/orderlog/order", "/orderlog/inventory",
                                                       "/orderlog/payment", "/orderlog/shipping"};
     char id[ID_TEXT_LEN];
     id_format(event_id, id);
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(5);
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(6);
     rd_kafka_header_add(headers, "ce_specversion", -1, "1.0", -1);
     rd_kafka_header_add(headers, "ce_type", -1, record_types[type]->full_name, -1);
     rd_kafka_header_add(headers, "ce_source", -1, sources[domain], -1);
     rd_kafka_header_add(headers, "ce_id", -1, id, ID_TEXT_LEN);
     rd_kafka_header_add(headers, "content-type", -1, "application/avro", -1);
+    if (cause->is_set) {
+        char text[TRACE_TEXT_LEN + 1];
+        trace_format(cause, text);
+        rd_kafka_header_add(headers, TRACE_HEADER, -1, text, TRACE_TEXT_LEN);
+    }
     return headers;
 }
 
@@ -161,7 +201,8 @@ static bool send_event(struct output *output, int32_t partition, const struct de
     size_t key_len = address_key(&address, key);
     return producer_send_event(
         output->producer, partition, key, key_len, payload->bytes, payload->len,
-        headers_new(output->domain, event->type, address_event_id(event->body)), err);
+        headers_new(output->domain, event->type, address_event_id(event->body), &output->cause),
+        err);
 }
 
 // Avro's zig-zag variable-length long.
@@ -191,9 +232,25 @@ static bool group_send(struct output *output, enum topic_id topic, int32_t parti
     memcpy(at, group->items, group->len);
     at += group->len;
     *at++ = 0;
+    rd_kafka_headers_t *headers = NULL;
+    if (group->traces_len > 0) {
+        headers = rd_kafka_headers_new(1);
+        rd_kafka_header_add(headers, TRACE_HEADER_GROUP, -1, group->traces,
+                            (ssize_t)group->traces_len);
+    }
     group->len = group->messages_count = 0;
+    group->traces_len = 0;
     return producer_send(output->producer, topic, partition, NULL, 0, payload,
-                         (size_t)(at - payload), NULL, err);
+                         (size_t)(at - payload), headers, err);
+}
+
+static void gather_trace(struct group *group, const struct trace_context *cause) {
+    if (!group->traces)
+        group->traces = malloc((size_t)OUTPUT_GROUP_MESSAGES_MAX * TRACE_ONE_MAX);
+    if (!group->traces)
+        return; // a trace is no reason to fail
+    group->traces_len += trace_put_one(group->traces + group->traces_len, group->traces_len == 0,
+                                       group->messages_count, cause);
 }
 
 static bool gather(struct output *output, const struct decided *message, struct error *err) {
@@ -230,6 +287,8 @@ static bool gather(struct output *output, const struct decided *message, struct 
     uint8_t *at = put_long(start, end - body);
     memmove(at, body, (size_t)(end - body));
     group->len += (size_t)(at - start) + (size_t)(end - body);
+    if (output->cause.is_set)
+        gather_trace(group, &output->cause);
     group->messages_count++;
     return true;
 }

@@ -222,7 +222,8 @@ bool park_or_handle(struct txn_loop *loop, struct partition *partition,
             .body = message->body,
             .token = {.partition = partition->id,
                       .generation = partition->generation,
-                      .ordinal = partition->window_base + ordinal},
+                      .ordinal = partition->window_base + ordinal,
+                      .cause = loop->cause},
         };
         *ret_done = false;
         if (loop->role->handle(loop->role->context, partition->state, &input, loop->output, &why))

@@ -110,6 +110,7 @@ static void commit_succeeded(struct txn_loop *loop) {
                   "the broker did not say where our events lie: a restart reads them");
         txn_loop_fail(loop, EXIT_UNAVAILABLE, &err);
     }
+    output_committed(loop->output);
     loop->open = false;
     loop->failures = 0;
     loop->current ^= 1;

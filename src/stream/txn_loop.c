@@ -5,6 +5,7 @@
 #include "stream/txn_loop.h"
 
 #include "assignment.h"
+#include "causes.h"
 #include "park.h"
 #include "passes.h"
 #include "service/clock.h"
@@ -52,8 +53,20 @@ static bool handle_message(struct txn_loop *loop, struct partition *partition,
     bool done = true;
     if (input_decode(loop->ids, domains[loop->role->domain].inbox, partition->id,
                      loop->partitions_count, bytes, &loop->arena, &message, &why)) {
-        if (!park_or_handle(loop, partition, record, index, &message, ordinal, &done, err))
+        const bool traced = spans_are_on();
+        if (traced)
+            causes_message(loop, record, index, &message);
+        loop->record = record;
+        loop->message = &message;
+        bool handled =
+            park_or_handle(loop, partition, record, index, &message, ordinal, &done, err);
+        if (handled)
+            LOG(DEBUG, "message handled", F_STR("type", record_types[message.type]->name));
+        loop->message = NULL;
+        if (!handled)
             return false;
+        if (traced)
+            causes_end(loop);
     } else if (why.what != DISP_POISON) {
         *err = why;
         return false;
@@ -93,6 +106,8 @@ static bool handle_record(struct txn_loop *loop, const rd_kafka_message_t *raw, 
         *err = why;
         return false;
     }
+    if (spans_are_on())
+        causes_record(loop, raw, record.is_group);
     bool executor = partition->window.answered;
     uint32_t first = 0;
     if (executor)
@@ -166,8 +181,15 @@ static bool take_some(struct txn_loop *loop, size_t *ret_count, struct error *er
         }
         uint32_t ordinal = (uint32_t)(completion->token.ordinal - partition->window_base);
         bool done = true;
+        if (spans_are_on())
+            causes_answer(loop, &completion->token);
+        loop->answered = &completion->token;
         good = loop->role->complete(loop->role->context, completion, txn_loop_tick_us(loop),
                                     loop->output, err);
+        if (good)
+            LOG(DEBUG, "call answered");
+        loop->answered = NULL;
+        output_cause_end(loop->output);
         if (good && completion->token.parked)
             good = park_answered(loop, partition, &completion->token, &done, err);
         if (good && done)
@@ -235,6 +257,7 @@ static bool fire_deadlines(struct txn_loop *loop, struct error *err) {
         int64_t begun_us = clock_monotonic_us();
         if (!transaction_begin(loop, partition, err) || !fire(loop, partition, err))
             return false;
+        output_cause_end(loop->output);
         metrics_observe_us(METRIC_STEP, STEP_DEADLINES, clock_monotonic_us() - begun_us);
         FAILPOINT(loop_deadline_fired);
     }
@@ -423,6 +446,7 @@ static bool is_working(void *state, char reason[SERVICE_REASON_MAX]) {
 
 static void *run(void *opaque) {
     struct txn_loop *loop = opaque;
+    log_context = &loop->log_context;
     while (!service_stopping() && !loop->done)
         txn_loop_turn(loop);
     // Leaves without a word: a static member that comes back finds its partitions waiting.
@@ -562,6 +586,7 @@ struct txn_loop *txn_loop_start(const struct config *config, const struct role *
     atomic_store(&loop->unready, "not yet let into its group");
     loop->by = (uint32_t)(clock_now_us() ^ (int64_t)getpid() << 20) | 1;
     arena_init(&loop->arena, 1U << 30);
+    loop->log_context = (struct log_context){.tell = causes_tell, .opaque = loop};
     metrics_name_series(METRIC_TRANSACTIONS, 0, "committed");
     metrics_name_series(METRIC_TRANSACTIONS, 1, "aborted");
     metrics_name_series(METRIC_TRANSACTIONS, 2, "unknown");

@@ -7,11 +7,13 @@
 
 #include "service/backoff.h"
 #include "service/clock.h"
+#include "service/log.h"
 #include "service/service.h"
 #include "service/watchdog.h"
 #include "stream/output.h"
 #include "stream/partition.h"
 #include "stream/producer.h"
+#include "stream/trace_headers.h"
 #include "stream/txn_loop.h"
 
 #include <pthread.h>
@@ -53,6 +55,16 @@ struct txn_loop {
     int failures; // transactions in a row that were not committed
     uint64_t dice;
     size_t messages;
+    // For lines of log: what is in hand; message NULL: nothing.
+    struct log_context log_context;
+    const struct input_record *record;
+    const struct message *message;
+    const struct stream_token *answered; // or a call that is answered; NULL: none
+
+    // Where traces are on.
+    struct group_traces traces; // of the record in hand; of a single message: only next
+    struct stream_cause cause;  // of the message in hand
+
     // For the metrics; monotonic but for the last.
     int64_t first_us;  // the batch's first record was read; 0: none
     int64_t begun_us;  // the transaction

@@ -1,18 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators see of the whole system while orders go through it: metrics of every role."""
+"""What operators see of the whole system while orders go through it: metrics of every role, traces
+as a collector gets them, and logs that keep secrets to themselves."""
 
 import argparse
 import http.client
+import http.server
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import threading
+import uuid
 from pathlib import Path
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from world import Caller, Failed, World, expect, wait_until
 
 METRICS_KEY = "ol_metrics_" + "0123456789abcdef" * 4
+TRACE_KEY = "collector-key-" + "89abcdef" * 4
+TRACE = uuid.uuid4().hex
+PARENT = "b7ad6b7169203331"
+# What must be in no log: people, and whatever opens something.
+PERSONAL = ["Ada Lovelace", "ada.lovelace@example.org", "12 St James Square", "+44 20 7946 0958"]
 # What each role must have shown once orders have gone through.
 SHOWN = {
     "gateway": ["orderlog_http_request_seconds_count", "orderlog_gateway_commands_total",
@@ -33,10 +45,60 @@ SHOWN = {
 }
 
 
+class Collector:
+    """An OTLP/HTTP receiver: keeps every span with the service that sent it."""
+
+    def __init__(self):
+        self.spans = []
+        self.lock = threading.Lock()
+        collector = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                good = self.path == "/v1/traces" and self.headers["Content-Type"] == "application/json" \
+                    and self.headers["Authorization"] == f"Bearer {TRACE_KEY}"
+                if good:
+                    collector.take(body)
+                self.send_response(200 if good else 400)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1/traces"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def take(self, body):
+        for resource in body["resourceSpans"]:
+            service = attributes(resource["resource"])["service.name"]
+            for scope in resource["scopeSpans"]:
+                with self.lock:
+                    self.spans += [dict(span, service=service, about=attributes(span))
+                                   for span in scope["spans"]]
+
+    def of_trace(self, trace_id):
+        with self.lock:
+            return [span for span in self.spans if span["traceId"] == trace_id]
+
+
+def attributes(holder):
+    return {a["key"]: next(iter(a["value"].values())) for a in holder["attributes"]}
+
+
 class Observed(World):
+    def __init__(self, program, folder, collector):
+        super().__init__(program, folder)
+        self.collector = collector
+
     def _configure(self, services, clean):
         super()._configure(services, clean)
-        self.env.update(ORDERLOG_METRICS_KEY=METRICS_KEY)
+        self.env.update(ORDERLOG_METRICS_KEY=METRICS_KEY, ORDERLOG_TRACE_OTLP_URL=self.collector.url,
+                        ORDERLOG_TRACE_OTLP_KEY=TRACE_KEY, ORDERLOG_TRACE_SAMPLE_ONE_IN="1",
+                        ORDERLOG_LOG_FORMAT="json", ORDERLOG_LOG_LEVEL="debug")
 
 
 def promtool():
@@ -97,6 +159,186 @@ def metrics_of_every_role_are_as_prometheus_wants_them(world, placed):
         expect(f"{role.name} is ready in its metrics", "\norderlog_ready 1\n" in text, text)
 
 
+ROLES = {"orderlog-gateway", "orderlog-order", "orderlog-inventory", "orderlog-payment",
+         "orderlog-shipping", "orderlog-project"}
+
+
+def post_order(world, key, **headers):
+    body = {"customer_id": "c-1", "currency": "EUR", "reference": PERSONAL[0],
+            "lines": [{"sku": "watched", "quantity": 1}]}
+    connection = http.client.HTTPConnection("127.0.0.1", world.gateway_port, timeout=15)
+    connection.request("POST", "/v1/orders", json.dumps(body), {
+        "Authorization": f"Bearer {world.token}", "Content-Type": "application/json",
+        "Idempotency-Key": key, **headers})
+    reply = connection.getresponse()
+    answer = json.loads(reply.read())
+    if reply.status != 202:
+        raise Failed(f"POST /v1/orders: {reply.status} {answer}")
+    return answer["order_id"]
+
+
+def completed(world, order_id):
+    return world.sql(f"SELECT 1 FROM orders WHERE order_id = '{order_id}' AND status = 'COMPLETED'")
+
+
+def headers_of_events(world, order_id):
+    """Headers of the order's events in the log, in order."""
+    consumer = KafkaConsumer(bootstrap_servers=world.bootstrap, auto_offset_reset="earliest",
+                             isolation_level="read_committed", consumer_timeout_ms=3000)
+    consumer.assign([TopicPartition("orders.events", p) for p in range(4)])
+    found = [dict(record.headers) for record in consumer if record.key == order_id.encode()]
+    consumer.close()
+    return found
+
+
+def check_tree(what, spans, root_parent):
+    """Every span but one has its parent among them; all come down from that one."""
+    by_id = {span["spanId"]: span for span in spans}
+    expect(f"{what}: span ids are unique", len(by_id) == len(spans))
+    roots = [span for span in spans if span.get("parentSpanId") == root_parent]
+    expect(f"{what}: one span is the root", len(roots) == 1, roots)
+    for span in spans:
+        seen = set()
+        while span is not roots[0]:
+            parent = by_id.get(span.get("parentSpanId"))
+            if not parent or span["spanId"] in seen:
+                raise Failed(f"{what}: {span} has no parent")
+            if int(parent["startTimeUnixNano"]) > int(span["startTimeUnixNano"]) + 5_000_000:
+                raise Failed(f"{what}: {span} began before its parent {parent}")
+            seen.add(span["spanId"])
+            span = parent
+    print(f"holds  {what}: {len(spans)} spans, each begun by its parent")
+    return roots[0], by_id
+
+
+def one_order_is_one_trace(world):
+    order_id = post_order(world, "traced", traceparent=f"00-{TRACE}-{PARENT}-01")
+    wait_until("the traced order is not completed", lambda: completed(world, order_id))
+    events = headers_of_events(world, order_id)
+    expect("every event of the order carries its trace",
+           events and all(e.get("traceparent", b"").decode().split("-")[1::2] == [TRACE, "01"] for e in events),
+           events)
+
+    def all_there():
+        spans = world.collector.of_trace(TRACE)
+        projected = [s for s in spans if s["name"] == "project orders.events"]
+        return len(projected) == len(events) and {s["service"] for s in spans} == ROLES and spans
+
+    spans = wait_until(f"spans are missing: {world.collector.of_trace(TRACE)}", all_there, 30)
+    root, by_id = check_tree("the trace of an order", spans, PARENT)
+    expect("its root is the request", root["name"] == "POST /v1/orders" and root["kind"] == 2 and
+           root["about"]["http.response.status_code"] == "202" and
+           root["about"]["orderlog.order_id"] == order_id, root)
+    chain = ["project orders.events", "process StockAnswered", "process RequestStock",
+             "process PlaceOrder", "send PlaceOrder", "POST /v1/orders"]
+    ways = []
+    for span in spans:
+        way = []
+        while span:
+            way.append(span["name"])
+            span = by_id.get(span.get("parentSpanId"))
+        ways.append(way)
+    expect(f"one way goes {' < '.join(chain)}", chain in ways, ways)
+    expect("payment and shipping are called in it", {"process RequestPayment", "process RequestShipment"} <=
+           {s["name"] for s in spans}, ways)
+    for span in spans:
+        about = span["about"]
+        if span["name"].startswith("process"):
+            expect_quietly(about["messaging.system"] == "kafka" and
+                           about["messaging.destination.name"].endswith(".inbox") and
+                           int(about["messaging.kafka.offset"]) >= 0 and
+                           about["orderlog.order_id"] == order_id, span)
+    parents = {s["parentSpanId"] for s in spans if s["name"].startswith("project")}
+    expect("what is projected was decided in it", all(by_id[p]["name"].startswith("process") for p in parents))
+
+
+def expect_quietly(condition, detail):
+    if not condition:
+        raise Failed(f"a span lacks what is known of it: {detail}")
+
+
+def an_order_without_a_caller_trace_has_one_of_its_own(world):
+    order_id = post_order(world, "own-trace")
+    wait_until("the order is not completed", lambda: completed(world, order_id))
+    trace_id = order_id.replace("-", "")
+    wait_until(f"its spans are missing: {world.collector.of_trace(trace_id)}",
+               lambda: {s["service"] for s in world.collector.of_trace(trace_id)} == ROLES, 30)
+    check_tree("an order's own trace", world.collector.of_trace(trace_id), None)
+
+
+def what_the_caller_does_not_sample_is_carried_but_not_told(world):
+    trace_id = uuid.uuid4().hex
+    order_id = post_order(world, "unsampled", traceparent=f"00-{trace_id}-{PARENT}-00")
+    wait_until("the order is not completed", lambda: completed(world, order_id))
+    events = headers_of_events(world, order_id)
+    expect("events carry an unsampled trace on",
+           events and all(e.get("traceparent", b"").decode().split("-")[1::2] == [trace_id, "00"] for e in events),
+           events)
+    expect("and the collector is told nothing of it",
+           not world.collector.of_trace(trace_id) and not world.collector.of_trace(order_id.replace("-", "")))
+
+
+def call(world, port, method, path, body=None, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+    connection.request(method, path, body, headers)
+    reply = connection.getresponse()
+    reply.read()
+    return reply.status
+
+
+def logs_keep_what_is_not_theirs_to_themselves(world):
+    stray = "ol_stray_" + "fedcba9876543210" * 4
+    caller = {"Authorization": f"Bearer {world.token}", "Content-Type": "application/json"}
+    name, mail, street, phone = PERSONAL
+    # Whatever goes wrong with people's data and with keys.
+    call(world, world.gateway_port, "POST", "/v1/orders", "{}", Authorization=f"Bearer {stray}")
+    call(world, world.query_port, "GET", f"/v1/orders?api_key={stray}", Authorization=f"Bearer {stray}")
+    call(world, world.gateway_port, "POST", "/v1/orders", f'{{"customer_id": "{mail}", "name": "{name}"',
+         **caller)
+    call(world, world.gateway_port, "POST", "/v1/orders", json.dumps({"email": mail, "lines": street}), **caller)
+    call(world, world.gateway_port, "PUT", "/v1/customers/c-1",
+         json.dumps({"name": name, "email": mail, "addresses": [{"street": street, "phone": phone}]}), **caller)
+    order_id = post_order(world, "cancelled", traceparent=f"00-{uuid.uuid4().hex}-{PARENT}-01")
+    call(world, world.gateway_port, "POST", f"/v1/orders/{order_id}/cancel",
+         json.dumps({"note": f"call {name}, {phone}"}), **{**caller, "Idempotency-Key": "cancel-1"})
+    producer = KafkaProducer(bootstrap_servers=world.bootstrap)
+    for topic in ("orders.inbox", "inventory.inbox", "payments.inbox", "orders.events"):
+        producer.send(topic, f"{name} {mail} {street}".encode(), key=mail.encode() if "events" in topic else None,
+                      partition=0).get(10)
+    producer.close()
+    wait_until("what is undecodable is not set aside", lambda: json.loads(
+        world.tool("status", "--json"))["dead_letters"]["aside"] >= 3, 60)
+    secrets = {"the API key": world.token, "its secret": world.token.rsplit("_", 1)[1],
+               "the metrics key": METRICS_KEY, "the collector's key": TRACE_KEY, "a stray key": stray,
+               "PostgreSQL's password": re.search(r"password=(\S+)", world.postgres)[1],
+               **{text: text for text in PERSONAL}}
+    for role in world.roles.values():
+        role.stop()
+    read = 0
+    for log in sorted(world.folder.rglob("*.log")):
+        text = log.read_text(errors="replace")
+        read += len(text)
+        for what, secret in secrets.items():
+            if secret in text:
+                line = next(line for line in text.splitlines() if secret in line)
+                raise Failed(f"{log.name} tells {what}: {line}")
+    print(f"holds  {len(secrets)} secrets and personal data are in none of {read} bytes of logs")
+    lines = []
+    for role in world.roles.values():
+        for line in role.log.read_text().splitlines():
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                raise Failed(f"{role.name} logs a line that is no JSON: {line}") from None
+            expect_quietly({"time", "level", "text", "role"} <= set(lines[-1]), line)
+    aside = [line for line in lines if line["text"] == "input set aside in the dead letters"]
+    expect("a line about a message says where it stands",
+           len(aside) >= 3 and all({"topic", "partition", "offset"} <= set(line) for line in aside), aside)
+    traced = [line for line in lines if "trace_id" in line and "order_id" in line]
+    expect(f"{len(traced)} of {len(lines)} lines say which order and trace they are about",
+           any(line["role"] == "order" and "offset" in line for line in traced), traced[:3])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("program", help="path of the executable orderlog")
@@ -104,9 +346,13 @@ def main():
     with tempfile.TemporaryDirectory(prefix="orderlog-observed.") as folder:
         Path(folder).chmod(0o755)  # PostgreSQL has a user of its own
         try:
-            with Observed(Path(options.program).resolve(), folder) as world:
+            with Observed(Path(options.program).resolve(), folder, Collector()) as world:
                 placed = place_orders(world)
+                one_order_is_one_trace(world)
+                an_order_without_a_caller_trace_has_one_of_its_own(world)
+                what_the_caller_does_not_sample_is_carried_but_not_told(world)
                 metrics_of_every_role_are_as_prometheus_wants_them(world, placed)
+                logs_keep_what_is_not_theirs_to_themselves(world)
         except Failed as failure:
             print(f"FAILED: {failure}")
             return 1

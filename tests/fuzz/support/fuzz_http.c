@@ -63,7 +63,8 @@ void __wrap_MHD_resume_connection(struct MHD_Connection *connection) {
 // --- the brokers --------------------------------------------------------------------------------
 
 void __wrap_command_writer_send(struct command_writer *writer, struct command *command,
-                                const char *traceparent, writer_done_fn *done, void *state);
+                                const struct trace_context *trace, writer_done_fn *done,
+                                void *state);
 bool __wrap_backlog_wait(struct backlog *backlog, struct backlog_waiter *waiter);
 void __wrap_backlog_forget(struct backlog *backlog, struct backlog_waiter *waiter);
 bool __wrap_backlog_over(const struct backlog *backlog);
@@ -92,9 +93,10 @@ static void check_decodes(const struct command *command) {
 }
 
 void __wrap_command_writer_send(struct command_writer *writer, struct command *command,
-                                const char *traceparent, writer_done_fn *done, void *state) {
+                                const struct trace_context *trace, writer_done_fn *done,
+                                void *state) {
     (void)writer;
-    (void)traceparent;
+    (void)trace;
     check_decodes(command);
     command_done(command);
     fuzz_http.written++;
