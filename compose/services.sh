@@ -87,6 +87,26 @@ format_kafka() {
         die "Kafka's storage could not be formatted: see $1/log/kafka-format.log"
 }
 
+# What every broker of ours has, wherever it runs; REPLICAS of the brokers' own topics.
+kafka_settings() {
+    local replicas=$1
+    cat <<PROPERTIES
+auto.create.topics.enable=false
+offsets.topic.replication.factor=$replicas
+offsets.topic.num.partitions=4
+offsets.retention.minutes=525600
+transaction.state.log.replication.factor=$replicas
+transaction.state.log.min.isr=$(((replicas + 1) / 2))
+transaction.state.log.num.partitions=4
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+log.cleaner.dedupe.buffer.size=33554432
+PROPERTIES
+}
+
 prepare_kafka() {
     local dir=$1 commas replicas=1
     load_settings "$dir"
@@ -103,19 +123,7 @@ inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs=$dir/kafka
-auto.create.topics.enable=false
-offsets.topic.replication.factor=$replicas
-offsets.topic.num.partitions=4
-offsets.retention.minutes=525600
-transaction.state.log.replication.factor=$replicas
-transaction.state.log.min.isr=$(((replicas + 1) / 2))
-transaction.state.log.num.partitions=4
-transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
-broker.heartbeat.interval.ms=500
-broker.session.timeout.ms=3000
-group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=1000
-log.cleaner.dedupe.buffer.size=33554432
+$(kafka_settings "$replicas")
 PROPERTIES
     # What is overwritten in a compacted topic is looked for every 15 s otherwise.
     if [[ $PROFILE == test ]]; then
@@ -203,6 +211,11 @@ as_postgres() {
     exec "$@"
 }
 
+# What every server of ours has, wherever it runs.
+postgres_settings() {
+    printf '%s\n' 'max_connections = 200' 'shared_buffers = 256MB' 'max_wal_size = 4GB'
+}
+
 prepare_postgres() {
     local dir=$1 bin sync=()
     bin=$(postgres_bin)
@@ -246,9 +259,7 @@ prepare_postgres() {
         echo "listen_addresses = '127.0.0.1'"
         echo "port = $POSTGRES_PORT"
         echo "unix_socket_directories = '$dir/postgres'"
-        echo "max_connections = 200"
-        echo "shared_buffers = 256MB"
-        echo "max_wal_size = 4GB"
+        postgres_settings
         if [[ $PROFILE == test ]]; then
             echo "fsync = off"
         fi
@@ -270,11 +281,20 @@ ready_postgres() {
 
 # ---- schema registry ---------------------------------------------------------------------------
 
+# registry_settings POSTGRES_HOST:PORT: as environment, but for addresses and the password. Stores in
+# PostgreSQL, so that schema ids survive.
+registry_settings() {
+    printf '%s\n' APICURIO_STORAGE_KIND=sql APICURIO_STORAGE_SQL_KIND=postgresql \
+        "APICURIO_DATASOURCE_URL=jdbc:postgresql://$1/registry" APICURIO_DATASOURCE_USERNAME=orderlog \
+        APICURIO_DATASOURCE_JDBC_INITIAL_SIZE=2 APICURIO_DATASOURCE_JDBC_MIN_SIZE=2 \
+        APICURIO_DATASOURCE_JDBC_MAX_SIZE=20
+}
+
 prepare_registry() {
     load_settings "$1"
 }
 
-# Stores in PostgreSQL, so that schema ids survive; waits for it, since it gives up otherwise.
+# Waits for PostgreSQL, since it gives up otherwise.
 exec_registry() {
     local dir=$1
     load_settings "$dir"
@@ -283,9 +303,10 @@ exec_registry() {
     cd "$APICURIO_HOME"
     export QUARKUS_HTTP_HOST=127.0.0.1 QUARKUS_HTTP_PORT=$REGISTRY_PORT
     export QUARKUS_MANAGEMENT_HOST=127.0.0.1 QUARKUS_MANAGEMENT_PORT=0
-    export APICURIO_STORAGE_KIND=sql APICURIO_STORAGE_SQL_KIND=postgresql
-    export APICURIO_DATASOURCE_URL=jdbc:postgresql://127.0.0.1:$POSTGRES_PORT/registry
-    export APICURIO_DATASOURCE_USERNAME=orderlog
+    local setting
+    while read -r setting; do
+        export "${setting?}"
+    done < <(registry_settings "127.0.0.1:$POSTGRES_PORT")
     APICURIO_DATASOURCE_PASSWORD=$(<"$dir/postgres.password")
     if [[ -n $SECURE ]]; then
         APICURIO_DATASOURCE_URL=${APICURIO_DATASOURCE_URL/127.0.0.1/localhost}
@@ -294,8 +315,6 @@ exec_registry() {
         APICURIO_DATASOURCE_PASSWORD=$(secure_password "$dir" registry)
     fi
     export APICURIO_DATASOURCE_PASSWORD
-    export APICURIO_DATASOURCE_JDBC_INITIAL_SIZE=2 APICURIO_DATASOURCE_JDBC_MIN_SIZE=2
-    export APICURIO_DATASOURCE_JDBC_MAX_SIZE=20
     class_archive "$APICURIO_HOME"
     exec "$(java_registry)" "${jvm[@]}" "${archive[@]}" -jar quarkus-run.jar
 }

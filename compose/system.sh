@@ -19,6 +19,13 @@ roles=(
     'query query'
 )
 
+# What every role and tool is told, wherever it runs: one line per setting.
+# One worker per role on one machine: more partitions would only cost, see tests/bench/README.md.
+orderlog_settings() {
+    printf '%s\n' 'topics.partitions.orders = 4' 'topics.partitions.inventory = 4' \
+        'topics.partitions.other = 4'
+}
+
 supervisorctl_() {
     supervisorctl -c "$supervisor_conf" "$@"
 }
@@ -85,10 +92,7 @@ gateway.url = http://127.0.0.1:${ports[gateway]}
 query.url = http://127.0.0.1:${ports[query]}
 payment.ledger = $data/payment.ledger
 carrier.ledger = $data/carrier.ledger
-# One worker per role on one machine: more partitions would only cost, see tests/bench/README.md.
-topics.partitions.orders = 4
-topics.partitions.inventory = 4
-topics.partitions.other = 4
+$(orderlog_settings)
 CONF
     if [[ -f $data/api.key ]]; then
         echo "api.key = $(<"$data/api.key")" >>"$data/orderlog.conf.new"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What foreign clients of the cluster may leave for us: texts of committed offsets, and records in
-# an inbox, among the dead letters, or in a table.
+# an inbox, among the dead letters, or in a table; and trace context, callers' too.
+orderlog_fuzz(fuzz_trace SOURCES fuzz_trace.c LIBS orderlog_service)
 orderlog_fuzz(fuzz_offset_metadata SOURCES fuzz_offset_metadata.c LIBS orderlog_stream)
 orderlog_fuzz(fuzz_input SOURCES fuzz_input.c support/fuzz_ids.c LIBS orderlog_stream)
 orderlog_fuzz(fuzz_parked
