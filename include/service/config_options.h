@@ -195,7 +195,7 @@
         "traces")                                                                                  \
     SECRET(trace_otlp_key, "trace.otlp.key", NULL, ROLES_SERVER,                                   \
            "Sent to trace.otlp.url as Authorization: Bearer")                                      \
-    INT(trace_sample_one_in, "trace.sample.one-in", 1000, 0, 1000000000, ROLES_SERVER,             \
+    INT(trace_sample_every, "trace.sample.every", 1000, 0, 1000000000, ROLES_SERVER,             \
         "One order in so many is traced, chosen by its id; 0: only those whose callers ask for "   \
         "it")                                                                                      \
     BOOL(trace_callers, "trace.callers", true, ROLES_SERVER,                                       \

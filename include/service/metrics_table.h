@@ -22,7 +22,7 @@
     STEP(DECODE, "decode")           /* a projector's batch */                                     \
     STEP(APPLY, "apply")             /* its database transaction */                                \
     STEP(POOL, "pool")               /* waiting for a database connection */                       \
-    STEP(DATABASE, "database")       /* the reads of one request */
+    STEP(DATABASE, "database")       /* the reads of one request, or of some together */
 
 // What went wrong, by where it was noticed.
 #define METRIC_ERRORS(ERROR)                                                                       \

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "http/respond.h"
+#include "service/clock.h"
+#include "service/metrics.h"
 #include "store/pg_array.h"
 
 enum { THREADS = 2, TOGETHER_MAX = 256 };
@@ -112,7 +114,10 @@ static PGresult *ask(struct db *db, struct lookup_arrays *arrays, const struct w
     db_params_bytes(&params, arrays->ids.bytes, arrays->ids.length);
     db_params_bytes(&params, arrays->shops.bytes, arrays->shops.length);
     db_params_bytes(&params, arrays->customers.bytes, arrays->customers.length);
-    return db_query(db, sql_orders, &params, err);
+    int64_t begun_us = clock_monotonic_us();
+    PGresult *result = db_query(db, sql_orders, &params, err);
+    metrics_observe_us(METRIC_STEP, STEP_DATABASE, clock_monotonic_us() - begun_us);
+    return result;
 }
 
 static void answer_order(struct query *query, struct db *db, struct http_request *request,

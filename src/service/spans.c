@@ -261,7 +261,7 @@ bool spans_start(const struct config *config, const char *role, int slot, struct
                          "http://127.0.0.1:4318/v1/traces");
     exporter.config = config;
     exporter.resource = (struct otlp_resource){.role = role, .slot = slot};
-    exporter.one_in = (uint64_t)config->trace_sample_one_in;
+    exporter.one_in = (uint64_t)config->trace_sample_every;
     exporter.callers = config->trace_callers;
     exporter.dice = backoff_dice();
     exporter.queue = calloc(QUEUE_MAX, sizeof(*exporter.queue));

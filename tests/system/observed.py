@@ -97,7 +97,7 @@ class Observed(World):
     def _configure(self, services, clean):
         super()._configure(services, clean)
         self.env.update(ORDERLOG_METRICS_KEY=METRICS_KEY, ORDERLOG_TRACE_OTLP_URL=self.collector.url,
-                        ORDERLOG_TRACE_OTLP_KEY=TRACE_KEY, ORDERLOG_TRACE_SAMPLE_ONE_IN="1",
+                        ORDERLOG_TRACE_OTLP_KEY=TRACE_KEY, ORDERLOG_TRACE_SAMPLE_EVERY="1",
                         ORDERLOG_LOG_FORMAT="json", ORDERLOG_LOG_LEVEL="debug")
 
 
@@ -211,6 +211,21 @@ def check_tree(what, spans, root_parent):
     return roots[0], by_id
 
 
+def whole_trace(world, trace_id, root_parent, events_count):
+    """Its spans, once all have come: each role sends its own, a second later at most."""
+    def all_there():
+        spans = world.collector.of_trace(trace_id)
+        known = {root_parent} | {s["spanId"] for s in spans}
+        projected = [s for s in spans if s["name"] == "project orders.events"]
+        return len(projected) == events_count and {s["service"] for s in spans} == ROLES and \
+            {s.get("parentSpanId") for s in spans} <= known and spans
+
+    try:
+        return wait_until("spans are missing", all_there, 30)
+    except Failed as failure:
+        raise Failed(f"{failure}: {world.collector.of_trace(trace_id)}") from None
+
+
 def one_order_is_one_trace(world):
     order_id = post_order(world, "traced", traceparent=f"00-{TRACE}-{PARENT}-01")
     wait_until("the traced order is not completed", lambda: completed(world, order_id))
@@ -219,12 +234,7 @@ def one_order_is_one_trace(world):
            events and all(e.get("traceparent", b"").decode().split("-")[1::2] == [TRACE, "01"] for e in events),
            events)
 
-    def all_there():
-        spans = world.collector.of_trace(TRACE)
-        projected = [s for s in spans if s["name"] == "project orders.events"]
-        return len(projected) == len(events) and {s["service"] for s in spans} == ROLES and spans
-
-    spans = wait_until(f"spans are missing: {world.collector.of_trace(TRACE)}", all_there, 30)
+    spans = whole_trace(world, TRACE, PARENT, len(events))
     root, by_id = check_tree("the trace of an order", spans, PARENT)
     expect("its root is the request", root["name"] == "POST /v1/orders" and root["kind"] == 2 and
            root["about"]["http.response.status_code"] == "202" and
@@ -261,9 +271,9 @@ def an_order_without_a_caller_trace_has_one_of_its_own(world):
     order_id = post_order(world, "own-trace")
     wait_until("the order is not completed", lambda: completed(world, order_id))
     trace_id = order_id.replace("-", "")
-    wait_until(f"its spans are missing: {world.collector.of_trace(trace_id)}",
-               lambda: {s["service"] for s in world.collector.of_trace(trace_id)} == ROLES, 30)
-    check_tree("an order's own trace", world.collector.of_trace(trace_id), None)
+    spans = whole_trace(world, trace_id, None, len(headers_of_events(world, order_id)))
+    root, _ = check_tree("an order's own trace", spans, None)
+    expect("its trace id is the order's id, its root the request", root["name"] == "POST /v1/orders")
 
 
 def what_the_caller_does_not_sample_is_carried_but_not_told(world):
@@ -315,7 +325,10 @@ def logs_keep_what_is_not_theirs_to_themselves(world):
     for role in world.roles.values():
         role.stop()
     read = 0
-    for log in sorted(world.folder.rglob("*.log")):
+    # Kafka's segments end in .log too: they are data.
+    logs = [*world.folder.glob("*.log"), *(world.folder / "services/log").glob("*")]
+    expect("the servers' logs are looked at too", len(logs) > len(world.roles), logs)
+    for log in logs:
         text = log.read_text(errors="replace")
         read += len(text)
         for what, secret in secrets.items():

@@ -112,7 +112,7 @@ static void a_collector_that_is_away_holds_up_nothing(void **state) {
     (void)state;
     const struct config config = {
         .trace_otlp_url = "http://127.0.0.1:1/v1/traces",
-        .trace_sample_one_in = 2,
+        .trace_sample_every = 2,
         .trace_callers = true,
     };
     struct error err;
