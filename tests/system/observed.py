@@ -20,6 +20,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from world import Caller, Failed, World, expect, wait_until
 
 METRICS_KEY = "ol_metrics_" + "0123456789abcdef" * 4
+MASTER_KEY = "0f1e2d3c" * 8
 TRACE_KEY = "collector-key-" + "89abcdef" * 4
 TRACE = uuid.uuid4().hex
 PARENT = "b7ad6b7169203331"
@@ -96,9 +97,13 @@ class Observed(World):
 
     def _configure(self, services, clean):
         super()._configure(services, clean)
+        master = self.folder / "master.key"
+        master.touch(0o600)
+        master.write_text(MASTER_KEY + "\n")
         self.env.update(ORDERLOG_METRICS_KEY=METRICS_KEY, ORDERLOG_TRACE_OTLP_URL=self.collector.url,
                         ORDERLOG_TRACE_OTLP_KEY=TRACE_KEY, ORDERLOG_TRACE_SAMPLE_EVERY="1",
-                        ORDERLOG_LOG_FORMAT="json", ORDERLOG_LOG_LEVEL="debug")
+                        ORDERLOG_LOG_FORMAT="json", ORDERLOG_LOG_LEVEL="debug",
+                        ORDERLOG_CUSTOMERS_MASTER_KEY_FILE=str(master))
 
 
 def promtool():
@@ -306,8 +311,15 @@ def logs_keep_what_is_not_theirs_to_themselves(world):
     call(world, world.gateway_port, "POST", "/v1/orders", f'{{"customer_id": "{mail}", "name": "{name}"',
          **caller)
     call(world, world.gateway_port, "POST", "/v1/orders", json.dumps({"email": mail, "lines": street}), **caller)
-    call(world, world.gateway_port, "PUT", "/v1/customers/c-1",
-         json.dumps({"name": name, "email": mail, "addresses": [{"street": street, "phone": phone}]}), **caller)
+    customer = {"name": name, "email": mail,
+                "addresses": [{"line1": street, "city": "London", "postal_code": "SW1Y 4LB", "country": "GB"}]}
+    everything = {**caller, "Authorization":
+                  "Bearer " + world.tool("keys", "create", "--scopes", "read,write,import,customers:*").strip()}
+    status = call(world, world.gateway_port, "PUT", "/v1/customers/c-1", json.dumps(customer),
+                  **{**everything, "Idempotency-Key": "ada"})
+    expect("a customer is taken", status in (200, 202), status)
+    call(world, world.gateway_port, "PUT", "/v1/customers/c-1", json.dumps({**customer, "phone": phone}), **everything)
+    call(world, world.query_port, "GET", "/v1/customers/c-1", **everything)
     order_id = post_order(world, "cancelled", traceparent=f"00-{uuid.uuid4().hex}-{PARENT}-01")
     call(world, world.gateway_port, "POST", f"/v1/orders/{order_id}/cancel",
          json.dumps({"note": f"call {name}, {phone}"}), **{**caller, "Idempotency-Key": "cancel-1"})
@@ -320,6 +332,7 @@ def logs_keep_what_is_not_theirs_to_themselves(world):
         world.tool("status", "--json"))["dead_letters"]["aside"] >= 3, 60)
     secrets = {"the API key": world.token, "its secret": world.token.rsplit("_", 1)[1],
                "the metrics key": METRICS_KEY, "the collector's key": TRACE_KEY, "a stray key": stray,
+               "the master key": MASTER_KEY, "a key with more scopes": everything["Authorization"].split()[1],
                "PostgreSQL's password": re.search(r"password=(\S+)", world.postgres)[1],
                **{text: text for text in PERSONAL}}
     for role in world.roles.values():

@@ -3,3 +3,5 @@
 orderlog_test(NAME monitoring LABEL unit
   COMMAND ${orderlog_cache}/checks/venv/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/monitoring.py
     $<TARGET_FILE:orderlog> ${orderlog_cache}/checks/promtool)
+orderlog_test(NAME projections_reset LABEL unit
+  COMMAND ${orderlog_cache}/checks/venv/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/projections_reset.py)
