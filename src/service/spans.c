@@ -73,7 +73,7 @@ void spans_of_order(const uint8_t order_id[16], struct trace_context *ret) {
 }
 
 void spans_of_caller(struct trace_context *trace) {
-    if (!exporter.callers)
+    if (spans_are_on() && !exporter.callers)
         trace->flags &= (uint8_t)~TRACE_SAMPLED;
 }
 
