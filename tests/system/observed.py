@@ -293,6 +293,16 @@ def what_the_caller_does_not_sample_is_carried_but_not_told(world):
            not world.collector.of_trace(trace_id) and not world.collector.of_trace(order_id.replace("-", "")))
 
 
+def a_read_is_a_span_of_its_callers_trace(world, order_id):
+    trace_id = uuid.uuid4().hex
+    status = call(world, world.query_port, "GET", f"/v1/orders/{order_id}", Authorization=f"Bearer {world.token}",
+                  traceparent=f"00-{trace_id}-{PARENT}-01")
+    spans = wait_until("the read's span does not come", lambda: world.collector.of_trace(trace_id), 10)
+    expect("a read is a span of its caller's trace",
+           status == 200 and [(s["service"], s["name"], s["parentSpanId"]) for s in spans] ==
+           [("orderlog-query", "GET /v1/orders/{id}", PARENT)], spans)
+
+
 def call(world, port, method, path, body=None, **headers):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
     connection.request(method, path, body, headers)
@@ -377,6 +387,7 @@ def main():
                 one_order_is_one_trace(world)
                 an_order_without_a_caller_trace_has_one_of_its_own(world)
                 what_the_caller_does_not_sample_is_carried_but_not_told(world)
+                a_read_is_a_span_of_its_callers_trace(world, placed[0])
                 metrics_of_every_role_are_as_prometheus_wants_them(world, placed)
                 logs_keep_what_is_not_theirs_to_themselves(world)
         except Failed as failure:
