@@ -77,6 +77,9 @@
           "Records between the position and the end of this role's input")                         \
     SECONDS(LAG, "orderlog_lag_seconds", "partition", NUMBERED, 1024,                              \
             "How long the oldest unread record of this role's input has waited, at most")          \
+    GAUGE(KAFKA_QUEUE, "orderlog_kafka_queue_records", "queue", NAMED, 2,                          \
+          "Records in the Kafka clients' own queues: fetched and not handled, sent and not "       \
+          "acknowledged")                                                                          \
     COUNTER(RECORDS_IN, "orderlog_records_in_total", NULL, UNLABELLED, 1, "Records read")          \
     COUNTER(MESSAGES_IN, "orderlog_messages_in_total", NULL, UNLABELLED, 1,                        \
             "Messages read, those inside groups counted singly")                                   \

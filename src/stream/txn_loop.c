@@ -359,6 +359,14 @@ static void report_lag(struct txn_loop *loop) {
         metrics_set(METRIC_STOPPED, p, partition->assigned && partition->stopped);
         report_partition_lag(loop, partition);
     }
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(loop->consumer);
+    metrics_set(METRIC_KAFKA_QUEUE, 0, queue ? (int64_t)rd_kafka_queue_length(queue) : 0);
+    if (queue)
+        rd_kafka_queue_destroy(queue);
+    int64_t sent = 0;
+    for (int i = 0; i < PRODUCERS; i++)
+        sent += loop->producers[i].client ? rd_kafka_outq_len(loop->producers[i].client) : 0;
+    metrics_set(METRIC_KAFKA_QUEUE, 1, sent);
     metrics_set(METRIC_PARTITIONS, 0, assigned);
     metrics_set(METRIC_PARTITIONS_ALL, 0, loop->partitions_count);
 }
@@ -587,6 +595,8 @@ struct txn_loop *txn_loop_start(const struct config *config, const struct role *
     loop->by = (uint32_t)(clock_now_us() ^ (int64_t)getpid() << 20) | 1;
     arena_init(&loop->arena, 1U << 30);
     loop->log_context = (struct log_context){.tell = causes_tell, .opaque = loop};
+    metrics_name_series(METRIC_KAFKA_QUEUE, 0, "fetched");
+    metrics_name_series(METRIC_KAFKA_QUEUE, 1, "sent");
     metrics_name_series(METRIC_TRANSACTIONS, 0, "committed");
     metrics_name_series(METRIC_TRANSACTIONS, 1, "aborted");
     metrics_name_series(METRIC_TRANSACTIONS, 2, "unknown");
