@@ -109,7 +109,7 @@ class Observed(World):
 def promtool():
     cache = os.environ.get("ORDERLOG_CACHE") or \
         Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orderlog"
-    return Path(cache) / "checks/promtool"
+    return Path(cache) / "linters/promtool"
 
 
 def metrics_of(role):

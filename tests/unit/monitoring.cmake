@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What operators are given: alert rules and the dashboard, against the table of metrics.
 orderlog_test(NAME monitoring LABEL unit
-  COMMAND ${orderlog_cache}/checks/venv/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/monitoring.py
-    $<TARGET_FILE:orderlog> ${orderlog_cache}/checks/promtool)
+  COMMAND ${orderlog_cache}/linters/venv/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/monitoring.py
+    $<TARGET_FILE:orderlog> ${orderlog_cache}/linters/promtool)
 orderlog_test(NAME projections_reset LABEL unit
-  COMMAND ${orderlog_cache}/checks/venv/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/projections_reset.py)
+  COMMAND ${orderlog_cache}/linters/venv/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/projections_reset.py)
