@@ -247,7 +247,7 @@ class Parked(WorldTest):
         worker = world.start("payment").await_ready()
         # A call under way, then what cannot be decided, then what waits behind it.
         world.send("payments.inbox", 1, None, world.group("payments.inbox", [
-            request("AUTHORIZE", delay="tok_delay_3000"), request("CAPTURE", "x" * 100),
+            request("AUTHORIZE", delay="tok_delay_3000"), request("CAPTURE", "x" * 1000),
             request("CAPTURE"), request("CAPTURE")]))
         world.flush()
         self.await_parked(order_id, 3, topic)
