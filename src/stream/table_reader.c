@@ -103,7 +103,7 @@ static bool take_ends(struct table_reader *reader, rd_kafka_event_t *event) {
     for (size_t i = 0; i < count; i++) {
         const rd_kafka_topic_partition_t *at =
             rd_kafka_ListOffsetsResultInfo_topic_partition(results[i]);
-        if (at->err || at->partition < 0 || at->partition >= reader->partitions)
+        if (at->err || at->offset < 0 || at->partition < 0 || at->partition >= reader->partitions)
             return false;
         reader->ends[at->partition] = at->offset;
     }
