@@ -20,7 +20,7 @@ enum jsonin_kind {
     JSONIN_FALSE,
     JSONIN_TRUE,
     JSONIN_INTEGER, // fits int64_t
-    JSONIN_REAL,    // with a fraction or an exponent; nobody wants its value
+    JSONIN_REAL,    // with a fraction other than 0 or an exponent; nobody wants its value
     JSONIN_STRING,
     JSONIN_ARRAY,
     JSONIN_OBJECT,

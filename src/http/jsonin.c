@@ -153,13 +153,17 @@ static bool read_digits(struct reading *reading) {
     return true;
 }
 
-// A fraction, an exponent, both, or none.
+// A fraction, an exponent, both, or none. A fraction of zeros is none: 2.0 is the whole number that
+// some encoders mean by it, and JSON Schema takes it for one.
 static bool read_real(struct reading *reading, struct jsonin *value) {
     if (*reading->at == '.') {
-        value->kind = JSONIN_REAL;
-        reading->at++;
+        const char *fraction = ++reading->at;
         if (!read_digits(reading))
             return false;
+        for (; fraction < reading->at; fraction++) {
+            if (*fraction != '0')
+                value->kind = JSONIN_REAL;
+        }
     }
     if ((*reading->at | 0x20) != 'e')
         return true;

@@ -79,7 +79,10 @@ static bool same(const struct jsonin *ours, const json_t *theirs) {
     case JSONIN_TRUE:
         return json_is_true(theirs);
     case JSONIN_INTEGER:
-        return json_is_integer(theirs) && json_integer_value(theirs) == ours->integer;
+        // 2.0 is whole for us.
+        return json_is_real(theirs)
+                   ? json_real_value(theirs) == (double)ours->integer
+                   : json_is_integer(theirs) && json_integer_value(theirs) == ours->integer;
     case JSONIN_REAL:
         return json_is_real(theirs);
     case JSONIN_STRING:
