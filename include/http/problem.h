@@ -32,6 +32,7 @@
     PROBLEM(LINE_TOO_LARGE, "line-too-large", 413, "A line of the stream is too large")            \
     PROBLEM(UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", 415,                                 \
             "The Content-Type is not what this route takes")                                       \
+    PROBLEM(RATE_LIMITED, "rate-limited", 429, "Too many requests; slow down")                     \
     PROBLEM(WRONG_TYPE, "wrong-type", 422, "A field has the wrong type")                           \
     PROBLEM(UNKNOWN_FIELD, "unknown-field", 422, "A field is not known")                           \
     PROBLEM(MISSING_FIELD, "missing-field", 422, "A field is missing")                             \

@@ -12,7 +12,7 @@
 
 struct http_request;
 
-enum { RESPOND_HEADERS_MAX = 8, RESPOND_HEADER_VALUE_MAX = 512 };
+enum { RESPOND_HEADERS_MAX = 12, RESPOND_HEADER_VALUE_MAX = 512 };
 
 // Adds a header to the answer to come. name is borrowed for ever (a literal); value is copied and
 // must be printable (asserted).

@@ -5,9 +5,9 @@
 //
 // What holds for every request before a handler sees it: no smuggling shapes (duplicate
 // Content-Length or Host, Content-Length with Transfer-Encoding, other codings: 400 and close),
-// route found (404, 405), server open (503), caller known and allowed (401, 403), query
-// parameters known and each given once (400), body within its limit (413), all of it arrived within
-// http.read.timeout.ms (otherwise the connection is closed).
+// route found (404, 405), server open and not full (503), caller known, allowed and within their
+// rate (401, 403, 429), query parameters known and each given once (400), body within its limit
+// (413), all of it arrived within http.read.timeout.ms (otherwise the connection is closed).
 //
 // Life of a request: begin → (chunks) → handle → [suspended] → answered → done. A suspended request
 // stays valid until it is answered, even when the client has gone: it must be answered exactly
@@ -55,9 +55,17 @@ struct http_server_options {
     int threads;
     int connections_max;
     int connections_per_ip_max;
+    int64_t requests_max; // in work at one time, streams of events not counted; 0: no limit
     int64_t body_bytes_max;
+    int64_t bodies_bytes_max; // memory of all bodies together; 0: no limit
+    int64_t rate_per_second;  // of each caller; 0: no limit
+    int64_t rate_burst;       // 0: what a second brings
     int64_t idle_timeout_ms;
     int64_t read_timeout_ms;
+    const char
+        *tls_certificate_file; // PEM; "" or NULL: no TLS. Borrowed, as the key's: both are read
+    const char *tls_key_file;  // again after SIGHUP. One certificate per process
+    bool tls_1_2;              // besides 1.3
     const struct http_routes *routes; // borrowed for the server's life
     struct http_access access;        // check NULL: only routes without scope can be reached
     void *state;                      // handed to handlers

@@ -160,6 +160,21 @@
        "A stream ends after this time; its client comes back with what it has seen")               \
     BYTES(http_body_bytes_max, "http.body.bytes.max", 4194304, 1024, 67108864,                     \
           ROLE_GATEWAY | ROLE_QUERY, "Largest request body, except for streams")                   \
+    BYTES(http_bodies_bytes_max, "http.bodies.bytes.max", 268435456, 1048576, 17179869184,         \
+          ROLE_GATEWAY | ROLE_QUERY, "Memory of all request bodies together; above it 503")        \
+    INT(http_requests_max, "http.requests.max", 4096, 1, 100000, ROLE_GATEWAY | ROLE_QUERY,        \
+        "Requests in work at one time, open streams not counted; further ones get 503")            \
+    INT(http_rate_per_second, "http.rate.per-second", 100000, 0, 1000000,                          \
+        ROLE_GATEWAY | ROLE_QUERY,                                                                 \
+        "Requests of one API key or token per second and process, above it 429; 0: no limit")      \
+    INT(http_rate_burst, "http.rate.burst", 0, 0, 10000000, ROLE_GATEWAY | ROLE_QUERY,             \
+        "So many at once after a rest; 0: as many as a second brings")                             \
+    STR(http_tls_certificate_file, "http.tls.certificate.file", "", ROLE_GATEWAY | ROLE_QUERY,     \
+        "PEM file of the certificate with its chain, read again after SIGHUP; empty: no TLS")      \
+    STR(http_tls_key_file, "http.tls.key.file", "", ROLE_GATEWAY | ROLE_QUERY,                     \
+        "PEM file of the certificate's key")                                                       \
+    BOOL(http_tls_1_2, "http.tls.1.2", false, ROLE_GATEWAY | ROLE_QUERY,                           \
+         "Speak TLS 1.2 to clients that know no 1.3")                                              \
     BYTES(http_line_bytes_max, "http.line.bytes.max", 1048576, 1024, 16777216, ROLE_GATEWAY,       \
           "Longest line of a streamed batch")                                                      \
     INT(http_connections_max, "http.connections.max", 16384, 1, 100000, ROLE_GATEWAY | ROLE_QUERY, \

@@ -82,8 +82,10 @@ static void reap(struct http_server *server, int64_t now_ms) {
 static void *run_reaper(void *arg) {
     struct http_server *server = arg;
     struct pollfd stop = {.fd = server->stop_fd, .events = POLLIN};
-    while (poll(&stop, 1, REAPER_PERIOD_MS) <= 0)
+    while (poll(&stop, 1, REAPER_PERIOD_MS) <= 0) {
         reap(server, clock_monotonic_ms());
+        http_server_reload(server);
+    }
     return NULL;
 }
 

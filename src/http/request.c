@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is checked of a request before its body, in this order: is it well-formed (no smuggling),
-// is there such a route, who asks, may they, are all query parameters known, is the body of a kind
-// and size that is taken. And what handlers can ask of it.
+// is there such a route, is there room, who asks, may they, how often, are all query parameters
+// known, is the body of a kind and size that is taken. And what handlers can ask of it.
 #include "request_state.h"
 
 #include "service/clock.h"
@@ -51,6 +51,10 @@ void request_free(struct http_request *request) {
     }
     if (request->response)
         MHD_destroy_response(request->response);
+    if (request->body_memory > 0)
+        atomic_fetch_sub(&request->server->bodies_bytes, (int64_t)request->body_memory);
+    if (request->in_work)
+        atomic_fetch_sub(&request->server->requests_in_work, 1);
     free(request->body);
     free(request->uri);
     free(request);
@@ -80,6 +84,8 @@ static const struct {
 enum { SINGLE_HEADERS = sizeof(single_headers) / sizeof(single_headers[0]) };
 
 struct header_scan {
+    const char *line; // where the next one begins, if all before it ended in CR LF; NULL: not known
+    bool bad_line;
     const char *values[SINGLE_HEADERS]; // NULL: the header is not there
     const char *twice;
     bool bad_name;
@@ -102,8 +108,13 @@ static bool is_token(const char *text, size_t length) {
 static enum MHD_Result scan_header(void *state, enum MHD_ValueKind kind, const char *name,
                                    size_t name_length, const char *value, size_t value_length) {
     (void)kind;
-    (void)value_length;
     struct header_scan *scan = state;
+    // libmicrohttpd parses in place, so that a header stands where it came in. It also takes lines
+    // that end in a bare LF, or go on in the next line: one reader's header is another's body.
+    if (scan->line) {
+        scan->bad_line = scan->bad_line || name != scan->line;
+        scan->line = (value ? value + value_length : name + name_length + 1) + 2;
+    }
     if (!is_token(name, name_length))
         scan->bad_name = true;
     for (size_t i = 0; i < SINGLE_HEADERS; i++) {
@@ -123,10 +134,15 @@ static bool is_number(const char *text) {
 
 static bool check_form(struct http_request *request, struct problem *problem) {
     struct header_scan scan = {0};
+    if (request->version)
+        scan.line = request->version + strlen(request->version) + 2;
     (void)MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, scan_header, &scan);
     const char *length = scan.values[SINGLE_CONTENT_LENGTH];
     const char *coding = scan.values[SINGLE_TRANSFER_ENCODING];
     request->close = true; // whatever follows on this connection cannot be trusted
+    if (scan.bad_line)
+        return problem_set(problem, PROBLEM_MALFORMED_REQUEST,
+                           "each header is one line, ended by CR LF");
     if (scan.bad_name)
         return problem_set(problem, PROBLEM_MALFORMED_REQUEST, "a header's name is not a token");
     if (scan.twice)
@@ -140,8 +156,26 @@ static bool check_form(struct http_request *request, struct problem *problem) {
     if (coding && strcasecmp(coding, "chunked") != 0)
         return problem_set(problem, PROBLEM_MALFORMED_REQUEST,
                            "the only Transfer-Encoding taken is chunked");
-    request->close = false;
+    // In chunks, too, libmicrohttpd takes a bare LF: nothing that follows them is a request.
+    request->close = coding != NULL;
     return true;
+}
+
+// --- is there room? ----------------------------------------------------------------------------
+
+// Routes open to everybody, by which operators see how it is, always have some.
+static bool check_room(struct http_request *request, struct problem *problem) {
+    struct http_server *server = request->server;
+    const struct http_route *route = request->match.route;
+    if (route->scope == SCOPE_NONE || (route->flags & ROUTE_EVENTS))
+        return true;
+    request->in_work = true;
+    int64_t in_work = atomic_fetch_add(&server->requests_in_work, 1) + 1;
+    if (server->options.requests_max == 0 || in_work <= server->options.requests_max)
+        return true;
+    problem->retry_after_s = 1;
+    return problem_set(problem, PROBLEM_UNAVAILABLE, "%lld requests are in work already",
+                       (long long)server->options.requests_max);
 }
 
 // --- who asks? ---------------------------------------------------------------------------------
@@ -192,6 +226,27 @@ static bool check_caller(struct http_request *request, struct problem *problem) 
     return check_scope(request, problem);
 }
 
+// --- how often? --------------------------------------------------------------------------------
+
+static bool check_rate(struct http_request *request, struct problem *problem) {
+    struct rate_limit *limit = request->server->rate_limit;
+    if (!limit || request->match.route->scope == SCOPE_NONE)
+        return true;
+    // What names a caller, one after the other; the rest of the fields is zeros.
+    const struct http_caller *caller = &request->caller;
+    struct rate_limit_state state;
+    rate_limit_take(limit, caller, offsetof(struct http_caller, scopes), clock_monotonic_us(),
+                    &state);
+    respond_header(request, "RateLimit-Policy", "%s", rate_limit_policy(limit));
+    respond_header(request, "RateLimit", "\"caller\";r=%lld;t=%lld", (long long)state.remaining,
+                   (long long)state.full_in_s);
+    if (state.allowed)
+        return true;
+    problem->retry_after_s = (int)state.retry_after_s;
+    return problem_set(problem, PROBLEM_RATE_LIMITED, "come back in %lld s",
+                       (long long)state.retry_after_s);
+}
+
 // --- the query ---------------------------------------------------------------------------------
 
 static bool check_query(struct http_request *request, struct problem *problem) {
@@ -236,6 +291,15 @@ static bool check_body(struct http_request *request, struct problem *problem) {
     return true;
 }
 
+// What is taken is given back with the request.
+static bool take_body_memory(struct http_request *request, size_t size) {
+    struct http_server *server = request->server;
+    int64_t more = (int64_t)(size - request->body_memory);
+    int64_t all = atomic_fetch_add(&server->bodies_bytes, more) + more;
+    request->body_memory = size;
+    return server->options.bodies_bytes_max == 0 || all <= server->options.bodies_bytes_max;
+}
+
 bool request_collect(struct http_request *request, const char *bytes, size_t length,
                      enum problem_type *ret_type) {
     if (request->body_length + length > (uint64_t)request->body_bytes_max) {
@@ -246,7 +310,7 @@ bool request_collect(struct http_request *request, const char *bytes, size_t len
         size_t size = request->body_size ? request->body_size : BODY_FIRST_BYTES;
         while (size < request->body_length + length + 1)
             size *= 2;
-        char *body = realloc(request->body, size);
+        char *body = take_body_memory(request, size) ? realloc(request->body, size) : NULL;
         if (!body) {
             *ret_type = PROBLEM_UNAVAILABLE;
             return false;
@@ -290,7 +354,8 @@ bool request_admit(struct http_request *request, struct problem *problem) {
         problem->retry_after_s = 1;
         return problem_set(problem, PROBLEM_UNAVAILABLE, "the service is starting");
     }
-    return check_caller(request, problem) && check_query(request, problem) &&
+    return check_room(request, problem) && check_caller(request, problem) &&
+           check_rate(request, problem) && check_query(request, problem) &&
            check_body(request, problem);
 }
 

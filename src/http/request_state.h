@@ -6,6 +6,7 @@
 #define ORDERLOG_HTTP_REQUEST_STATE_H
 
 #include "http/problem.h"
+#include "http/rate_limit.h"
 #include "http/respond.h"
 #include "http/router.h"
 #include "http/server.h"
@@ -49,6 +50,10 @@ struct http_server {
     _Atomic bool closed;
     _Atomic bool draining;
     _Atomic int64_t requests_open;
+    _Atomic int64_t requests_in_work; // those of them that requests_max is about
+    _Atomic int64_t bodies_bytes;
+    struct rate_limit *rate_limit; // NULL: none
+    unsigned hangups_seen;
 
     pthread_mutex_t lock; // of the connection list
     struct http_connection *connections;
@@ -79,6 +84,7 @@ struct http_request {
     } query_params[QUERY_PARAMS_MAX];
 
     const char *method; // borrowed from MHD
+    const char *version;
     struct http_match match;
     struct http_caller caller;
     bool trace_known;
@@ -87,6 +93,7 @@ struct http_request {
     char *body; // owned
     size_t body_length;
     size_t body_size;
+    size_t body_memory; // counted in the server's bodies_bytes
     int64_t body_bytes_max;
     uint64_t body_seen;
     bool body_refused; // a problem waits for the end of the body in `late`
@@ -96,7 +103,8 @@ struct http_request {
     _Atomic int read_state;
     bool suspended;
     _Atomic bool answered;
-    bool close; // after the answer
+    bool close;   // after the answer
+    bool in_work; // counted
 
     // Written by the answering thread before the connection is resumed.
     struct MHD_Response *response; // owned until queued
@@ -108,6 +116,11 @@ struct http_request {
     struct trace_context trace;
     struct span span;
 };
+
+// --- server.c ----------------------------------------------------------------------------------
+
+// Reads the certificate again if a SIGHUP asked for it. In the reaper's thread.
+void http_server_reload(struct http_server *server);
 
 // --- request.c ---------------------------------------------------------------------------------
 

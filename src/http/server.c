@@ -15,8 +15,10 @@
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
+#include "service/service.h"
 #include "service/spans.h"
 #include "service/uninitialized.h"
+#include "tls.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -107,10 +109,12 @@ static enum MHD_Result queue_or_discard(struct http_request *request) {
     return queue(request);
 }
 
-static enum MHD_Result admit(struct http_request *request, const char *method) {
+static enum MHD_Result admit(struct http_request *request, const char *method,
+                             const char *version) {
     struct problem problem UNINITIALIZED;
     problem_init(&problem);
     request->method = method;
+    request->version = version;
     request->phase = REQUEST_BODY;
     if (!request_admit(request, &problem)) {
         respond_problem(request, &problem);
@@ -219,13 +223,12 @@ static enum MHD_Result on_access(void *state, struct MHD_Connection *connection,
     (void)state;
     (void)connection;
     (void)url;
-    (void)version;
     struct http_request *request = *request_context;
     if (!request)
         return MHD_NO; // no memory when the request was born
     switch (request->phase) {
     case REQUEST_NEW:
-        return admit(request, method);
+        return admit(request, method, version);
     case REQUEST_BODY:
         return *upload_data_size ? take(request, upload_data, upload_data_size) : handle(request);
     case REQUEST_DISCARD:
@@ -239,6 +242,9 @@ static enum MHD_Result on_access(void *state, struct MHD_Connection *connection,
     }
     return MHD_NO;
 }
+
+// ISO C keeps functions and objects apart; libmicrohttpd's table of options does not.
+static gnutls_certificate_retrieve_function3 *const tls_retrieve_function = tls_retrieve;
 
 // --- the server --------------------------------------------------------------------------------
 
@@ -284,6 +290,36 @@ static bool listen_on(const char *host, int port, int *ret_fd, int *ret_port, st
     return true;
 }
 
+static bool has_tls(const struct http_server *server) {
+    const char *file = server->options.tls_certificate_file;
+    return file && file[0];
+}
+
+static bool load_certificate(struct http_server *server, struct error *err) {
+    const struct http_server_options *options = &server->options;
+    bool has_key = options->tls_key_file && options->tls_key_file[0];
+    if (!has_tls(server) && !has_key)
+        return true;
+    if (!has_tls(server) || !has_key)
+        return error_set(err, DISP_FATAL, 0,
+                         "http.tls.certificate.file and http.tls.key.file go together");
+    server->hangups_seen = service_hangups();
+    return tls_load(options->tls_certificate_file, options->tls_key_file, err);
+}
+
+void http_server_reload(struct http_server *server) {
+    struct error err;
+    unsigned hangups = service_hangups();
+    if (hangups == server->hangups_seen || !has_tls(server))
+        return;
+    server->hangups_seen = hangups;
+    if (tls_load(server->options.tls_certificate_file, server->options.tls_key_file, &err))
+        LOG(INFO, "certificate read again", F_STR("file", server->options.tls_certificate_file));
+    else
+        LOG(ERROR, "the certificate cannot be read again, going on with the one before",
+            F_ERR(&err));
+}
+
 static struct MHD_Daemon *start_daemon(struct http_server *server, int listen_fd) {
     const struct http_server_options *options = &server->options;
     unsigned flags =
@@ -294,6 +330,16 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int listen_fd
     };
     if (options->threads < 2)
         pool[0] = pool[1];
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, NULL},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)tls_priorities(options->tls_1_2)},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    memcpy(&tls[0].ptr_value, &tls_retrieve_function, sizeof(tls[0].ptr_value));
+    if (has_tls(server))
+        flags |= MHD_USE_TLS;
+    else
+        tls[0] = tls[2];
     return MHD_start_daemon(
         flags, 0, NULL, NULL, on_access, server, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
         MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,
@@ -303,7 +349,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int listen_fd
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((options->idle_timeout_ms + 999) / 1000),
         MHD_OPTION_URI_LOG_CALLBACK, on_uri, server, MHD_OPTION_NOTIFY_COMPLETED, on_complete,
         server, MHD_OPTION_NOTIFY_CONNECTION, connections_notify, server, MHD_OPTION_ARRAY, pool,
-        MHD_OPTION_END);
+        MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 // A connection is a file, and the limit that is set by default is lower than what is allowed.
@@ -326,6 +372,16 @@ static bool find_operations(struct http_server *server) {
     return server->operations != NULL;
 }
 
+static bool limit_rate(struct http_server *server) {
+    const struct http_server_options *options = &server->options;
+    if (options->rate_per_second == 0)
+        return true;
+    server->rate_limit =
+        rate_limit_new(options->rate_per_second,
+                       options->rate_burst > 0 ? options->rate_burst : options->rate_per_second);
+    return server->rate_limit != NULL;
+}
+
 bool http_server_start(const struct http_server_options *options, struct http_server **ret,
                        struct error *err) {
     router_check(options->routes);
@@ -337,7 +393,8 @@ bool http_server_start(const struct http_server_options *options, struct http_se
     server->closed = options->closed;
     server->stop_fd = -1;
     int listen_fd = -1;
-    if (!listen_on(options->host, options->port, &listen_fd, &server->port, err)) {
+    if (!load_certificate(server, err) ||
+        !listen_on(options->host, options->port, &listen_fd, &server->port, err)) {
         free(server);
         return false;
     }
@@ -346,16 +403,18 @@ bool http_server_start(const struct http_server_options *options, struct http_se
     metrics_add(METRIC_HTTP_REFUSED, PROBLEM_CATALOGUE_STALE, 0); // an alert watches its increase
     for (size_t i = 0; options->measured && i < options->routes->count; i++)
         metrics_name_series(METRIC_HTTP_REQUEST, (int)i, options->routes->routes[i].pattern);
-    if (find_operations(server) && connections_start(server))
+    if (find_operations(server) && limit_rate(server) && connections_start(server))
         server->daemon = start_daemon(server, listen_fd);
     if (!server->daemon) {
         connections_stop(server);
         (void)close(listen_fd);
         free(server->operations);
+        rate_limit_free(server->rate_limit);
         free(server);
         return error_set(err, DISP_FATAL, 0, "cannot start the HTTP server");
     }
-    LOG(INFO, "listening", F_STR("host", options->host), F_INT("port", server->port));
+    LOG(INFO, "listening", F_STR("host", options->host), F_INT("port", server->port),
+        F_BOOL("tls", has_tls(server)));
     *ret = server;
     return true;
 }
@@ -385,7 +444,10 @@ void http_server_free(struct http_server *server) {
         return;
     MHD_stop_daemon(server->daemon);
     connections_stop(server);
+    if (has_tls(server))
+        tls_forget();
     free(server->operations);
+    rate_limit_free(server->rate_limit);
     free(server);
 }
 

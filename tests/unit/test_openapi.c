@@ -152,7 +152,8 @@ static void check_answer(const struct openapi_operation *operation,
 static void check_common(const struct openapi_operation *operation) {
     const enum problem_type always[] = {PROBLEM_MALFORMED_REQUEST, PROBLEM_INVALID_PARAMETER,
                                         PROBLEM_UNAVAILABLE};
-    const enum problem_type with_scope[] = {PROBLEM_UNAUTHENTICATED, PROBLEM_FORBIDDEN};
+    const enum problem_type with_scope[] = {PROBLEM_UNAUTHENTICATED, PROBLEM_FORBIDDEN,
+                                            PROBLEM_RATE_LIMITED};
     for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
         if (!openapi_names(operation, problem_status(always[i]), problem_name(always[i])))
             DIFFERS("%s %s: does not name '%s'\n", operation->method, operation->path,
