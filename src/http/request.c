@@ -15,8 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
-// Swallowing costs no memory, and without it most clients would see a reset and not the answer.
-enum { DISCARD_BYTES_MAX = 8 * 1024 * 1024, BODY_FIRST_BYTES = 4096 };
+enum { BODY_FIRST_BYTES = 4096 };
 
 struct http_request *request_new(struct http_server *server, const char *uri) {
     struct http_request *request = malloc(sizeof(*request));
@@ -89,6 +88,7 @@ struct header_scan {
     const char *values[SINGLE_HEADERS]; // NULL: the header is not there
     const char *twice;
     bool bad_name;
+    bool bad_value;
 };
 
 // RFC 9110's tchar: 1 for those that may stand in a name.
@@ -105,6 +105,16 @@ static bool is_token(const char *text, size_t length) {
     return good;
 }
 
+// No control characters but tabs: a bare CR is the end of a line to some readers.
+static bool is_field_value(const char *text, size_t length) {
+    bool bad = false;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        bad |= (c < 0x20 && c != '\t') || c == 0x7F;
+    }
+    return !bad;
+}
+
 static enum MHD_Result scan_header(void *state, enum MHD_ValueKind kind, const char *name,
                                    size_t name_length, const char *value, size_t value_length) {
     (void)kind;
@@ -117,6 +127,8 @@ static enum MHD_Result scan_header(void *state, enum MHD_ValueKind kind, const c
     }
     if (!is_token(name, name_length))
         scan->bad_name = true;
+    if (value && !is_field_value(value, value_length))
+        scan->bad_value = true;
     for (size_t i = 0; i < SINGLE_HEADERS; i++) {
         if (single_headers[i].length == name_length &&
             strcasecmp(single_headers[i].name, name) == 0) {
@@ -145,6 +157,8 @@ static bool check_form(struct http_request *request, struct problem *problem) {
                            "each header is one line, ended by CR LF");
     if (scan.bad_name)
         return problem_set(problem, PROBLEM_MALFORMED_REQUEST, "a header's name is not a token");
+    if (scan.bad_value)
+        return problem_set(problem, PROBLEM_MALFORMED_REQUEST, "a header has a control character");
     if (scan.twice)
         return problem_set(problem, PROBLEM_MALFORMED_REQUEST, "the header %s comes twice",
                            scan.twice);

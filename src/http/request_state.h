@@ -32,7 +32,9 @@ enum request_phase {
 // READ_TOKEN: read_more came first.
 enum read_state { READ_GOING, READ_PAUSED, READ_TOKEN };
 
-enum { QUERY_PARAMS_MAX = 16 };
+// Of a body that is refused so much is swallowed, so that most clients see the answer and not a
+// reset.
+enum { QUERY_PARAMS_MAX = 16, DISCARD_BYTES_MAX = 8 * 1024 * 1024 };
 
 // One per connection, in the server's list, so that deadlines can be watched from outside MHD.
 struct http_connection {

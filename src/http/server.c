@@ -132,8 +132,10 @@ static enum MHD_Result admit(struct http_request *request, const char *method,
 // Some of the body. Sets *length to what is left over.
 static enum MHD_Result take(struct http_request *request, const char *bytes, size_t *length) {
     if (request->phase == REQUEST_DISCARD || request->body_refused) {
+        request->body_seen += *length;
         *length = 0;
-        return MHD_YES;
+        // One without end is cut off.
+        return request->body_seen <= DISCARD_BYTES_MAX ? MHD_YES : MHD_NO;
     }
     const struct http_route *route = request->match.route;
     if (!(route->flags & ROUTE_STREAM)) {
