@@ -32,6 +32,7 @@ command_fn cmd_deadletters;
 command_fn cmd_status;
 command_fn cmd_metrics;
 command_fn cmd_projection;
+command_fn cmd_rebuild;
 command_fn cmd_verify;
 command_fn cmd_ledger;
 command_fn cmd_simulate;

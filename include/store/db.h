@@ -42,6 +42,14 @@ void db_disconnect(struct db *db);
 // False after a call has found the connection gone.
 bool db_is_connected(const struct db *db);
 
+// The error code where transactions were in each other's way: a deadlock, for instance.
+enum { DB_ERROR_CONFLICT = 4000 };
+
+// After a call has failed: whether it is worth doing once more at once. So it is when the connection
+// broke while nobody looked, or tables were swapped for others (store/rebuild.h) under a statement
+// that waited for them.
+bool db_may_retry(const struct db *db, const struct error *err);
+
 // Counts connections made. What was prepared before belongs to an older one.
 uint64_t db_generation(const struct db *db);
 

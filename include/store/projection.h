@@ -20,7 +20,7 @@
 
 enum {
     PROJECTIONS_MAX = 32, // per topic
-    PROJECTION_GENERATION = 1,
+    PROJECTION_GENERATION_FIRST = 1,
     PROJECTION_NAME_MAX = 64,
     PROJECTION_ERROR_RECREATED = 1, // struct error's code: the topic was deleted and made anew
 };
@@ -60,7 +60,7 @@ struct projection_position {
 // where there are none: *ret holds partitions_count * projection_set_count() items, by partition,
 // then by projection, and room for them is the caller's. DISP_FATAL when a row belongs to another
 // topic of the same name: topic_id is the broker's id of the topic as it is now.
-bool projection_positions_load(struct db *db, const struct projection_set *set,
+bool projection_positions_load(struct db *db, struct projection_set *set,
                                const char *topic_id, const int32_t *partitions,
                                size_t partitions_count, struct projection_position *ret,
                                struct error *err);

@@ -35,6 +35,7 @@ static const struct command operations[] = {
     {"deadletters", cmd_deadletters, "List, show, retry or drop what could not be handled"},
     {"status", cmd_status, "Print how far behind processors and read models are"},
     {"projection", cmd_projection, "Pause, resume or reset a read model"},
+    {"rebuild", cmd_rebuild, "Make a read model anew beside the live one, compare and swap"},
     {"metrics", cmd_metrics, "Print the list of metrics"},
     {"verify", cmd_verify, "Fold the whole log and check what is promised about it"},
     {"ledger", cmd_ledger, "Print the books of the simulated provider or carrier"},

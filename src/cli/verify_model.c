@@ -27,10 +27,8 @@ struct db *verify_model_db(struct verify_model *model) {
 
 static bool read_offsets(struct verify_model *model, struct error *err) {
     static const char sql[] = "SELECT projection, partition, next_offset FROM projection_offsets "
-                              "WHERE generation = $1 AND partition < 1024";
-    struct db_params params = {0};
-    db_params_int4(&params, PROJECTION_GENERATION);
-    DB_RESULT result = db_query(model->db, sql, &params, err);
+                              "WHERE partition < 1024";
+    DB_RESULT result = db_query(model->db, sql, NULL, err);
     if (!result)
         return false;
     for (int row = 0; row < PQntuples(result); row++)

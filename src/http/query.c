@@ -71,8 +71,8 @@ static void read_now(struct http_request *request, struct query *query, struct d
                      query_read_fn *read) {
     struct error err;
     int64_t begun_us = clock_monotonic_us();
-    // A connection that broke while nobody looked is no reason to refuse: once more, on a new one.
-    if (read(request, query, db, &err) || (!db_is_connected(db) && read(request, query, db, &err)))
+    if (read(request, query, db, &err) ||
+        (db_may_retry(db, &err) && read(request, query, db, &err)))
         atomic_store(&query->ready, true);
     else
         query_answer_unavailable(query, request, &err);
@@ -112,7 +112,7 @@ void query_serve_after(struct http_request *request, struct query *query, query_
         return;
     struct db *db = pool_take(query);
     if (!query_visible(db, &waiting, 1, &visible, &err) &&
-        (db_is_connected(db) || !query_visible(db, &waiting, 1, &visible, &err)))
+        (!db_may_retry(db, &err) || !query_visible(db, &waiting, 1, &visible, &err)))
         query_answer_unavailable(query, request, &err);
     else if (visible)
         read_now(request, query, db, read);

@@ -155,8 +155,7 @@ static void serve(struct query *query, struct db *db, struct lookup_arrays *arra
     struct error err;
     uint64_t look = query_versions_look(query->versions);
     DB_RESULT result = ask(db, arrays, wanted, count, &err);
-    // A connection that broke while nobody looked is no reason to refuse: once more, on a new one.
-    if (!result && !db_is_connected(db))
+    if (!result && db_may_retry(db, &err))
         result = ask(db, arrays, wanted, count, &err);
     if (result) {
         atomic_store(&query->ready, true);

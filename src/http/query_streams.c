@@ -592,7 +592,7 @@ static void keep_house(struct query_streams *streams) {
 static bool turn(struct query_streams *streams) {
     struct error err;
     size_t count = 0;
-    bool ok = look(streams, &err) || (!db_is_connected(streams->db) && look(streams, &err));
+    bool ok = look(streams, &err) || (db_may_retry(streams->db, &err) && look(streams, &err));
     do
         ok = ok && read_some(streams, &count, &err);
     while (ok && count == READ_MAX);

@@ -115,7 +115,7 @@ static void look(struct query *query, struct query_waiting *waiting, size_t coun
     struct error err;
     struct db *db = query->waiter.db;
     bool asked = query_visible(db, waiting, count, visible, &err) ||
-                 (!db_is_connected(db) && query_visible(db, waiting, count, visible, &err));
+                 (db_may_retry(db, &err) && query_visible(db, waiting, count, visible, &err));
     int64_t now_ms = clock_monotonic_ms();
     for (size_t i = 0; i < count; i++) {
         struct http_request *request = waiting[i].request;
@@ -124,7 +124,7 @@ static void look(struct query *query, struct query_waiting *waiting, size_t coun
         metrics_add(METRIC_READS_WAITING, 0, goes_on ? 0 : -1);
         if (asked && visible[i]) {
             if (!waiting[i].read(request, query, db, &read_err) &&
-                (db_is_connected(db) || !waiting[i].read(request, query, db, &read_err)))
+                (!db_may_retry(db, &read_err) || !waiting[i].read(request, query, db, &read_err)))
                 query_answer_unavailable(query, request, &read_err);
         } else if (goes_on) {
             put_back(&query->waiter, &waiting[i]);

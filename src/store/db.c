@@ -62,6 +62,10 @@ bool db_is_connected(const struct db *db) {
     return db->conn != NULL;
 }
 
+bool db_may_retry(const struct db *db, const struct error *err) {
+    return !db_is_connected(db) || err->what == DISP_FATAL || err->code == DB_ERROR_CONFLICT;
+}
+
 uint64_t db_generation(const struct db *db) {
     return db->generation;
 }
@@ -176,7 +180,8 @@ bool db_failed(struct db *db, const PGresult *result, struct error *err) {
     if (lost || !state)
         return error_set(err, DISP_RETRY, 0, "PostgreSQL: %s",
                          message[0] ? message : "the connection was lost");
-    return error_set(err, disposition_of(state), 0, "PostgreSQL: %s (SQLSTATE %s%s)", message,
+    const int code = strncmp(state, "40", 2) == 0 ? DB_ERROR_CONFLICT : 0;
+    return error_set(err, disposition_of(state), code, "PostgreSQL: %s (SQLSTATE %s%s)", message,
                      state, strncmp(state, "42P01", 5) == 0 ? ": run `orderlog setup`" : "");
 }
 

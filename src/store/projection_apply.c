@@ -105,7 +105,7 @@ static bool send_moves(const struct projection_set *set, PGconn *conn, struct se
         assert(move->next > move->expected);
         pg_array_add(&arrays[0], set->names[move->projection],
                      strlen(set->names[move->projection]));
-        pg_array_add_int4(&arrays[1], PROJECTION_GENERATION);
+        pg_array_add_int4(&arrays[1], set->generations[move->projection]);
         pg_array_add_int4(&arrays[2], move->partition);
         pg_array_add_int8(&arrays[3], move->expected);
         pg_array_add_int8(&arrays[4], move->next);

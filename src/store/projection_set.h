@@ -24,6 +24,7 @@ struct projection_set {
     const char *topic; // borrowed
     char names[PROJECTIONS_MAX][PROJECTION_NAME_MAX];
     size_t count;
+    int32_t generations[PROJECTIONS_MAX]; // as stored, when the positions were loaded
     struct relations relations;
     struct projection_statement statements[STATEMENTS_MAX];
     size_t statements_count;
