@@ -113,6 +113,9 @@ const char *http_request_header(const struct http_request *request, const char *
 
 const char *http_request_body(const struct http_request *request, size_t *ret_length);
 const struct http_caller *http_request_caller(const struct http_request *request);
+
+// http_access_holds() for its caller: for what goes on for longer than it takes to answer.
+bool http_request_holds(const struct http_request *request);
 const char *http_request_method(const struct http_request *request);
 const char *http_request_path(const struct http_request *request); // raw, for problem "instance"
 

@@ -33,6 +33,8 @@
 // A long line's memory is given back before the next.
 enum { JSON_BYTES_KEPT = 256 * 1024 };
 
+enum { HOLDS_US = 200000 };
+
 enum { NUMBER_MAX = 20 }; // digits of a line's number
 
 enum { WINDOW = 4096, SPOOL_BYTES = 16 * 1024, BATCHES_MAX = 128 };
@@ -68,6 +70,7 @@ struct batch {
     size_t buffered;
 
     struct arena json; // of the line at hand
+    int64_t held_us;   // when it was last seen that the caller's key holds
 
     char *partial; // owned: a line that has not ended yet
     size_t partial_length;
@@ -325,6 +328,16 @@ static void wait_for_key(struct batch *batch, const char *customer_id) {
 
 // --- lines -------------------------------------------------------------------------------------
 
+// A batch may be read for hours: a key that is revoked meanwhile opens no further line of it.
+static bool still_holds(struct batch *batch, int64_t now_us) {
+    if (now_us - batch->held_us >= 0 && now_us - batch->held_us < HOLDS_US)
+        return true;
+    if (!http_request_holds(batch->request))
+        return false;
+    batch->held_us = now_us;
+    return true;
+}
+
 static bool build(struct batch *batch, const char *text, size_t length, struct command *ret,
                   struct command_wants_key *wants_key, struct problem *problem) {
     const struct jsonin *root = NULL;
@@ -347,6 +360,8 @@ static bool build(struct batch *batch, const char *text, size_t length, struct c
         .now_us = clock_now_us(),
         .wants_key = wants_key,
     };
+    if (!still_holds(batch, context.now_us))
+        return problem_set(problem, PROBLEM_UNAUTHENTICATED, "the key was revoked meanwhile");
     return command_line_key(root, key, problem) &&
            command_place_order(&context, root, ret, problem);
 }

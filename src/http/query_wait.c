@@ -122,7 +122,9 @@ static void look(struct query *query, struct query_waiting *waiting, size_t coun
         struct error read_err;
         const bool goes_on = !(asked && visible[i]) && now_ms < waiting[i].deadline_ms;
         metrics_add(METRIC_READS_WAITING, 0, goes_on ? 0 : -1);
-        if (asked && visible[i]) {
+        if (!http_request_holds(request)) {
+            respond_refuse(request, PROBLEM_UNAUTHENTICATED, "the key was revoked meanwhile");
+        } else if (asked && visible[i]) {
             if (!waiting[i].read(request, query, db, &read_err) &&
                 (!db_may_retry(db, &read_err) || !waiting[i].read(request, query, db, &read_err)))
                 query_answer_unavailable(query, request, &read_err);

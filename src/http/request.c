@@ -466,6 +466,10 @@ const struct http_caller *http_request_caller(const struct http_request *request
     return &request->caller;
 }
 
+bool http_request_holds(const struct http_request *request) {
+    return http_access_holds(&request->server->options.access, &request->caller);
+}
+
 const char *http_request_method(const struct http_request *request) {
     return request->method;
 }

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever is wrong with a request: its own status, its own problem type, and no trace in the log."""
+import http.client
 import json
+import time
 import unittest
 
 from fixture import TOKEN, Gateway, free_port, order, servers, wait_until
@@ -206,6 +208,32 @@ class BadInput(unittest.TestCase):
         wait_until("the key is known", lambda: read() == 200)
         self.servers.orderlog("keys", "revoke", token.split("_")[1])
         wait_until("the key is refused", lambda: read() == 401)
+
+    def test_a_revoked_key_opens_no_further_line_of_a_batch(self):
+        made = self.servers.orderlog("keys", "create", "--scopes=all").split()
+        token = next(word for word in made if word.startswith("ol_"))
+        read = lambda: self.gateway.call("GET", "/metrics", token=token).status
+        wait_until("the key is known", lambda: read() == 200)
+
+        def lines():
+            yield b"{}\n"
+            self.servers.orderlog("keys", "revoke", token.split("_")[1])
+            wait_until("the key is refused", lambda: read() == 401)
+            # What holds is asked anew five times a second.
+            deadline = time.monotonic() + 1
+            while time.monotonic() < deadline:
+                yield b"{}\n"
+            yield b"{}\n"
+
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=60)
+        connection.request("POST", "/v1/orders:batch", lines(), {
+            "Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"},
+            encode_chunked=True)
+        results = connection.getresponse().read().splitlines()
+        self.assertEqual(json.loads(results[0])["status"], 422)
+        self.assertEqual(json.loads(results[-1])["status"], 401)
+        connection.close()
+        self.assert_no_trace()
 
     def test_metrics_on_the_listener_for_operators_want_their_key(self):
         key, port = "ol_metrics_0123456789abcdef", free_port()
