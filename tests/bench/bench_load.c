@@ -57,6 +57,7 @@ static void set_option(struct bench_options *options, const char *argument) {
         {"batch", NULL, &options->batch},
         {"window", NULL, &options->window},
         {"rate", NULL, &options->rate},
+        {"paced", NULL, &options->paced},
         {"orders", NULL, &options->orders},
     };
     const char *equals = strchr(argument, '=');

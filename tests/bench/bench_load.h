@@ -25,6 +25,7 @@ struct bench_options {
     int batch;             // throughput: orders per batch
     int window;            // throughput: orders accepted and not yet visible as completed, at most
     int rate;              // latency: orders per second
+    int paced;             // throughput: orders per second at most; 0: as many as go
     int orders;            // place: how many
 };
 

@@ -49,6 +49,12 @@ ROWS = (
     Row("life", "a whole life at 500 orders/s, open loop", "row_life", ALL, (
         Figure("confirmed_p99", "placed → confirmed, p99", "ms", ratio="product", at_most=100),
     )),
+    Row("soak", "ten minutes of orders, readers and streams", "row_soak", ALL, (
+        Figure("read_p99", "GET order, p99", "ms", ratio="product", at_most=20),
+        Figure("failed", "requests and streams that failed", "", ratio="product", at_most=0),
+        Figure("grown", "the most that a role grew after the first minute", "MiB",
+               ratio="product", at_most=32),
+    )),
     Row("b1", "codec, instructions per message", "row_codec", (), (
         Figure("encode", "encode", "instructions", "avro-c generic", "yardstick/product",
                at_least=15),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// As many orders as the system takes, in batches over HTTP, counted at the end of the pipe: how many
-// more PostgreSQL shows as COMPLETED at the end of a time than at its beginning, while the pipe is full
-// at both. No more are sent than come out, within a window.
+// As many orders as the system takes, in batches over HTTP, counted at the end of the pipe: how
+// many more PostgreSQL shows as COMPLETED at the end of a time than at its beginning, while the
+// pipe is full at both. No more are sent than come out, within a window.
 #include "bench_load.h"
 #include "cli/http_client.h"
 #include "service/clock.h"
@@ -29,6 +29,7 @@ struct load {
     _Atomic uint64_t resent; // batches of which not every line was accepted at first
     _Atomic bool stop;
     uint64_t numbers_max; // no batch begins at or behind this number
+    int64_t began_us;
 };
 
 struct batch {
@@ -134,6 +135,9 @@ static void *send_batches(void *opaque) {
         const uint64_t first = atomic_fetch_add(&load->next_number, count);
         if (first >= load->numbers_max)
             return NULL;
+        if (load->options->paced > 0)
+            bench_wait_until(load->began_us +
+                             (int64_t)(first * 1000000 / (uint64_t)load->options->paced));
         for (uint64_t i = 0; i < count; i++) {
             char key[BENCH_KEY_MAX];
             const size_t len = bench_key_write(key, load->options->tag, first + i);
@@ -148,6 +152,7 @@ static void *send_batches(void *opaque) {
 }
 
 static void start_sending(struct load *load, struct sender *senders) {
+    load->began_us = clock_monotonic_us();
     for (int i = 0; i < load->options->connections; i++)
         if (pthread_create(&senders[i].thread, NULL, send_batches, &senders[i]) != 0)
             bench_die("no thread");

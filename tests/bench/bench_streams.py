@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streams of single orders, as front ends have them: each client follows one order to its end, then
+the next. Every stream's versions must come without a gap or a double. Until told to stop by the end
+of its input; then prints one line of JSON.
+
+    bench_streams.py PORT TOKEN CLIENTS        orders to follow: one id per line of input
+"""
+
+import asyncio
+import collections
+import json
+import sys
+
+LAST = ("OrderCompleted", "OrderCancelled", "OrderRejected", "OrderExpired")
+
+
+class Streams:
+    def __init__(self, port, token):
+        self.port, self.token = port, token
+        self.ids = collections.deque(maxlen=20000)
+        self.opened = self.events = self.finished = 0
+        self.failures = []
+        self.stopping = False
+        self.more = asyncio.Event()
+
+    async def follow(self, order_id):
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(f"GET /v1/orders/{order_id}/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                         f"Authorization: Bearer {self.token}\r\n\r\n".encode())
+            status = (await reader.readline()).split()
+            if len(status) < 2 or status[1] != b"200":
+                self.failures.append(f"{order_id}: {status}")
+                return
+            self.opened += 1
+            before = None
+            while not self.stopping:
+                line = (await asyncio.wait_for(reader.readline(), 60)).decode()
+                if not line:
+                    self.failures.append(f"{order_id}: closed after version {before}")
+                    return
+                if line.startswith("id:"):
+                    version = int(line[3:])
+                    self.events += 1
+                    if before is not None and version != before + 1:
+                        self.failures.append(f"{order_id}: {version} after {before}")
+                    before = version
+                if line.startswith("event:") and line[6:].strip() in LAST:
+                    self.finished += 1
+                    return
+        finally:
+            writer.close()
+
+    async def client(self):
+        while not self.stopping:
+            if not self.ids:
+                self.more.clear()
+                await self.more.wait()
+                continue
+            try:
+                await self.follow(self.ids.pop())
+            except (OSError, ValueError, asyncio.TimeoutError) as error:
+                self.failures.append(repr(error))
+
+    async def listen(self):
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while line := await reader.readline():
+            self.ids.append(line.decode().strip())
+            self.more.set()
+        self.stopping = True
+
+
+async def main():
+    streams = Streams(int(sys.argv[1]), sys.argv[2])
+    clients = [asyncio.create_task(streams.client()) for _ in range(int(sys.argv[3]))]
+    await streams.listen()
+    for client in clients:
+        client.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
+    print(json.dumps({"opened": streams.opened, "events": streams.events,
+                      "finished": streams.finished, "failed": len(streams.failures),
+                      "failures": streams.failures[:5]}))
+
+
+asyncio.run(main())
