@@ -3,21 +3,23 @@
 #
 #   orderlog_test(NAME name (SOURCES file... [LIBS target...] | COMMAND command...)
 #                 LABEL unit|sim|stream|store|http|system
-#                 [NEEDS kafka postgres registry] [TIMEOUT seconds] [LONG] [THREADS] [BESIDE])
+#                 [NEEDS kafka postgres registry] [TIMEOUT seconds] [LONG] [THREADS]
+#                 [AMONG] [BESIDE])
 #
 # SOURCES builds a cmocka program of that name; COMMAND runs something else, such as a script.
 # NEEDS names the real servers it talks to, found through ORDERLOG_KAFKA_BOOTSTRAP,
 # ORDERLOG_POSTGRES and ORDERLOG_REGISTRY: tests/run starts them once for all tests, and a test run
 # alone with ctest starts its own. LONG keeps it for `tests/run long`, and sets ORDERLOG_TEST_LONG=1.
-# THREADS: of the unit tests, ThreadSanitizer runs these. Tests of the system run alone; BESIDE: one so
-# long that it begins first and others go on beside it.
+# THREADS: of the unit tests, ThreadSanitizer runs these. Tests of the system run alone, but for
+# those that measure nothing (AMONG), and one so long that it begins first and others go on beside it
+# (BESIDE).
 #
 #   orderlog_tests(LABEL label [NEEDS kafka postgres registry])
 #
 # registers every test_*.c of the current folder that is not registered already, linked with the
 # libraries, ours and others', whose headers it includes; THREADS if that is pthread.h.
 function(orderlog_test)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "LONG;THREADS;BESIDE" "NAME;LABEL;TIMEOUT"
+  cmake_parse_arguments(PARSE_ARGV 0 arg "LONG;THREADS;AMONG;BESIDE" "NAME;LABEL;TIMEOUT"
     "SOURCES;LIBS;COMMAND;NEEDS")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "orderlog_test: unknown arguments: ${arg_UNPARSED_ARGUMENTS}")
@@ -60,7 +62,7 @@ function(orderlog_test)
   set_tests_properties(${arg_NAME} PROPERTIES LABELS "${labels}" TIMEOUT ${arg_TIMEOUT})
   if(arg_BESIDE)
     set_tests_properties(${arg_NAME} PROPERTIES PROCESSORS 2 COST 1000)
-  elseif(arg_LABEL STREQUAL system)
+  elseif(arg_LABEL STREQUAL system AND NOT arg_AMONG)
     set_tests_properties(${arg_NAME} PROPERTIES RUN_SERIAL ON)
   endif()
   if(arg_LONG)

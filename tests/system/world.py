@@ -51,16 +51,22 @@ def wait_until(what, condition, seconds=60, every_s=0.05):
             deadline += overslept
 
 
+taken_ports = []  # sockets, for as long as this process lives
+
+
 def free_port():
-    # Below the ephemeral range, where outgoing connections come and go.
+    """Below those of tests/support/services. Bound from now on, so that another test takes another one;
+    with SO_REUSEADDR, which roles set too, they may still listen on it."""
     while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+        taken = socket.socket()
+        try:
+            taken.bind(("127.0.0.1", random.randrange(10000, 20000)))
+        except OSError:
+            taken.close()
+            continue
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken_ports.append(taken)
+        return taken.getsockname()[1]
 
 
 class Role:
