@@ -9,6 +9,7 @@ fastavro can read is therefore not appended, only counted."""
 import argparse
 import io
 import random
+import secrets
 import struct
 import sys
 import tempfile
@@ -23,10 +24,11 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 import checks
 from reader import Registry, read_topic
 from under_fire import TOPICS, append_bad_records, orders_in_database, say
-from world import PARTITIONS, Failed, World, wait_until
+from world import PARTITIONS, Caller, Failed, World, wait_until
 
 ORDERS = 240
 RATE = 40  # orders per second
+CUSTOMERS = 12
 SAMPLES_MAX = 2000  # real records per topic
 TRIES_MAX = 30  # for one mutated record that is no message
 GROWTH_MB = 64  # of a process, above what it has after its first orders
@@ -211,6 +213,10 @@ class MutatedWorld(World):
     def _configure(self, services, clean):
         super()._configure(services, clean)
         self.env["ORDERLOG_SNAPSHOT_INTERVAL_MS"] = "1000"  # records in the state topics, soon
+        master = self.folder / "master.keys"
+        master.touch(mode=0o600)
+        master.write_text(secrets.token_hex(32) + "\n")
+        self.env["ORDERLOG_CUSTOMERS_MASTER_KEY_FILE"] = str(master)
 
 
 class Load(threading.Thread):
@@ -264,6 +270,10 @@ def run(world, seed, count, growth_mb):
     # Garbage first: otherwise there were no dead letters to mutate.
     places = {topic: {place: 1 for place in bad}
               for topic, bad in append_bad_records(world, registry).items()}
+    caller = Caller(world)
+    for number in range(CUSTOMERS):
+        caller.command("PUT", f"/v1/customers/mutated-{number}", {"name": f"Customer {number}"},
+                       f"customer-{number}")
     load = Load(world)
     load.start()
     try:
