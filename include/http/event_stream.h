@@ -35,6 +35,10 @@ bool event_stream_open(struct http_request *request, const struct event_stream_o
 // open and over.
 bool event_stream_push(struct event_stream *stream, const char *bytes, size_t length);
 
+// Whether the client has closed its side: libmicrohttpd does not look at a connection for which
+// there is nothing to send. Between open and over; one system call.
+bool event_stream_is_deserted(const struct event_stream *stream);
+
 // What waits is sent, then the answer ends; over() follows.
 void event_stream_end(struct event_stream *stream);
 

@@ -8,6 +8,7 @@
 #include "request_state.h"
 
 #include <assert.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,11 @@ bool event_stream_push(struct event_stream *stream, const char *bytes, size_t le
         stream->refused = true;
     (void)pthread_mutex_unlock(&stream->lock);
     return ok;
+}
+
+bool event_stream_is_deserted(const struct event_stream *stream) {
+    struct pollfd peer = {.fd = stream->link ? stream->link->fd : -1, .events = POLLRDHUP};
+    return poll(&peer, 1, 0) > 0; // never for a negative descriptor
 }
 
 void event_stream_end(struct event_stream *stream) {

@@ -80,7 +80,7 @@ static void submit(struct http_request *request, struct gateway *gateway, struct
         *http_request_trace(request, about_order ? command->order_id.bytes : NULL);
     if (!suspended)
         LOG(DEBUG, "command goes to the log", F_STR("type", record_types[command->type]->name),
-        F_STR("order_id", about_order ? id_text(&command->order_id).text : NULL));
+            F_STR("order_id", about_order ? id_text(&command->order_id).text : NULL));
     http_request_suspend(request);
     command_writer_send(gateway->writer, command, &trace, on_written, submission);
 }

@@ -580,7 +580,7 @@ static void keep_house(struct query_streams *streams) {
     streams->house_at_ms = now_ms + KEEP_HOUSE_MS;
     (void)pthread_mutex_lock(&streams->lock);
     for (struct stream *stream = streams->all; stream; stream = stream->next) {
-        if (has_had_its_time(stream, now_ms))
+        if (has_had_its_time(stream, now_ms) || event_stream_is_deserted(stream->out))
             event_stream_end(stream->out);
         else
             break_silence(stream, now_ms);

@@ -280,6 +280,22 @@ static void who_does_not_read_is_dropped_and_disturbs_nobody(void **state) {
     (void)close(slow);
 }
 
+static void who_has_gone_is_noticed_though_nothing_is_sent(void **state) {
+    (void)state;
+    const int64_t heartbeat_ms = config.query_stream_heartbeat_ms;
+    query_stop(query);
+    config.query_stream_heartbeat_ms = INT64_C(3600000);
+    start_query();
+    assert_true(follow(&client, 15, "1"));
+    assert_non_null(await_text(&client, "retry: 1000\n\n"));
+    await_streams(1);
+    leave(&client);
+    await_streams(0);
+    query_stop(query);
+    config.query_stream_heartbeat_ms = heartbeat_ms;
+    start_query();
+}
+
 static void a_revoked_key_ends_its_streams(void **state) {
     (void)state;
     assert_true(follow(&client, 14, NULL));
@@ -430,6 +446,7 @@ int main(void) {
         cmocka_unit_test_setup(what_is_not_the_callers_is_not_there, begin),
         cmocka_unit_test_setup(silence_is_broken_now_and_then, begin),
         cmocka_unit_test_setup(who_does_not_read_is_dropped_and_disturbs_nobody, begin),
+        cmocka_unit_test_setup(who_has_gone_is_noticed_though_nothing_is_sent, begin),
         cmocka_unit_test_setup(a_revoked_key_ends_its_streams, begin),
         cmocka_unit_test_setup(a_sample_shows_some_and_counts_all, begin),
         cmocka_unit_test_setup(five_thousand_follow_at_one_time, begin),

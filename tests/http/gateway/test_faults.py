@@ -190,6 +190,8 @@ class Faults(unittest.TestCase):
     def test_sigterm_answers_what_was_asked_and_ends_with_0(self):
         gateway = self.gateway("--gateway.backlog.ms.max=1h", "--gateway.request.timeout.ms=4s")
         self.assertEqual(gateway.place(order()).status, 202)
+        metrics = lambda: gateway.call("GET", "/metrics").body.decode()
+        wait_until("none waits", lambda: "orderlog_gateway_pending 0" in metrics())
         answers = []
         keys = [fresh("drain") for _ in range(8)]
         self.servers.pause_broker()
@@ -197,7 +199,6 @@ class Faults(unittest.TestCase):
                    for key in keys]
         for thread in threads:
             thread.start()
-        metrics = lambda: gateway.call("GET", "/metrics").body.decode()
         wait_until("all wait for the brokers", lambda: "orderlog_gateway_pending 8" in metrics())
         gateway.process.send_signal(signal.SIGTERM)
         wait_until("it is stopping", lambda: any(l["text"] == "stopping" for l in gateway.log()))
