@@ -87,12 +87,20 @@ change AS MATERIALIZED (
     JOIN moved n USING (order_id)
     JOIN latest l USING (order_id, shop_id)
 ),
+per_minute AS (
+    SELECT
+        shop_id, date_bin('1 minute', placed_at, timestamptz '2000-01-01 00:00Z') AS minute, currency,
+        status, close_reason, log_partition, sum(one_more) AS one_more, sum(total_gain) AS total_gain,
+        sum(captured_gain) AS captured_gain
+    FROM change
+    GROUP BY 1, 2, 3, 4, 5, 6
+),
 counted AS (
     INSERT INTO order_counts AS c
     SELECT
-        shop_id, unit, date_trunc(unit, placed_at, 'UTC'), currency, status, close_reason,
+        shop_id, unit, date_trunc(unit, minute, 'UTC'), currency, status, close_reason,
         log_partition, sum(one_more), sum(total_gain), sum(captured_gain)
-    FROM change
+    FROM per_minute
     CROSS JOIN (VALUES ('minute'), ('hour'), ('day')) AS u (unit)
     GROUP BY 1, 2, 3, 4, 5, 6, 7
     HAVING sum(one_more) <> 0 OR sum(captured_gain) <> 0 OR sum(total_gain) <> 0

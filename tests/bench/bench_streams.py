@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Streams of single orders, as front ends have them: each client follows one order to its end, then
-the next. Every stream's versions must come without a gap or a double. Until told to stop by the end
+"""Streams of single orders, as front ends have them: each client follows one order to its end and for
+a few seconds more, as a page does that stays open, then the next. Every stream's versions must come without a gap or a double. Until told to stop by the end
 of its input; then prints one line of JSON.
 
     bench_streams.py PORT TOKEN CLIENTS        orders to follow: one id per line of input
@@ -11,6 +11,8 @@ import collections
 import json
 import sys
 
+STAY_S = 5
+SILENCE_S = 60
 LAST = ("OrderCompleted", "OrderCancelled", "OrderRejected", "OrderExpired")
 
 
@@ -33,9 +35,16 @@ class Streams:
                 self.failures.append(f"{order_id}: {status}")
                 return
             self.opened += 1
-            before = None
+            before = leave_at = None
+            clock = asyncio.get_running_loop().time
             while not self.stopping:
-                line = (await asyncio.wait_for(reader.readline(), 60)).decode()
+                patience = SILENCE_S if leave_at is None else leave_at - clock()
+                try:
+                    line = (await asyncio.wait_for(reader.readline(), patience)).decode()
+                except asyncio.TimeoutError:
+                    if leave_at is None:
+                        self.failures.append(f"{order_id}: silence after version {before}")
+                    return
                 if not line:
                     self.failures.append(f"{order_id}: closed after version {before}")
                     return
@@ -47,7 +56,7 @@ class Streams:
                     before = version
                 if line.startswith("event:") and line[6:].strip() in LAST:
                     self.finished += 1
-                    return
+                    leave_at = clock() + STAY_S
         finally:
             writer.close()
 
@@ -59,8 +68,9 @@ class Streams:
                 continue
             try:
                 await self.follow(self.ids.pop())
-            except (OSError, ValueError, asyncio.TimeoutError) as error:
+            except (OSError, ValueError) as error:
                 self.failures.append(repr(error))
+                await asyncio.sleep(1)
 
     async def listen(self):
         loop = asyncio.get_running_loop()
