@@ -146,6 +146,8 @@
         "Threads that serve HTTP, each with its own database connection")                          \
     MS(query_wait_ms_max, "query.wait.ms.max", 10000, 0, 60000, ROLE_QUERY,                        \
        "Longest wait= that a read may ask for")                                                    \
+    MS(query_silence_ms_max, "query.silence.ms.max", 1500, 100, 60000, ROLE_QUERY,                 \
+       "PostgreSQL is away when it has not answered SELECT 1 for this long: reads get 503")        \
     SECRET(query_replicas, "query.replicas", NULL, ROLE_QUERY,                                     \
            "Streaming replicas that take reads: libpq connection strings, with ; in between")      \
     MS(query_replica_lag_ms_max, "query.replica.lag.ms.max", 1000, 200, 3600000, ROLE_QUERY,       \

@@ -16,6 +16,7 @@
 #define ORDERLOG_STORE_DB_H
 
 #include <libpq-fe.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,6 +33,14 @@ enum { DB_PARAMS_MAX = 32, DB_PARAM_BYTES = 512, DB_PREPARED_MAX = 64 };
 struct db *db_new(const char *conninfo, const char *name, const char *settings);
 void db_free(struct db *db); // NULL is fine
 
+// For those that somebody waits for. While *away holds nothing is asked of the server, and what was
+// asked is given up within 50 ms; so is whatever has no answer after answer_ms_max. Both are
+// DISP_RETRY. A server that stands still says nothing at all, and what it was told to do itself
+// after a time (statement_timeout) it does not do. away: borrowed, may be NULL. answer_ms_max: 0:
+// as long as it takes. Connecting takes two seconds at most per address, unless conninfo says
+// otherwise.
+void db_be_impatient(struct db *db, const atomic_bool *away, int64_t answer_ms_max);
+
 // Connects unless connected. After a failure the next attempts are refused at once (DISP_RETRY)
 // until a delay has passed that doubles from 50 ms to 2 s, so that callers may simply ask again.
 bool db_connect(struct db *db, struct error *err);
@@ -42,12 +51,13 @@ void db_disconnect(struct db *db);
 // False after a call has found the connection gone.
 bool db_is_connected(const struct db *db);
 
-// The error code where transactions were in each other's way: a deadlock, for instance.
-enum { DB_ERROR_CONFLICT = 4000 };
+// Error codes: transactions were in each other's way, a deadlock for instance; the server does not
+// answer those who are impatient.
+enum { DB_ERROR_CONFLICT = 4000, DB_ERROR_SILENCE = 4001 };
 
-// After a call has failed: whether it is worth doing once more at once. So it is when the connection
-// broke while nobody looked, or tables were swapped for others (store/rebuild.h) under a statement
-// that waited for them.
+// After a call has failed: whether it is worth doing once more at once. So it is when the
+// connection broke while nobody looked, or tables were swapped for others (store/rebuild.h) under a
+// statement that waited for them. Not so where the server does not answer.
 bool db_may_retry(const struct db *db, const struct error *err);
 
 // Counts connections made. What was prepared before belongs to an older one.

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "http/respond.h"
+#include "query_pulse.h"
 #include "query_replicas.h"
 #include "query_streams.h"
 #include "service/clock.h"
@@ -134,7 +135,7 @@ void query_serve(struct http_request *request, struct query *query, query_read_f
 static bool pool_open(struct query *query) {
     for (size_t i = 0; i < pool_size(query); i++) {
         struct db *db =
-            db_new(query->config->postgres_dsn, "orderlog query", query_session_settings);
+            query_pulse_connection(query->pulse, "orderlog query", query_session_settings);
         if (!db)
             return false;
         query->pool[query->pool_free++] = db;
@@ -152,6 +153,7 @@ static void destroy(struct query *query) {
     query_replicas_stop(query->replicas);
     query_watch_stop(query->watch);
     query_streams_free(query->streams);
+    query_pulse_stop(query->pulse);
     free(query);
 }
 
@@ -165,10 +167,11 @@ bool query_start(const struct config *config, struct http_access access,
         query->people = *people;
     (void)pthread_mutex_init(&query->pool_lock, NULL);
     (void)pthread_cond_init(&query->pool_freed, NULL);
-    if (!pool_open(query) || !query_versions_start(config, &query->versions, err) ||
-        !query_watch_start(config, &query->watch, err) || !query_lookup_start(query, err) ||
-        !query_replicas_start(config, &query->replicas, err) ||
-        !query_streams_start(config, access, &query->streams, err) ||
+    if (!query_pulse_start(config, config->postgres_dsn, &query->ready, &query->pulse, err) ||
+        !pool_open(query) || !query_versions_start(query->pulse, &query->versions, err) ||
+        !query_watch_start(query->pulse, &query->watch, err) || !query_lookup_start(query, err) ||
+        !query_replicas_start(config, query->pulse, &query->replicas, err) ||
+        !query_streams_start(config, query->pulse, access, &query->streams, err) ||
         !query_waiter_start(query, err)) {
         destroy(query);
         return error_set(err, DISP_FATAL, 0, "out of memory");

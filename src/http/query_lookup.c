@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "http/respond.h"
+#include "query_pulse.h"
 #include "service/clock.h"
 #include "service/metrics.h"
 #include "store/pg_array.h"
@@ -172,7 +173,7 @@ static void *run(void *opaque) {
     struct wanted wanted[TOGETHER_MAX];
     struct lookup_arrays arrays = {0};
     struct db *db =
-        db_new(query->config->postgres_dsn, "orderlog query orders", query_session_settings);
+        query_pulse_connection(query->pulse, "orderlog query orders", query_session_settings);
     size_t count;
     while ((count = take(lookup, wanted)) > 0) {
         if (db)

@@ -5,6 +5,8 @@
 //   time 2   replica: R < P1: still as of time 0; and after a while too old to be asked
 #include "query_replicas.h"
 
+#include "query_pulse.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +21,8 @@ enum { REPLICAS_MAX = 8, LOOK_EVERY_MS = 100 };
 
 struct query_replica {
     char name[64];
+    char *conninfo; // owned
+    struct query_pulse *pulse;
     struct db *watch;         // the thread's
     _Atomic int64_t fresh_ms; // as of then; 0: not known
     bool was_fresh;           // the thread's
@@ -151,9 +155,16 @@ static bool add_replica(struct query_replicas *replicas, const char *conninfo, s
     (void)snprintf(replica->name, sizeof(replica->name), "%zu", replicas->count + 1);
     (void)pthread_mutex_init(&replica->lock, NULL);
     replicas->count++;
-    replica->watch = db_new(conninfo, "orderlog query replicas", query_session_settings);
+    replica->conninfo = strdup(conninfo);
+    if (!replica->conninfo)
+        return error_set(err, DISP_FATAL, 0, "out of memory");
+    if (!query_pulse_start(replicas->config, replica->conninfo, NULL, &replica->pulse, err))
+        return false;
+    replica->watch =
+        query_pulse_connection(replica->pulse, "orderlog query replicas", query_session_settings);
     for (int64_t i = 0; replica->watch && i < replicas->config->query_threads; i++) {
-        struct db *db = db_new(conninfo, "orderlog query", query_session_settings);
+        struct db *db =
+            query_pulse_connection(replica->pulse, "orderlog query", query_session_settings);
         if (!db)
             return error_set(err, DISP_FATAL, 0, "out of memory");
         replica->all[replica->all_count++] = db;
@@ -175,8 +186,8 @@ static bool add_all(struct query_replicas *replicas, const char *list, struct er
     return ok;
 }
 
-bool query_replicas_start(const struct config *config, struct query_replicas **ret,
-                          struct error *err) {
+bool query_replicas_start(const struct config *config, const struct query_pulse *primary,
+                          struct query_replicas **ret, struct error *err) {
     *ret = NULL;
     if (!config->query_replicas || !*config->query_replicas)
         return true;
@@ -191,7 +202,7 @@ bool query_replicas_start(const struct config *config, struct query_replicas **r
     (void)pthread_cond_init(&replicas->stopped, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
     replicas->primary =
-        db_new(config->postgres_dsn, "orderlog query replicas", query_session_settings);
+        query_pulse_connection(primary, "orderlog query replicas", query_session_settings);
     bool ok = add_all(replicas, config->query_replicas, err) && replicas->primary;
     replicas->running = ok && pthread_create(&replicas->thread, NULL, run, replicas) == 0;
     if (replicas->running) {
@@ -216,6 +227,8 @@ void query_replicas_stop(struct query_replicas *replicas) {
         for (size_t c = 0; c < replica->all_count; c++)
             db_free(replica->all[c]);
         db_free(replica->watch);
+        query_pulse_stop(replica->pulse);
+        free(replica->conninfo);
         (void)pthread_mutex_destroy(&replica->lock);
     }
     db_free(replicas->primary);

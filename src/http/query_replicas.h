@@ -14,8 +14,8 @@ struct query_replica;
 
 // *ret is NULL where none are configured. Replicas that cannot be reached are left out until they
 // can.
-bool query_replicas_start(const struct config *config, struct query_replicas **ret,
-                          struct error *err);
+bool query_replicas_start(const struct config *config, const struct query_pulse *primary,
+                          struct query_replicas **ret, struct error *err);
 void query_replicas_stop(struct query_replicas *replicas); // NULL is fine
 
 // One of those that are fresh enough, in turn, with a connection of its own; NULL: ask the primary.

@@ -51,6 +51,7 @@ struct query {
     size_t pool_free;
     atomic_bool ready;
     _Atomic int64_t complained_ms;
+    struct query_pulse *pulse;
     struct query_waiter waiter;
     struct query_versions *versions;
     struct query_watch *watch;
@@ -64,6 +65,7 @@ extern const char query_session_settings[];
 
 struct query_streams;  // query_streams.h
 struct query_replicas; // query_replicas.h
+struct query_pulse;    // query_pulse.h
 
 // Parses after= and wait=, then reads at once, or waits, or refuses.
 void query_serve(struct http_request *request, struct query *query, query_read_fn *read);
@@ -97,7 +99,7 @@ bool query_visible(struct db *db, const struct query_waiting *waiting, size_t co
 // asked for it. What is said was true in PostgreSQL less than 100 ms ago, most often less than 10;
 // an order that was read at a version is never said to be at an older one. Any thread.
 
-bool query_versions_start(const struct config *config, struct query_versions **ret,
+bool query_versions_start(const struct query_pulse *pulse, struct query_versions **ret,
                           struct error *err);
 void query_versions_stop(struct query_versions *versions); // NULL is fine
 
@@ -120,7 +122,8 @@ uint64_t query_versions_look(struct query_versions *versions);
 // --- what is to be seen in metrics (query_watch.c) ----------------------------------------------
 
 // Measures every ten seconds, in a thread and on a connection of its own.
-bool query_watch_start(const struct config *config, struct query_watch **ret, struct error *err);
+bool query_watch_start(const struct query_pulse *pulse, struct query_watch **ret,
+                       struct error *err);
 void query_watch_stop(struct query_watch *watch); // NULL is fine
 
 // --- orders by id (query_lookup.c) --------------------------------------------------------------

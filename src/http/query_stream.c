@@ -31,9 +31,9 @@ static bool parse_last_event_id(const struct http_request *request, int64_t *ret
 
 bool query_read_sample(struct http_request *request, struct query *query, struct db *db,
                        struct error *err) {
-    (void)db;
-    (void)err;
     int64_t rate = OPENAPI_SAMPLE_RATE_DEFAULT;
+    if (!db_connect(db, err)) // a sample of nothing is none
+        return false;
     if (query_parameter_number(request, "per_second", OPENAPI_SAMPLE_RATE_MIN,
                                OPENAPI_SAMPLE_RATE_MAX, &rate))
         query_streams_open_sample(query->streams, request, rate);

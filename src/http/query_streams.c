@@ -24,6 +24,7 @@
 #include "event/codec.h"
 #include "http/event_stream.h"
 #include "http/respond.h"
+#include "query_pulse.h"
 #include "query_sample.h"
 #include "service/backoff.h"
 #include "service/clock.h"
@@ -640,8 +641,8 @@ static void *run(void *opaque) {
 
 // --- start and stop -----------------------------------------------------------------------------
 
-bool query_streams_start(const struct config *config, struct http_access access,
-                         struct query_streams **ret, struct error *err) {
+bool query_streams_start(const struct config *config, const struct query_pulse *pulse,
+                         struct http_access access, struct query_streams **ret, struct error *err) {
     struct query_streams *streams = calloc(1, sizeof(*streams));
     pthread_condattr_t monotonic;
     if (!streams)
@@ -654,7 +655,7 @@ bool query_streams_start(const struct config *config, struct http_access access,
     (void)pthread_mutex_init(&streams->lock, NULL);
     (void)pthread_cond_init(&streams->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
-    streams->db = db_new(config->postgres_dsn, "orderlog query streams", session_settings);
+    streams->db = query_pulse_connection(pulse, "orderlog query streams", session_settings);
     streams->running = streams->db && pthread_create(&streams->thread, NULL, run, streams) == 0;
     if (!streams->running) {
         query_streams_free(streams);

@@ -12,8 +12,8 @@
 #include "query_state.h"
 
 // Streams of callers for whom access holds no longer are ended within a second.
-bool query_streams_start(const struct config *config, struct http_access access,
-                         struct query_streams **ret, struct error *err);
+bool query_streams_start(const struct config *config, const struct query_pulse *pulse,
+                         struct http_access access, struct query_streams **ret, struct error *err);
 
 // Ends all streams and takes no more. Before the HTTP server drains.
 void query_streams_stop(struct query_streams *streams); // NULL is fine

@@ -12,7 +12,7 @@
 //   read of X       X has version 3: entry (X, 3, look 7)
 //   look 8          still P: X cannot have changed               look 7 is renewed
 //   look 9          Q: X is read again, or forgotten             entries of look 9 hold
-#include "query_state.h"
+#include "query_pulse.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -248,7 +248,7 @@ static void *run(void *opaque) {
 
 // --- start and stop ----------------------------------------------------------------------------
 
-bool query_versions_start(const struct config *config, struct query_versions **ret,
+bool query_versions_start(const struct query_pulse *pulse, struct query_versions **ret,
                           struct error *err) {
     struct query_versions *versions = calloc(1, sizeof(*versions));
     pthread_condattr_t monotonic;
@@ -265,7 +265,7 @@ bool query_versions_start(const struct config *config, struct query_versions **r
     atomic_store(&versions->turn, 1);
     atomic_store(&versions->wanted_ms, INT64_MIN / 2);
     atomic_store(&versions->looked_ms, INT64_MIN / 2);
-    versions->db = db_new(config->postgres_dsn, "orderlog query versions", query_session_settings);
+    versions->db = query_pulse_connection(pulse, "orderlog query versions", query_session_settings);
     versions->running = versions->db && pthread_create(&versions->thread, NULL, run, versions) == 0;
     if (!versions->running) {
         query_versions_stop(versions);

@@ -10,11 +10,12 @@
 #include <time.h>
 
 #include "http/respond.h"
+#include "query_pulse.h"
 #include "service/clock.h"
 #include "service/metrics.h"
 #include "store/pg_array.h"
 
-enum { POLL_MS = 10, PROBE_MS = 500 };
+enum { POLL_MS = 10 };
 
 static const char sql_visible[] =
     "SELECT w.nth::int4 "
@@ -138,29 +139,18 @@ static void look(struct query *query, struct query_waiting *waiting, size_t coun
     }
 }
 
-// Ends at once when a stop is asked for, and, where wanted, when something has come to wait.
-static void pause_at_most(struct query_waiter *waiter, long time_ms, bool for_work) {
+// Until the next look is due, or a stop is asked for. Under the lock.
+static void rest(struct query_waiter *waiter) {
     struct timespec until;
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += time_ms / 1000;
-    until.tv_nsec += time_ms % 1000 * 1000000L;
+    until.tv_nsec += POLL_MS * 1000000L;
     if (until.tv_nsec >= 1000000000L) {
         until.tv_nsec -= 1000000000L;
         until.tv_sec++;
     }
     int waited = 0;
-    while (!waiter->stopping && waited != ETIMEDOUT && !(for_work && waiter->count > 0))
+    while (!waiter->stopping && waited != ETIMEDOUT)
         waited = pthread_cond_timedwait(&waiter->changed, &waiter->lock, &until);
-}
-
-// A service that is not ready gets no reads, and would never find out that it could answer them.
-static void probe(struct query *query) {
-    struct error ignored;
-    if (atomic_load(&query->ready))
-        return;
-    DB_RESULT result = db_query(query->waiter.db, "SELECT 1", NULL, &ignored);
-    if (result)
-        atomic_store(&query->ready, true);
 }
 
 static void *run(void *arg) {
@@ -170,17 +160,14 @@ static void *run(void *arg) {
     (void)pthread_mutex_lock(&waiter->lock);
     while (!waiter->stopping) {
         if (waiter->count == 0) {
-            pause_at_most(waiter, PROBE_MS, true);
-            (void)pthread_mutex_unlock(&waiter->lock);
-            probe(query);
-            (void)pthread_mutex_lock(&waiter->lock);
+            (void)pthread_cond_wait(&waiter->changed, &waiter->lock);
             continue;
         }
         size_t count = take_all(waiter, taken);
         (void)pthread_mutex_unlock(&waiter->lock);
         look(query, taken, count);
         (void)pthread_mutex_lock(&waiter->lock);
-        pause_at_most(waiter, POLL_MS, false);
+        rest(waiter);
     }
     size_t count = take_all(waiter, taken);
     (void)pthread_mutex_unlock(&waiter->lock);
@@ -199,7 +186,7 @@ bool query_waiter_start(struct query *query, struct error *err) {
     (void)pthread_cond_init(&waiter->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
     waiter->db =
-        db_new(query->config->postgres_dsn, "orderlog query waiting", query_session_settings);
+        query_pulse_connection(query->pulse, "orderlog query waiting", query_session_settings);
     if (waiter->db && pthread_create(&waiter->thread, NULL, run, query) == 0)
         return true;
     return error_set(err, DISP_FATAL, 0, "cannot start the waiting thread");

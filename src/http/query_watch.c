@@ -2,7 +2,7 @@
 //
 // The query service is the one that knows the read models' tables: it tells the metrics how the
 // orders stand in them.
-#include "query_state.h"
+#include "query_pulse.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -49,7 +49,8 @@ static void *run(void *arg) {
     return NULL;
 }
 
-bool query_watch_start(const struct config *config, struct query_watch **ret, struct error *err) {
+bool query_watch_start(const struct query_pulse *pulse, struct query_watch **ret,
+                       struct error *err) {
     struct query_watch *watch = calloc(1, sizeof(*watch));
     if (!watch)
         return error_set(err, DISP_FATAL, 0, "out of memory");
@@ -59,7 +60,7 @@ bool query_watch_start(const struct config *config, struct query_watch **ret, st
     (void)pthread_mutex_init(&watch->lock, NULL);
     (void)pthread_cond_init(&watch->stopped, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
-    watch->db = db_new(config->postgres_dsn, "orderlog query watching", query_session_settings);
+    watch->db = query_pulse_connection(pulse, "orderlog query watching", query_session_settings);
     if (watch->db && pthread_create(&watch->thread, NULL, run, watch) == 0) {
         *ret = watch;
         return true;

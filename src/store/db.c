@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <endian.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 #include "service/log.h"
 #include "service/metrics.h"
 
-enum { RETRY_FIRST_MS = 50, RETRY_MAX_MS = 2000, CONNECT_TIMEOUT_S = 5 };
+enum { RETRY_FIRST_MS = 50, RETRY_MAX_MS = 2000, LOOK_UP_EVERY_MS = 50 };
+enum { CONNECT_TIMEOUT_S = 5, CONNECT_IMPATIENTLY_S = 2 };
 
 struct db {
     char *conninfo;
@@ -27,6 +29,9 @@ struct db {
     int64_t retry_at_ms;
     const char *prepared[DB_PREPARED_MAX]; // addresses of statements known to this connection
     int prepared_count;
+    bool is_impatient;
+    const atomic_bool *away; // borrowed, NULL: nobody says so
+    int64_t answer_ms_max;   // 0: as long as it takes
 };
 
 struct db *db_new(const char *conninfo, const char *name, const char *settings) {
@@ -52,6 +57,12 @@ void db_free(struct db *db) {
     free(db);
 }
 
+void db_be_impatient(struct db *db, const atomic_bool *away, int64_t answer_ms_max) {
+    db->is_impatient = true;
+    db->away = away;
+    db->answer_ms_max = answer_ms_max;
+}
+
 void db_disconnect(struct db *db) {
     PQfinish(db->conn);
     db->conn = NULL;
@@ -63,7 +74,8 @@ bool db_is_connected(const struct db *db) {
 }
 
 bool db_may_retry(const struct db *db, const struct error *err) {
-    return !db_is_connected(db) || err->what == DISP_FATAL || err->code == DB_ERROR_CONFLICT;
+    return err->code != DB_ERROR_SILENCE &&
+           (!db_is_connected(db) || err->what == DISP_FATAL || err->code == DB_ERROR_CONFLICT);
 }
 
 uint64_t db_generation(const struct db *db) {
@@ -91,7 +103,8 @@ static void notice_received(void *arg, const PGresult *result) {
 // Ours come first, so that the operator's conninfo, expanded after them, may override.
 static PGconn *open_connection(const struct db *db) {
     char connect_timeout[16];
-    snprintf(connect_timeout, sizeof(connect_timeout), "%d", CONNECT_TIMEOUT_S);
+    snprintf(connect_timeout, sizeof(connect_timeout), "%d",
+             db->is_impatient ? CONNECT_IMPATIENTLY_S : CONNECT_TIMEOUT_S);
     const char *names[] = {"connect_timeout", "tcp_user_timeout", "client_encoding",
                            "dbname",          "application_name", NULL};
     const char *values[] = {connect_timeout, "10000", "UTF8", db->conninfo, db->name, NULL};
@@ -114,7 +127,17 @@ static void copy_message(char *out, size_t size, const char *message) {
     out[n] = '\0';
 }
 
+static bool refuse_silence(struct error *err) {
+    return error_set(err, DISP_RETRY, DB_ERROR_SILENCE, "PostgreSQL does not answer");
+}
+
+static bool is_away(const struct db *db) {
+    return db->away && atomic_load(db->away);
+}
+
 bool db_connect(struct db *db, struct error *err) {
+    if (is_away(db))
+        return refuse_silence(err);
     if (db->conn && PQstatus(db->conn) == CONNECTION_OK)
         return true;
     db_disconnect(db);
@@ -185,12 +208,60 @@ bool db_failed(struct db *db, const PGresult *result, struct error *err) {
                      state, strncmp(state, "42P01", 5) == 0 ? ": run `orderlog setup`" : "");
 }
 
+// Until there is something to read or the connection is gone. False: nobody waits any longer.
+static bool await_bytes(const struct db *db, int64_t deadline_ms) {
+    struct pollfd readable = {.fd = PQsocket(db->conn), .events = POLLIN};
+    const bool looks_up = db->away || deadline_ms != INT64_MAX;
+    // What has come counts, however late we are ourselves.
+    while (poll(&readable, 1, looks_up ? LOOK_UP_EVERY_MS : -1) <= 0)
+        if (is_away(db) || clock_monotonic_ms() >= deadline_ms)
+            return false;
+    return true;
+}
+
+// The next result, NULL behind the last one. False: nobody waits for it any longer.
+static bool next_result(struct db *db, int64_t deadline_ms, PGresult **ret) {
+    while (PQisBusy(db->conn)) {
+        if (!await_bytes(db, deadline_ms))
+            return false;
+        if (!PQconsumeInput(db->conn))
+            break; // the result says so
+    }
+    *ret = PQgetResult(db->conn);
+    return true;
+}
+
+// What PQexec() returns, of what was sent (what the sending returned): the result of the last
+// statement, or of the one that failed. NULL with err unless that is a good one.
+static PGresult *answer(struct db *db, int sent, struct error *err) {
+    const int64_t deadline_ms =
+        db->answer_ms_max ? clock_monotonic_ms() + db->answer_ms_max : INT64_MAX;
+    PGresult *last = NULL;
+    PGresult *next = NULL;
+    bool came = true;
+    while (sent && (came = next_result(db, deadline_ms, &next)) && next) {
+        PQclear(last);
+        last = next;
+    }
+    ExecStatusType status = PQresultStatus(last);
+    if (came && (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK))
+        return last;
+    if (came) {
+        db_failed(db, last, err);
+    } else {
+        db_disconnect(db);
+        metrics_add(METRIC_ERRORS, ERROR_POSTGRES, 1);
+        refuse_silence(err);
+    }
+    PQclear(last);
+    return NULL;
+}
+
 bool db_exec(struct db *db, const char *sql, struct error *err) {
     if (!db_connect(db, err))
         return false;
-    DB_RESULT result = PQexec(db->conn, sql);
-    ExecStatusType status = PQresultStatus(result);
-    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || db_failed(db, result, err);
+    DB_RESULT result = answer(db, PQsendQuery(db->conn, sql), err);
+    return result != NULL;
 }
 
 // --- parameters ---------------------------------------------------------------------------------
@@ -238,9 +309,9 @@ static bool prepare(struct db *db, const char *sql, char name[16], struct error 
     if (i < db->prepared_count)
         return true;
     assert(i < DB_PREPARED_MAX);
-    DB_RESULT result = PQprepare(db->conn, name, sql, 0, NULL);
-    if (PQresultStatus(result) != PGRES_COMMAND_OK)
-        return db_failed(db, result, err);
+    DB_RESULT result = answer(db, PQsendPrepare(db->conn, name, sql, 0, NULL), err);
+    if (!result)
+        return false;
     db->prepared[db->prepared_count++] = sql;
     return true;
 }
@@ -254,14 +325,10 @@ PGresult *db_query(struct db *db, const char *sql, const struct db_params *param
     char name[16];
     if (!db_connect(db, err) || !prepare(db, sql, name, err))
         return NULL;
-    PGresult *result =
-        PQexecPrepared(db->conn, name, params->count, params->values, params->lengths, binary, 1);
-    ExecStatusType status = PQresultStatus(result);
-    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
-        return result;
-    db_failed(db, result, err);
-    PQclear(result);
-    return NULL;
+    return answer(db,
+                  PQsendQueryPrepared(db->conn, name, params->count, params->values,
+                                      params->lengths, binary, 1),
+                  err);
 }
 
 // --- results ------------------------------------------------------------------------------------

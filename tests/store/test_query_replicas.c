@@ -195,6 +195,29 @@ static void a_read_after_a_command_is_never_answered_by_what_has_not_got_it(void
     assert_non_null(strstr(reply.body, "OrderCancelled"));
 }
 
+static void signal_replica(const char *name) {
+    char command[256];
+    (void)snprintf(command, sizeof(command), "kill -%s %d $(cat /proc/%d/task/%d/children)", name,
+                   (int)server, (int)server, (int)server);
+    assert_int_equal(shell(command), 0);
+}
+
+// It takes connections and says nothing: what it was asked is given up, and asked of the primary.
+static void a_replica_that_stands_still_holds_nobody_up(void **state) {
+    (void)state;
+    await_caught_up();
+    await_replica(true);
+    signal_replica("STOP");
+    for (int i = 0; i < 100; i++) {
+        const int64_t begun_ms = clock_monotonic_ms();
+        assert_status("/v1/orders?limit=1", 200);
+        assert_true(clock_monotonic_ms() - begun_ms < 4000 || getenv("ORDERLOG_TEST_SLOW"));
+    }
+    assert_false(is_read_from_replica());
+    signal_replica("CONT");
+    await_replica(true);
+}
+
 static void a_replica_that_dies_is_missed_by_nobody(void **state) {
     (void)state;
     await_replica(true);
@@ -210,6 +233,7 @@ int main(void) {
         cmocka_unit_test_setup(a_fresh_replica_takes_reads, begin),
         cmocka_unit_test_setup(a_read_after_a_command_is_never_answered_by_what_has_not_got_it,
                                begin),
+        cmocka_unit_test_setup(a_replica_that_stands_still_holds_nobody_up, begin),
         cmocka_unit_test_setup(a_replica_that_dies_is_missed_by_nobody, begin),
     };
     return cmocka_run_group_tests(tests, open_with_replica, close_with_replica);

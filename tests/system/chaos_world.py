@@ -15,9 +15,8 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from world import ROOT, Failed, Role, World, free_port, wait_until
+from world import Failed, Role, World, free_port, wait_until
 
-SERVICES = ROOT / "compose/services.sh"
 FAKETIME = next((path for path in (
     Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"),
     Path("/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1"),
@@ -131,7 +130,6 @@ class ChaosWorld(World):
         self.supervisor = threading.Thread(target=self._supervise, daemon=True)
 
     def _start_servers(self, services, clean):
-        self.services = services
         if self.small_disks:
             self._mount_small_disks()
         super()._start_servers(services, {**clean, "SERVICES_BROKERS": str(len(self.brokers))})
@@ -272,43 +270,6 @@ class ChaosWorld(World):
         role.start()
         return role
 
-    # ---- servers ----
-
-    def place_of(self, name):
-        """What services.sh calls a server, and its folder: brokers of a cluster have their own."""
-        if not name.startswith("kafka"):
-            return name, self.services
-        number = name.removeprefix("kafka")
-        return "kafka", self.services / f"broker{number}" if number > "1" else self.services
-
-    def server_pid(self, name):
-        service, folder = self.place_of(name)
-        return int((folder / f"{service}.pid").read_text().split()[0])
-
-    def signal_server(self, name, number):
-        """Ends it, or stops it, or lets it go on."""
-        pid = self.server_pid(name)
-        os.kill(pid, number)
-        if number in (signal.SIGKILL, signal.SIGQUIT, signal.SIGTERM):
-            wait_until(f"{name} does not end", lambda: not is_running(pid), 60)
-
-    def server_is_ready(self, name):
-        service, folder = self.place_of(name)
-        ready = ["bash", "-c", f'. "{SERVICES}"; ready_{service} "{folder}"']
-        return subprocess.run(ready, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL).returncode == 0
-
-    def server_runs(self, name):
-        return is_running(self.server_pid(name))
-
-    def start_server(self, name):
-        service, folder = self.place_of(name)
-        with open(folder / "log" / f"{service}.log", "ab") as log:
-            process = subprocess.Popen(["setsid", str(SERVICES), "exec", service, str(folder)],
-                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        (folder / f"{service}.pid").write_text(f"{process.pid} {start_time(process.pid)}\n")
-        wait_until(f"{name} is not ready", lambda: self.server_is_ready(name), 60)
-
     # ---- the cluster ----
 
     def leader_of(self, topic, partition):
@@ -336,19 +297,3 @@ class ChaosWorld(World):
                               input=sql, text=True, capture_output=True)
         if done.returncode != 0:
             raise Failed(f"psql: {done.stderr}")
-
-
-def process_stat(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-
-
-def is_running(pid):
-    stat = process_stat(pid)
-    return stat is not None and stat[0] != "Z"
-
-
-def start_time(pid):
-    return process_stat(pid)[19]

@@ -20,8 +20,8 @@ from pathlib import Path
 from chaos_load import Load
 from chaos_offsets import GroupOffsets
 from chaos_run import SKIPPED, finish, in_folder, say
-from chaos_world import PROCESSORS, ChaosWorld, is_running
-from world import Failed, wait_until
+from chaos_world import PROCESSORS, ChaosWorld
+from world import Failed, is_running, wait_until
 
 HIT_S = 20  # what a role does not come by in this time is too far away
 READY_S = 150  # beyond the patience of a take-over (120 s)

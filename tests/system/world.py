@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PARTITIONS = 4
 READY_S = 60
+SERVICES = ROOT / "compose/services.sh"
 
 
 # Real orders where they are at hand; tests make do without.
@@ -124,11 +125,12 @@ class World:
         self.program = str(program)
         self.partitions = PARTITIONS
         self.folder = Path(folder)
+        self.services = self.folder / "services"
         self.roles = {}
         self.env = {}
 
     def __enter__(self):
-        services = self.folder / "services"
+        services = self.services
         services.mkdir()
         clean = {k: v for k, v in os.environ.items() if not k.startswith("ORDERLOG_") or
                  k == "ORDERLOG_CACHE"}
@@ -149,7 +151,7 @@ class World:
             if role.process and role.process.poll() is None:
                 role.process.kill()
                 role.process.wait()
-        subprocess.run([ROOT / "tests/support/services", "stop", self.folder / "services"])
+        subprocess.run([ROOT / "tests/support/services", "stop", self.services])
 
     def _start_servers(self, services, clean):
         subprocess.run([ROOT / "tests/support/services", "start", services], check=True, env=clean)
@@ -202,6 +204,45 @@ class World:
         role.kill()
         role.start()
 
+    # ---- servers ----
+
+    def place_of(self, name):
+        """What services.sh calls a server, and its folder: brokers of a cluster have their own."""
+        if not name.startswith("kafka"):
+            return name, self.services
+        number = name.removeprefix("kafka")
+        return "kafka", self.services / f"broker{number}" if number > "1" else self.services
+
+    def server_pid(self, name):
+        service, folder = self.place_of(name)
+        return int((folder / f"{service}.pid").read_text().split()[0])
+
+    def signal_server(self, name, number):
+        """Ends it, or stops it, or lets it go on."""
+        pid = self.server_pid(name)
+        os.kill(pid, number)
+        if number in (signal.SIGKILL, signal.SIGQUIT, signal.SIGTERM):
+            wait_until(f"{name} does not end", lambda: not is_running(pid), 60)
+
+    def server_is_ready(self, name):
+        service, folder = self.place_of(name)
+        ready = ["bash", "-c", f'. "{SERVICES}"; ready_{service} "{folder}"']
+        return subprocess.run(ready, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL).returncode == 0
+
+    def server_runs(self, name):
+        return is_running(self.server_pid(name))
+
+    def start_server(self, name):
+        service, folder = self.place_of(name)
+        with open(folder / "log" / f"{service}.log", "ab") as log:
+            process = subprocess.Popen(["setsid", str(SERVICES), "exec", service, str(folder)],
+                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        (folder / f"{service}.pid").write_text(f"{process.pid} {start_time(process.pid)}\n")
+        wait_until(f"{name} is not ready", lambda: self.server_is_ready(name), 60)
+
+    # ---- tools ----
+
     def tool(self, *arguments, timeout=300, env=None):
         """Runs a tool to its end; returns what it printed."""
         done = subprocess.run([self.program, *map(str, arguments)], env=env or self.env, timeout=timeout,
@@ -220,6 +261,23 @@ class World:
         if done.returncode != 0:
             raise Failed(f"psql: {done.stderr}")
         return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def process_stat(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
+def is_running(pid):
+    stat = process_stat(pid)
+    return stat is not None and stat[0] != "Z"
+
+
+def start_time(pid):
+    return process_stat(pid)[19]
+
 
 
 class Caller:
