@@ -2,23 +2,74 @@
 """When brokers or processors are away: 503 means certainly not written, 504 means unknown, memory
 stays bounded, and stopping loses nothing that was acknowledged."""
 import http.client
+import itertools
 import json
 import os
+import pathlib
 import re
 import signal
 import threading
+import time
 import unittest
+from collections import Counter
 
 from kafka import OffsetAndMetadata, TopicPartition
 
 from fixture import PARTITIONS, TOKEN, Gateway, order, servers, wait_until
 
 KEYS = {"n": 0}
+SLOW = 5 if os.environ.get("ORDERLOG_TEST_SLOW") else 1
 
 
 def fresh(name):
     KEYS["n"] += 1
     return f"{name}-{KEYS['n']}"
+
+
+def usage(pid):
+    """Resident KiB and threads of a process."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return tuple(int(re.search(rf"^{name}:\s+(\d+)", status, re.M).group(1))
+                 for name in ("VmRSS", "Threads"))
+
+
+class Flood:
+    """Twenty callers who send without end, five of them batches; what they were told by key."""
+
+    def __init__(self, gateway):
+        self.gateway = gateway
+        self.told = {}
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self.send, args=(number, 50 if number % 4 == 0 else 1))
+                        for number in range(20)]
+        for thread in self.threads:
+            thread.start()
+
+    def send(self, number, size):
+        for turn in itertools.count():
+            if self.over.wait(0.05):
+                return
+            keys = [f"flood-{number}-{turn}-{n}" for n in range(size)]
+            try:
+                results = self.place(keys)
+            except (OSError, http.client.HTTPException) as failure:
+                results = [repr(failure)] * size
+            self.told.update(zip(keys, results, strict=True))
+
+    def place(self, keys):
+        if len(keys) == 1:
+            return [self.gateway.place(order(), keys[0]).status]
+        lines = "".join(json.dumps(order(idempotency_key=key)) + "\n" for key in keys)
+        reply = self.gateway.call("POST", "/v1/orders:batch", lines,
+                                  {"Content-Type": "application/x-ndjson"})
+        if reply.status != 200:
+            return [reply.status] * len(keys)
+        return [json.loads(line)["status"] for line in reply.body.splitlines()]
+
+    def end(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(40)
 
 
 class Faults(unittest.TestCase):
@@ -80,6 +131,43 @@ class Faults(unittest.TestCase):
         for key in keys:
             self.assertEqual(gateway.place(order(), key).status, 202)
         self.assertLessEqual(set(keys), set(self.written_keys()))
+
+    def test_while_the_broker_stands_still_memory_is_flat_and_nothing_is_made_up(self):
+        gateway = self.gateway("--gateway.backlog.ms.max=1h", "--gateway.request.timeout.ms=1s")
+        self.assertEqual(gateway.place(order(), fresh("before")).status, 202)
+        flood = Flood(gateway)
+        self.addCleanup(flood.end)
+        wait_until("orders are taken", lambda: list(flood.told.values()).count(202) > 1000)
+        flood.told.clear()
+        self.servers.pause_broker()
+        paused = time.monotonic()
+        samples = []  # resident KiB and threads, once all wait for the brokers or have been told
+
+        def stood_still():
+            at = time.monotonic() - paused
+            if at >= 5:
+                samples.append(usage(gateway.process.pid))
+            return at >= 15
+
+        wait_until("it has stood still for long", stood_still)
+        meanwhile = dict(flood.told)
+        self.servers.resume_broker()
+        wait_until("orders are taken again",
+                   lambda: gateway.place(order(), fresh("again")).status == 202, 60)
+        flood.end()
+        self.assertLessEqual(max(rss for rss, _ in samples) - samples[0][0], 3072 * SLOW, samples)
+        # Each of the five Kafka clients may begin one more connection, a thread of librdkafka's.
+        self.assertLessEqual(max(threads for _, threads in samples) - samples[0][1], 5, samples)
+        self.assertLessEqual(set(flood.told.values()), {202, 429, 503, 504})
+        self.assertGreater(len(meanwhile), 100)
+        written = set(self.written_keys())
+        acknowledged = {key for key, status in flood.told.items() if status == 202}
+        refused = {key for key, status in flood.told.items() if status in (429, 503)}
+        self.assertTrue(refused)
+        self.assertEqual(acknowledged - written, set(), "acknowledged, and not in the log")
+        self.assertEqual(refused & written, set(), "certainly not written, and in the log")
+        print(f"{len(meanwhile)} orders while the broker stood still, "
+              f"{dict(Counter(meanwhile.values()))}, {max(samples)[0] - samples[0][0]} KiB more")
 
     def test_old_prices_are_not_used(self):
         gateway = self.gateway("--gateway.backlog.ms.max=1h", "--gateway.catalogue.age.ms.max=2s")
