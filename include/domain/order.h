@@ -98,7 +98,9 @@ struct order *order_recall(const struct order_closed *closed, void *block);
 // ---- at rest ----
 
 // The open order in few bytes, order_packed_max() at most; returns how many. They depend on the
-// order alone: the same order is the same bytes.
+// order alone: the same order is the same bytes. The first is less than ORDER_PACKED_FIRST_END, so
+// that whoever keeps them can tell them from what stands before them.
+enum { ORDER_PACKED_FIRST_END = 0x80 };
 size_t order_packed_max(const struct order *order);
 size_t order_pack(const struct order *order, uint8_t *ret);
 

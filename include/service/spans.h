@@ -8,7 +8,7 @@
 //
 // One order is one trace. Where a caller sends a sampled traceparent, that one goes on; of all
 // other orders one in trace.sample.every is traced, chosen by its id, under a trace id that is the
-// order id. So whoever knows an order's id can tell, and a deadline needs nobody to remember.
+// order id: all gateways choose alike.
 #ifndef ORDERLOG_SERVICE_SPANS_H
 #define ORDERLOG_SERVICE_SPANS_H
 

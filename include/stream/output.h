@@ -42,6 +42,9 @@ struct span *output_cause(struct output *output, const struct trace_context *par
                           int64_t start_us);
 void output_cause_end(struct output *output);
 
+// What is written now carries it.
+const struct trace_context *output_trace(const struct output *output);
+
 // The transaction has been committed: spans end. (output_drop() forgets them.)
 void output_committed(struct output *output);
 
@@ -54,9 +57,9 @@ bool output_decision(struct output *output, int32_t partition, const struct deci
 bool output_product(struct output *output, int32_t partition, const struct product *product,
                     struct error *err);
 
-// What could not be handled, whole. key and value may be NULL.
+// What could not be handled, whole, with the trace it belongs to. key and value may be NULL.
 bool output_dead_letter(struct output *output, int32_t partition, const struct dead_letter *letter,
-                        struct error *err);
+                        const struct trace_context *trace, struct error *err);
 
 // A letter that waits no more, beside the dead letters.
 bool output_letter_settled(struct output *output, int32_t partition,

@@ -10,6 +10,7 @@
 #define ORDERLOG_STREAM_PARKED_H
 
 #include "event/message.h"
+#include "service/trace.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,9 +29,10 @@ struct parked_at {
 
 struct parked_letter {
     struct parked_at at;
-    struct view key;   // of the record, ptr NULL if none; owned by the set, as value is
-    struct view value; // ptr NULL: a deadline, or too large to be copied
-    uint64_t serial;   // never 0, never used again
+    struct view key;            // of the record, ptr NULL if none; owned by the set, as value is
+    struct view value;          // ptr NULL: a deadline, or too large to be copied
+    struct trace_context trace; // as it came; what a retry of it leads to goes on in it
+    uint64_t serial;            // never 0, never used again
     // A call for it is under way, on behalf of a retry: its ordinal and id.
     bool called;
     uint64_t retry;
@@ -61,7 +63,7 @@ bool parked_has(const struct parked *parked, const void *key, size_t key_len);
 bool parked_holds(const struct parked *parked, const void *key, size_t key_len,
                   struct parked_at at);
 
-// Adds a copy of place, key and value; one that is known stays as it is.
+// Adds a copy of place, key, value and trace; one that is known stays as it is.
 void parked_add(struct parked *parked, const void *key, size_t key_len,
                 const struct parked_letter *letter);
 

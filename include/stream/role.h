@@ -68,6 +68,9 @@ struct role {
     bool (*fold)(void *context, void *state, enum record_id type, const void *body, int64_t offset,
                  struct error *err);
 
+    // Where traces are on: the trace that the event carries which is folded next. May be NULL.
+    void (*caused)(void *context, void *state, const struct trace_context *trace);
+
     // Snapshots (stream/snapshot.h), where restore is set. At take-over, every row of the partition
     // is handed to restore, in the log's order (false: DISP_POISON when it is none of ours, and is
     // left out; DISP_ABORT when it is of an older format, and none of them can be used); then

@@ -16,6 +16,7 @@
 
 #include "event/types.h"
 #include "service/error.h"
+#include "service/trace.h"
 
 // Raised when a processor folds events otherwise than before: it will not take older snapshots.
 enum { SNAPSHOT_FORMAT = 2 };
@@ -25,6 +26,9 @@ struct snapshot_row {
     size_t key_len;
     enum record_id type; // of body
     const void *body;    // NULL: gone
+    // Of what the row is about: a header of its record (stream/trace_headers.h), where traces are
+    // on. No part of the state, which is the same without.
+    struct trace_context trace;
 };
 
 // Where rows go.

@@ -2,8 +2,8 @@
 //
 // Where the trace context stands in a Kafka record: the header `traceparent` of a record that is
 // one message or event (CloudEvents' extension for distributed tracing), the header `traceparents`
-// of one that is a group of messages (service/trace.h). Looked at only where traces are on, as
-// librdkafka unpacks all headers of a record for it.
+// of one that is a group of messages (service/trace.h). Dead letters and rows of snapshots have the
+// former. Looked at only where traces are on, as librdkafka unpacks all headers of a record for it.
 #ifndef ORDERLOG_STREAM_TRACE_HEADERS_H
 #define ORDERLOG_STREAM_TRACE_HEADERS_H
 

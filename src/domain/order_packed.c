@@ -12,6 +12,7 @@
 #include <string.h>
 
 enum { RESERVATION_RUNS = 1, PAYMENT_RUNS = 2 };
+_Static_assert((RESERVATION_RUNS | PAYMENT_RUNS) < ORDER_PACKED_FIRST_END, "the first byte");
 
 enum { BLOCK_UNIT = 8, CURRENCY_LEN = 3, ITEM_STATE_BITS = 2 };
 

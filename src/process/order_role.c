@@ -46,6 +46,11 @@ static bool fold(void *context, void *state, enum record_id type, const void *bo
     return orders_fold(state, type, body, offset, err);
 }
 
+static void caused(void *context, void *state, const struct trace_context *trace) {
+    (void)context;
+    ((struct orders *)state)->cause = *trace;
+}
+
 // ---- snapshots ---------------------------------------------------------------------------------
 
 static bool restore(void *context, void *state, const struct snapshot_row *row, struct error *err) {
@@ -97,6 +102,8 @@ static bool handle(void *context, void *state, const struct stream_input *input,
     arena_reset(&self->arena);
     struct decision decision;
     decision_begin(&decision, &self->arena, &self->policy, input->now_us);
+    if (spans_are_on())
+        orders->cause = *output_trace(output);
     struct order *order = orders_edit(orders, id);
     struct orders_before before = orders_before(order);
     const struct id *key_id = order_input_key(input->type, input->body);
@@ -155,12 +162,12 @@ static void watch_parked(void *context, void *state, const struct parked *parked
     ((struct orders *)state)->parked = parked;
 }
 
-// No message has caused it, but the order's id may tell its trace.
-static void trace_deadline(struct output *output, const struct id *id,
+// No message has caused it: what has happened to the order before.
+static void trace_deadline(struct orders *orders, struct output *output, const struct id *id,
                            const struct stream_deadlines *deadlines) {
-    struct trace_context trace;
-    spans_of_order(id->bytes, &trace);
+    const struct trace_context trace = orders_trace(orders, id);
     struct span *span = output_cause(output, &trace, clock_now_us());
+    orders->cause = *output_trace(output);
     if (!span)
         return;
     (void)snprintf(span->name, SPAN_NAME_MAX, "deadline");
@@ -187,7 +194,7 @@ static bool fire(void *context, void *state, struct stream_deadlines *deadlines,
         struct orders_before before = orders_before(order);
         order_decide_deadline(&decision, order);
         if (spans_are_on())
-            trace_deadline(output, &id, deadlines);
+            trace_deadline(orders, output, &id, deadlines);
         if (output_decision(output, deadlines->partition, &decision, err)) {
             orders_keep(orders, &id, before, order, last_written(output, deadlines->partition));
             continue;
@@ -220,6 +227,7 @@ struct role *order_role_new(const struct config *config, struct error *err) {
         .partition_new = partition_new,
         .partition_free = partition_free,
         .fold = fold,
+        .caused = caused,
         .restore = restore,
         .restored = restored,
         .changed = changed,

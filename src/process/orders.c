@@ -2,6 +2,8 @@
 #include "orders.h"
 
 #include "domain/order.h"
+#include "order_block.h"
+#include "service/spans.h"
 #include "stream/address.h"
 
 #include <assert.h>
@@ -24,7 +26,7 @@ void orders_free(struct orders *orders) {
     timers_done(&orders->timers);
     timers_done(&orders->put_off);
     free(orders->room);
-    free(orders->packed);
+    free(orders->block);
     free(orders);
 }
 
@@ -38,37 +40,63 @@ struct order *orders_room(struct orders *orders, size_t size) {
     return orders->room;
 }
 
+static bool find(const struct orders *orders, const struct id *id, struct order_block *ret) {
+    size_t size;
+    const void *block = soft_table_get(orders->open, id, sizeof(*id), &size);
+    if (block)
+        *ret = order_block_of(block, size);
+    return block != NULL;
+}
+
 struct order *orders_edit(struct orders *orders, const struct id *id) {
-    size_t len;
-    const uint8_t *packed = soft_table_get(orders->open, id, sizeof(*id), &len);
-    if (packed) {
-        struct order *order = orders_room(orders, order_unpacked_size(packed, len));
-        order_unpack(id, packed, len, order);
+    struct order_block block;
+    if (find(orders, id, &block)) {
+        struct order *order = orders_room(orders, order_unpacked_size(block.packed, block.len));
+        order_unpack(id, block.packed, block.len, order);
         return order;
     }
     const struct order_closed *closed = closed_orders_get(orders->closed, id);
     return closed ? order_recall(closed, orders_room(orders, ORDER_RECALLED_SIZE)) : NULL;
 }
 
+struct trace_context orders_trace(const struct orders *orders, const struct id *id) {
+    struct order_block block;
+    return find(orders, id, &block) ? order_block_trace(&block) : (struct trace_context){0};
+}
+
+// Someone else's trace may cancel it, but its deadlines and answers are not of that.
+static struct trace_context next_trace(const struct orders *orders, const struct id *id) {
+    const struct trace_context known = orders_trace(orders, id);
+    bool goes_on =
+        !known.is_set ||
+        (orders->cause.is_set && memcmp(known.trace_id, orders->cause.trace_id, TRACE_ID_LEN) == 0);
+    return goes_on ? orders->cause : known;
+}
+
 void orders_put_open(struct orders *orders, const struct id *id, const struct order *order) {
-    size_t max = order_packed_max(order);
-    if (max > orders->packed_size) {
-        free(orders->packed);
-        orders->packed = malloc(max);
-        assert(orders->packed && "out of memory for an order");
-        orders->packed_size = max;
+    size_t max = ORDER_BLOCK_TRACE_LEN + order_packed_max(order);
+    if (max > orders->block_size) {
+        free(orders->block);
+        orders->block = malloc(max);
+        assert(orders->block && "out of memory for an order");
+        orders->block_size = max;
     }
-    size_t len = order_pack(order, orders->packed);
-    memcpy(soft_table_put(orders->open, id, sizeof(*id), len), orders->packed, len);
+    size_t size = 0;
+    if (spans_are_on()) {
+        const struct trace_context trace = next_trace(orders, id);
+        size = order_block_put_trace(&trace, orders->block);
+    }
+    size += order_pack(order, orders->block + size);
+    memcpy(soft_table_put(orders->open, id, sizeof(*id), size), orders->block, size);
 }
 
 // ---- deadlines set -----------------------------------------------------------------------------
 
 static bool runs(const void *opaque, const struct timer *timer) {
     const struct orders *orders = opaque;
-    size_t len;
-    const uint8_t *packed = soft_table_get(orders->open, &timer->key, sizeof(timer->key), &len);
-    return packed && order_packed_deadline_us(packed, len) == timer->deadline_us;
+    struct order_block block;
+    return find(orders, &timer->key, &block) &&
+           order_packed_deadline_us(block.packed, block.len) == timer->deadline_us;
 }
 
 // Most orders close long before the deadlines that they had: what is outdated goes before there is
@@ -84,7 +112,8 @@ void orders_watch(struct orders *orders, const struct id *id, int64_t deadline_u
 
 static void watch(void *opaque, const void *key, size_t key_len, const void *block, size_t size) {
     (void)key_len;
-    orders_watch(opaque, key, order_packed_deadline_us(block, size));
+    const struct order_block order = order_block_of(block, size);
+    orders_watch(opaque, key, order_packed_deadline_us(order.packed, order.len));
 }
 
 struct orders_before orders_before(const struct order *order) {

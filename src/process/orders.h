@@ -9,13 +9,14 @@
 #include "closed_orders.h"
 #include "command_memory.h"
 #include "service/error.h"
+#include "service/trace.h"
 #include "stream/parked.h"
 #include "stream/snapshot.h"
 #include "stream/soft_table.h"
 #include "stream/timers.h"
 
 struct orders {
-    struct soft_table *open; // order id -> a packed order
+    struct soft_table *open; // order id -> its block (order_block.h)
     struct closed_orders *closed;
     struct command_memory *commands;
     struct timers timers; // none before the first is asked for
@@ -29,8 +30,9 @@ struct orders {
     int64_t orders_shown, open_shown, bytes_shown, timers_shown;
     struct order *room; // owned: the order that is worked on
     size_t room_size;
-    uint8_t *packed; // owned: the same, packed
-    size_t packed_size;
+    uint8_t *block; // owned: the same, as it is put into the table
+    size_t block_size;
+    struct trace_context cause; // of what becomes of orders now; set only where traces are on
 };
 
 struct orders *orders_new(int64_t command_window_us, size_t commands_max); // asserts memory
@@ -56,6 +58,10 @@ void orders_keep(struct orders *orders, const struct id *id, struct orders_befor
 
 // Room for one order, not cleared; orders_edit() uses it too.
 struct order *orders_room(struct orders *orders, size_t size);
+
+// The trace of an open order: the one that it began in, whatever others have to do with it later,
+// and in it the span that changed it last. Not set: it has none.
+struct trace_context orders_trace(const struct orders *orders, const struct id *id);
 
 // An open order, new or in place of the one there was.
 void orders_put_open(struct orders *orders, const struct id *id, const struct order *order);

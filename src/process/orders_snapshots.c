@@ -4,16 +4,20 @@
 // replaces the one by the other.
 #include "orders.h"
 
+#include "order_block.h"
+
 #include <string.h>
 
 static bool restore_open(struct orders *orders, const struct id *id,
-                         const struct order_snapshot *snapshot) {
+                         const struct snapshot_row *row) {
+    const struct order_snapshot *snapshot = row->body;
     if (!id_equal(&snapshot->order_id, id))
         return false;
     size_t size = order_restored_size(snapshot);
     struct order *order = memset(orders_room(orders, size), 0, size);
     if (!order_restore(snapshot, order))
         return false;
+    orders->cause = row->trace;
     orders_put_open(orders, id, order);
     soft_table_commit(orders->open); // rows are never undone: do not keep what was there before
     return true;
@@ -37,7 +41,7 @@ bool orders_restore(struct orders *orders, const struct snapshot_row *row, struc
     struct id id;
     bool good = row->body && id_parse(row->key, row->key_len, &id);
     if (good && row->type == RECORD_ORDER_SNAPSHOT) {
-        good = restore_open(orders, &id, row->body);
+        good = restore_open(orders, &id, row);
     } else if (good && row->type == RECORD_CLOSED_ORDER_SNAPSHOT) {
         struct order_closed closed;
         good = order_closed_restore(row->body, &closed) && id_equal(&closed.order_id, &id);
@@ -77,18 +81,26 @@ void orders_snapshot_begin(struct orders *orders) {
     command_memory_begin_pass(orders->commands);
 }
 
-static bool put_open(const struct snapshot_sink *sink, const struct id *id, const uint8_t *packed,
-                     size_t len, struct arena *arena, struct error *err) {
+static bool put_open(const struct snapshot_sink *sink, const struct id *id, const void *block,
+                     size_t size, struct arena *arena, struct error *err) {
+    const struct order_block at_rest = order_block_of(block, size);
     struct order_snapshot snapshot;
     arena_reset(arena);
-    struct order *order = arena_alloc(arena, order_unpacked_size(packed, len));
+    struct order *order = arena_alloc(arena, order_unpacked_size(at_rest.packed, at_rest.len));
     if (order)
-        order_unpack(id, packed, len, order);
+        order_unpack(id, at_rest.packed, at_rest.len, order);
     if (!order || !order_snapshot(order, arena, &snapshot))
         return error_set(err, DISP_FATAL, 0, "out of memory for a snapshot");
     char key[ID_TEXT_LEN];
     id_format(id, key);
-    return snapshot_put(sink, key, sizeof(key), RECORD_ORDER_SNAPSHOT, &snapshot, err);
+    const struct snapshot_row row = {
+        .key = key,
+        .key_len = sizeof(key),
+        .type = RECORD_ORDER_SNAPSHOT,
+        .body = &snapshot,
+        .trace = order_block_trace(&at_rest),
+    };
+    return sink->put(sink->opaque, &row, err);
 }
 
 static bool put_closed(const struct snapshot_sink *sink, const struct order_closed *closed,

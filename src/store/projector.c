@@ -267,6 +267,7 @@ static void keep_house(struct projector *projector) {
 
 static void *run(void *arg) {
     struct projector *projector = arg;
+    log_context = &projector->batch.log_context;
     while (!atomic_load(&projector->stopping)) {
         heed_control(projector);
         if (projector->input.is_stale)

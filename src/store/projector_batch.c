@@ -8,16 +8,51 @@
 
 #include "service/clock.h"
 #include "service/failpoint.h"
-#include "service/log.h"
 #include "service/metrics.h"
+#include "stream/address.h"
 #include "stream/trace_headers.h"
 
 // Decoded structs of one batch; the messages themselves are bounded by the consumer's queue.
 enum { ARENA_BYTES_MAX = 512 << 20, SKIP_ERROR_MAX = 400 };
 
+static bool is_of_events(const char *topic) {
+    for (size_t i = 0; i < DOMAIN_COUNT; i++)
+        if (strcmp(topics[domains[i].events].name, topic) == 0)
+            return true;
+    return false;
+}
+
+// NULL: it is about no order, or was not decoded.
+static const struct id *order_of(const struct projector_batch *batch,
+                                 const struct batch_entry *entry) {
+    struct address address;
+    struct error ignored;
+    bool good = batch->of_events && !entry->error &&
+                address_of_event(entry->record.type, entry->record.value, &address, &ignored);
+    return good ? address.order_id : NULL;
+}
+
+// Headers are unpacked only for a line that is written.
+static void tell(const void *opaque, struct log_about *ret) {
+    const struct projector_batch *batch = opaque;
+    const struct batch_entry *entry = batch->told;
+    if (!entry)
+        return;
+    ret->topic = projection_set_topic(batch->set);
+    ret->partition = entry->message->partition;
+    ret->offset = entry->message->offset;
+    const struct id *order_id = order_of(batch, entry);
+    ret->has_order_id = order_id != NULL;
+    if (order_id)
+        memcpy(ret->order_id, order_id->bytes, sizeof(ret->order_id));
+    trace_of_record(entry->message, &ret->trace);
+}
+
 bool projector_batch_init(struct projector_batch *batch, struct projection_set *set, struct db *db,
                           const struct schema_ids *ids, size_t entries_max) {
     *batch = (struct projector_batch){.set = set, .db = db, .ids = ids, .entries_max = entries_max};
+    batch->of_events = is_of_events(projection_set_topic(set));
+    batch->log_context = (struct log_context){.tell = tell, .opaque = batch};
     arena_init(&batch->arena, ARENA_BYTES_MAX);
     size_t moves_max = (size_t)PARTITIONS_MAX * projection_set_count(set);
     batch->entries = calloc(entries_max, sizeof(*batch->entries));
@@ -89,7 +124,8 @@ static uint32_t takers(const struct projector_input *input,
     return mask & ~input->paused;
 }
 
-static void begin_span(struct projector_batch *batch, const rd_kafka_message_t *message) {
+static void begin_span(struct projector_batch *batch, const struct batch_entry *entry) {
+    const rd_kafka_message_t *message = entry->message;
     struct trace_context cause;
     trace_of_record(message, &cause);
     struct span *span = trace_is_sampled(&cause) ? span_batch_add(&batch->spans) : NULL;
@@ -99,6 +135,10 @@ static void begin_span(struct projector_batch *batch, const rd_kafka_message_t *
     span->topic = projection_set_topic(batch->set);
     span->partition = message->partition;
     span->offset = message->offset;
+    const struct id *order_id = order_of(batch, entry);
+    span->has_order_id = order_id != NULL;
+    if (order_id)
+        memcpy(span->order_id, order_id->bytes, sizeof(span->order_id));
     (void)snprintf(span->name, SPAN_NAME_MAX, "project %s", span->topic);
 }
 
@@ -122,9 +162,7 @@ static bool decode_some(struct projector_batch *batch, struct projector_input *i
             .mask = mask,
             .slot = input->slot_of[message->partition],
             .record = {.partition = message->partition, .offset = message->offset},
-            .value = message->payload,
-            .value_len = message->len,
-            .timestamp_ms = rd_kafka_message_timestamp(message, NULL)};
+            .message = message};
         if (decode(batch, message, entry, err))
             n++;
         else if (n == 0)
@@ -132,7 +170,7 @@ static bool decode_some(struct projector_batch *batch, struct projector_input *i
         else
             break;
         if (spans_are_on())
-            begin_span(batch, message);
+            begin_span(batch, entry);
     }
     *ret_entries = n;
     return true;
@@ -167,6 +205,26 @@ static void moved(struct projector_batch *batch, struct projector_input *input, 
     }
 }
 
+static const char *only_name(const struct projector_batch *batch, uint32_t mask) {
+    return projection_set_name(batch->set, (size_t)__builtin_ctz(mask));
+}
+
+static void tell_applied(struct projector_batch *batch, const struct batch_entry *const *group,
+                         size_t count, uint32_t mask, const char *refused) {
+    for (size_t i = 0; i < count; i++) {
+        const char *error = refused ? refused : group[i]->error;
+        batch->told = group[i];
+        if (error)
+            LOG(ERROR, "record skipped, kept in projection_skipped",
+                F_STR("projection", refused ? only_name(batch, mask) : NULL),
+                F_STR("error", error));
+        else
+            LOG(DEBUG, "record projected",
+                F_STR("type", record_types[group[i]->record.type]->name));
+    }
+    batch->told = NULL;
+}
+
 // refused: the text why the read model in mask (a single one) does without all of the group; NULL
 // to apply it.
 static bool commit_group(struct projector_batch *batch, struct projector_input *input,
@@ -181,14 +239,13 @@ static bool commit_group(struct projector_batch *batch, struct projector_input *
             batch->records[transaction.records_count++] = entry->record;
             continue;
         }
-        batch->skips[transaction.skips_count++] = (struct projection_skip){
-            .projection =
-                refused ? projection_set_name(batch->set, (size_t)__builtin_ctz(mask)) : NULL,
-            .partition = entry->record.partition,
-            .offset = entry->record.offset,
-            .error = error,
-            .value = entry->value,
-            .value_len = entry->value_len};
+        batch->skips[transaction.skips_count++] =
+            (struct projection_skip){.projection = refused ? only_name(batch, mask) : NULL,
+                                     .partition = entry->record.partition,
+                                     .offset = entry->record.offset,
+                                     .error = error,
+                                     .value = entry->message->payload,
+                                     .value_len = entry->message->len};
     }
     transaction.moves_count = make_moves(batch, input, group, count, mask);
     int64_t begun_us = clock_monotonic_us();
@@ -203,13 +260,7 @@ static bool commit_group(struct projector_batch *batch, struct projector_input *
     if (transaction.skips_count > 0)
         metrics_add(METRIC_ERRORS, refused ? ERROR_UNDECIDABLE : ERROR_UNDECODABLE,
                     (int64_t)transaction.skips_count);
-    for (size_t i = 0; i < transaction.skips_count; i++)
-        LOG(ERROR, "record skipped, kept in projection_skipped",
-            F_STR("topic", projection_set_topic(batch->set)),
-            F_STR("projection", transaction.skips[i].projection),
-            F_INT("partition", transaction.skips[i].partition),
-            F_INT("offset", transaction.skips[i].offset),
-            F_STR("error", transaction.skips[i].error));
+    tell_applied(batch, group, count, mask, refused);
     return true;
 }
 
@@ -262,9 +313,10 @@ static bool apply_entries(struct projector_batch *batch, struct projector_input 
     int64_t oldest_ms = INT64_MAX;
     for (size_t i = 0; i < entries; i++) {
         const struct batch_entry *entry = &batch->entries[i];
-        input->partitions[entry->slot].last_timestamp_ms = entry->timestamp_ms;
-        if (entry->timestamp_ms > 0 && entry->timestamp_ms < oldest_ms)
-            oldest_ms = entry->timestamp_ms;
+        int64_t written_ms = rd_kafka_message_timestamp(entry->message, NULL);
+        input->partitions[entry->slot].last_timestamp_ms = written_ms;
+        if (written_ms > 0 && written_ms < oldest_ms)
+            oldest_ms = written_ms;
     }
     if (oldest_ms != INT64_MAX) {
         int64_t delay_us = clock_now_us() - oldest_ms * 1000;

@@ -12,6 +12,7 @@
 #include "event/schema_ids.h"
 #include "projector_input.h"
 #include "service/arena.h"
+#include "service/log.h"
 #include "service/spans.h"
 #include "store/projection.h"
 
@@ -20,9 +21,7 @@ struct batch_entry {
     int slot;          // of its partition
     const char *error; // NULL: it was decoded
     struct projection_record record;
-    const void *value; // as it came
-    size_t value_len;
-    int64_t timestamp_ms;
+    const rd_kafka_message_t *message; // as it came, borrowed
 };
 
 struct projector_batch {
@@ -37,12 +36,17 @@ struct projector_batch {
     struct projection_move *moves;
     size_t entries_max;
     struct span_batch spans; // of the events in hand, where traces are on
+    bool of_events;          // not of a table: the records say which order they are about
+    struct log_context log_context;
+    const struct batch_entry *told; // by lines of log; NULL: none
 };
 
 bool projector_batch_init(struct projector_batch *batch, struct projection_set *set, struct db *db,
                           const struct schema_ids *ids, size_t entries_max);
 void projector_batch_done(struct projector_batch *batch);
 
+// Lines of the thread that works on the batch are to have its log_context.
+//
 // Applies the first count messages of input and moves its partitions' positions. False with the
 // error of projection_set_apply (never DISP_POISON): what was committed so far is moved, and after
 // it the positions are to be loaded again.

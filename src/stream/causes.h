@@ -16,10 +16,19 @@ void causes_record(struct txn_loop *loop, const rd_kafka_message_t *raw, bool is
 void causes_message(struct txn_loop *loop, const struct input_record *record, uint32_t index,
                     const struct message *message);
 
+// The same for a parked one that is tried again: it goes on in the trace that it came with.
+void causes_letter(struct txn_loop *loop, int32_t partition, const struct parked_letter *letter,
+                   const struct message *message);
+
+// What cannot be decoded, or was not written, has no span, but a trace; until causes_end().
+const struct trace_context *causes_undecoded(struct txn_loop *loop,
+                                             const struct input_record *record, int32_t index);
+const struct trace_context *causes_unwritten(struct txn_loop *loop);
+
 // A call is answered that a message asked for.
 void causes_answer(struct txn_loop *loop, const struct stream_token *token);
 
-// Over: what is written from now on has another cause.
+// Over: what is written, or logged, from now on has another cause.
 void causes_end(struct txn_loop *loop);
 
 // For struct log_context: what the loop has in hand.

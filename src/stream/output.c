@@ -99,6 +99,10 @@ void output_cause_end(struct output *output) {
     output->cause.is_set = false;
 }
 
+const struct trace_context *output_trace(const struct output *output) {
+    return &output->cause;
+}
+
 void output_committed(struct output *output) {
     if (output->spans.count > 0)
         span_batch_commit(&output->spans, clock_now_us());
@@ -111,6 +115,21 @@ void output_begin(struct output *output, struct producer *producer) {
 
 int64_t output_events_count(const struct output *output, int32_t partition) {
     return (int64_t)output->producer->events[partition].count;
+}
+
+static void add_trace(rd_kafka_headers_t *headers, const struct trace_context *trace) {
+    char text[TRACE_TEXT_LEN + 1];
+    trace_format(trace, text);
+    rd_kafka_header_add(headers, TRACE_HEADER, -1, text, TRACE_TEXT_LEN);
+}
+
+// Of a record that has no others; NULL where trace is NULL or not set.
+static rd_kafka_headers_t *trace_headers(const struct trace_context *trace) {
+    if (!trace || !trace->is_set)
+        return NULL;
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(1);
+    add_trace(headers, trace);
+    return headers;
 }
 
 // CloudEvents, binary content mode of the Kafka protocol binding 1.0.
@@ -127,11 +146,8 @@ static rd_kafka_headers_t *headers_new(enum domain domain, enum record_id type,
     rd_kafka_header_add(headers, "ce_source", -1, sources[domain], -1);
     rd_kafka_header_add(headers, "ce_id", -1, id, ID_TEXT_LEN);
     rd_kafka_header_add(headers, "content-type", -1, "application/avro", -1);
-    if (cause->is_set) {
-        char text[TRACE_TEXT_LEN + 1];
-        trace_format(cause, text);
-        rd_kafka_header_add(headers, TRACE_HEADER, -1, text, TRACE_TEXT_LEN);
-    }
+    if (cause->is_set)
+        add_trace(headers, cause);
     return headers;
 }
 
@@ -309,11 +325,12 @@ bool output_decision(struct output *output, int32_t partition, const struct deci
 
 // One record of its own.
 static bool send_keyed(struct output *output, enum topic_id topic, int32_t partition,
-                       enum record_id type, const void *body, struct view key, struct error *err) {
+                       enum record_id type, const void *body, struct view key,
+                       const struct trace_context *trace, struct error *err) {
     size_t len;
     uint8_t *payload = encoded(output, topic, type, body, &len, err);
     return payload && producer_send(output->producer, topic, partition, key.ptr, key.len, payload,
-                                    len, NULL, err);
+                                    len, trace_headers(trace), err);
 }
 
 bool output_product(struct output *output, int32_t partition, const struct product *product,
@@ -322,13 +339,13 @@ bool output_product(struct output *output, int32_t partition, const struct produ
     size_t key_len = topic_sku_key(product->shop_id.ptr, product->shop_id.len, product->sku.ptr,
                                    product->sku.len, key);
     return send_keyed(output, TOPIC_PRODUCTS, partition, RECORD_PRODUCT, product,
-                      (struct view){.ptr = key, .len = (uint32_t)key_len}, err);
+                      (struct view){.ptr = key, .len = (uint32_t)key_len}, NULL, err);
 }
 
 bool output_dead_letter(struct output *output, int32_t partition, const struct dead_letter *letter,
-                        struct error *err) {
+                        const struct trace_context *trace, struct error *err) {
     if (!send_keyed(output, domains[output->domain].deadletters, partition, RECORD_DEAD_LETTER,
-                    letter, letter->parked_key.ptr ? letter->parked_key : letter->key, err))
+                    letter, letter->parked_key.ptr ? letter->parked_key : letter->key, trace, err))
         return false;
     const bool parked = letter->parked_key.ptr != NULL;
     metrics_add(METRIC_DEAD_LETTERS, 0, 1);
@@ -345,13 +362,13 @@ bool output_dead_letter(struct output *output, int32_t partition, const struct d
 bool output_letter_settled(struct output *output, int32_t partition,
                            const struct dead_letter_settled *settled, struct error *err) {
     return send_keyed(output, domains[output->domain].deadletters, partition,
-                      RECORD_DEAD_LETTER_SETTLED, settled, settled->parked_key, err);
+                      RECORD_DEAD_LETTER_SETTLED, settled, settled->parked_key, NULL, err);
 }
 
 bool output_retry(struct output *output, int32_t partition, const struct retry_parked *retry,
                   struct error *err) {
     return send_keyed(output, domains[output->domain].inbox, partition, RECORD_RETRY_PARKED, retry,
-                      retry->parked_key, err);
+                      retry->parked_key, NULL, err);
 }
 
 bool output_snapshot(struct output *output, int32_t partition, const struct snapshot_row *row,
@@ -362,7 +379,7 @@ bool output_snapshot(struct output *output, int32_t partition, const struct snap
     if (row->body && !(payload = encoded(output, topic, row->type, row->body, &len, err)))
         return false;
     if (!producer_send(output->producer, topic, partition, row->key, row->key_len, payload, len,
-                       NULL, err))
+                       trace_headers(&row->trace), err))
         return false;
     metrics_add(METRIC_SNAPSHOT_ROWS, 0, 1);
     return true;

@@ -6,6 +6,7 @@
 // single file behind it.
 #include "park.h"
 
+#include "causes.h"
 #include "service/clock.h"
 #include "service/log.h"
 #include "transaction.h"
@@ -57,14 +58,18 @@ static bool write_letter(struct txn_loop *loop, int32_t partition, struct parked
         dead.has_retry_id = true;
         dead.retry_id = *retry_id;
     }
-    return output_dead_letter(loop->output, partition, &dead, err);
+    return output_dead_letter(loop->output, partition, &dead, &letter->trace, err);
 }
 
 bool park_aside(struct txn_loop *loop, const struct input_record *record, int32_t index,
                 struct view value, const struct error *why, struct error *err) {
     struct parked_letter letter = {
         .at = {.offset = record->offset, .index = index}, .key = record->key, .value = value};
-    return write_letter(loop, record->partition, &letter, (struct view){0}, NULL, why, err);
+    if (spans_are_on())
+        letter.trace = *causes_undecoded(loop, record, index);
+    bool good = write_letter(loop, record->partition, &letter, (struct view){0}, NULL, why, err);
+    causes_end(loop);
+    return good;
 }
 
 static bool park(struct txn_loop *loop, struct partition *partition, struct view key,
@@ -79,7 +84,11 @@ bool park_deadline(struct txn_loop *loop, struct partition *partition, struct vi
                    const struct error *why, struct error *err) {
     struct parked_letter letter = {
         .at = {.offset = partition->next_offset, .index = PARKED_DEADLINE}};
-    return park(loop, partition, key, &letter, why, err);
+    if (spans_are_on())
+        letter.trace = *causes_unwritten(loop);
+    bool good = park(loop, partition, key, &letter, why, err);
+    causes_end(loop);
+    return good;
 }
 
 static bool settle(struct txn_loop *loop, struct partition *partition, struct view key,
@@ -114,6 +123,8 @@ static bool try_letter(struct txn_loop *loop, struct partition *partition,
     if (!input_decode(loop->ids, domains[loop->role->domain].inbox, partition->id,
                       loop->partitions_count, letter->value, &loop->arena, &message, err))
         return false;
+    if (spans_are_on())
+        causes_letter(loop, partition->id, letter, &message);
     const struct stream_input input = {
         .partition = partition->id,
         .now_us = txn_loop_tick_us(loop),
@@ -122,10 +133,16 @@ static bool try_letter(struct txn_loop *loop, struct partition *partition,
         .token = {.partition = partition->id,
                   .generation = partition->generation,
                   .ordinal = ordinal,
-                  .parked = letter->serial},
+                  .parked = letter->serial,
+                  .cause = loop->cause},
     };
     loop->messages++;
-    return loop->role->handle(loop->role->context, partition->state, &input, loop->output, err);
+    bool good =
+        loop->role->handle(loop->role->context, partition->state, &input, loop->output, err);
+    if (good)
+        LOG(DEBUG, "message handled, which was parked",
+            F_STR("type", record_types[message.type]->name));
+    return good;
 }
 
 static bool retry(struct txn_loop *loop, struct partition *partition,
@@ -139,16 +156,21 @@ static bool retry(struct txn_loop *loop, struct partition *partition,
             return output_retry(loop->output, partition->id, asked, err);
         bytes += letter->value.len;
         struct error why;
-        if (!try_letter(loop, partition, letter, ordinal, &why)) {
+        const bool handled = try_letter(loop, partition, letter, ordinal, &why);
+        bool good = true;
+        if (!handled) {
             *err = why;
-            return why.what == DISP_POISON &&
+            good = why.what == DISP_POISON &&
                    write_letter(loop, partition->id, letter, key, &asked->command_id, &why, err);
-        }
-        if (calls)
+        } else if (calls) {
             parked_call(partition->parked, key.ptr, key.len, letter, ordinal, &asked->command_id);
-        else if (!settle(loop, partition, key, letter, DEAD_LETTER_END_RETRIED, &asked->command_id,
-                         err))
-            return false;
+        } else {
+            good = settle(loop, partition, key, letter, DEAD_LETTER_END_RETRIED, &asked->command_id,
+                          err);
+        }
+        causes_end(loop);
+        if (!handled || !good)
+            return good;
     }
     return true;
 }
@@ -236,7 +258,12 @@ bool park_or_handle(struct txn_loop *loop, struct partition *partition,
         assert(key_len > 0 && "it was decoded: it has a key");
     }
     *ret_done = true;
-    struct parked_letter letter = {.at = at, .key = record->key, .value = record->messages[index]};
+    struct parked_letter letter = {
+        .at = at,
+        .key = record->key,
+        .value = record->messages[index],
+        .trace = loop->cause.parent,
+    };
     const struct view parked_key = {.ptr = key, .len = (uint32_t)key_len};
     return park(loop, partition, parked_key, &letter, &why, err);
 }

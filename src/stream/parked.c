@@ -212,7 +212,8 @@ void parked_add(struct parked *parked, const void *key, size_t key_len,
         return;
     struct parked_letter *copy = must(malloc(size_of(letter)));
     uint8_t *at = (uint8_t *)(copy + 1);
-    *copy = (struct parked_letter){.at = letter->at, .serial = ++parked->serial};
+    *copy = (struct parked_letter){
+        .at = letter->at, .serial = ++parked->serial, .trace = letter->trace};
     copy->key = copy_view(letter->key, &at);
     copy->value = copy_view(letter->value, &at);
     insert(parked, key, key_len, copy);

@@ -6,6 +6,8 @@
 #include "event/message.h"
 #include "log_span.h"
 #include "service/log.h"
+#include "service/spans.h"
+#include "stream/trace_headers.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -16,13 +18,15 @@ static enum topic_id letters_topic(const struct takeover *takeover) {
 }
 
 // Letters without a key are only set aside.
-static bool fold_letter(struct parked *parked, const struct message *message) {
+static bool fold_letter(struct parked *parked, const struct message *message,
+                        const struct trace_context *trace) {
     if (message->type == RECORD_DEAD_LETTER) {
         const struct dead_letter *dead = message->body;
         const struct parked_letter letter = {
             .at = {.offset = dead->offset, .index = dead->index},
             .key = dead->key,
             .value = dead->value,
+            .trace = *trace,
         };
         if (dead->parked_key.ptr && dead->parked_key.len <= TOPIC_KEY_MAX)
             parked_add(parked, dead->parked_key.ptr, dead->parked_key.len, &letter);
@@ -49,11 +53,14 @@ static void fold_record(void *context, struct log_span *span, const rd_kafka_mes
     struct folding *folding = context;
     const struct takeover *takeover = folding->takeover;
     struct message message;
+    struct trace_context trace = {0};
     struct error err;
     arena_reset(&folding->arena);
+    if (spans_are_on())
+        trace_of_record(record, &trace);
     bool ours = message_decode(takeover->ids, record->payload, record->len, &folding->arena,
                                &message, &err);
-    if (ours && !fold_letter(span->opaque, &message))
+    if (ours && !fold_letter(span->opaque, &message, &trace))
         ours = error_set(&err, DISP_POISON, 0, "%s is no dead letter",
                          record_types[message.type]->name);
     if (!ours)

@@ -4,7 +4,9 @@
 #include "event/message.h"
 #include "log_span.h"
 #include "service/log.h"
+#include "service/spans.h"
 #include "stream/snapshot.h"
+#include "stream/trace_headers.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -57,6 +59,8 @@ static void load(void *context, struct log_span *span, const rd_kafka_message_t 
                               &message, &err);
     row.type = message.type;
     row.body = message.body;
+    if (spans_are_on())
+        trace_of_record(record, &row.trace);
     if (good && take_row(loading->takeover, restore, &row, &err)) {
         restore->rows++;
         return;

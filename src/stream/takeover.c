@@ -8,6 +8,8 @@
 #include "service/failpoint.h"
 #include "service/log.h"
 #include "service/metrics.h"
+#include "service/spans.h"
+#include "stream/trace_headers.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -71,6 +73,11 @@ static void fold_record(void *context, struct log_span *span, const rd_kafka_mes
     arena_reset(&folding->arena);
     bool ours = message_decode(takeover->ids, record->payload, record->len, &folding->arena,
                                &message, &err);
+    if (ours && takeover->role->caused && spans_are_on()) {
+        struct trace_context trace;
+        trace_of_record(record, &trace);
+        takeover->role->caused(takeover->role->context, state, &trace);
+    }
     if (ours && takeover->role->fold)
         ours = takeover->role->fold(takeover->role->context, state, message.type, message.body,
                                     record->offset, &err);

@@ -63,10 +63,10 @@ static bool handle_message(struct txn_loop *loop, struct partition *partition,
         if (handled)
             LOG(DEBUG, "message handled", F_STR("type", record_types[message.type]->name));
         loop->message = NULL;
-        if (!handled)
-            return false;
         if (traced)
             causes_end(loop);
+        if (!handled)
+            return false;
     } else if (why.what != DISP_POISON) {
         *err = why;
         return false;

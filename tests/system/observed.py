@@ -94,6 +94,14 @@ class Observed(World):
     def __init__(self, program, folder, collector):
         super().__init__(program, folder)
         self.collector = collector
+        self.programs = {}  # by role, where it is another one
+        self.settings = {}
+
+    def program_of(self, name):
+        return self.programs.get(name, self.program)
+
+    def env_of(self, name):
+        return {**self.env, **self.settings.get(name, {})}
 
     def _configure(self, services, clean):
         super()._configure(services, clean)
@@ -186,14 +194,34 @@ def completed(world, order_id):
     return world.sql(f"SELECT 1 FROM orders WHERE order_id = '{order_id}' AND status = 'COMPLETED'")
 
 
-def headers_of_events(world, order_id):
-    """Headers of the order's events in the log, in order."""
+def headers_of_events(world, *order_ids):
+    """Headers of the events of orders in the log, in order."""
     consumer = KafkaConsumer(bootstrap_servers=world.bootstrap, auto_offset_reset="earliest",
                              isolation_level="read_committed", consumer_timeout_ms=3000)
     consumer.assign([TopicPartition("orders.events", p) for p in range(4)])
-    found = [dict(record.headers) for record in consumer if record.key == order_id.encode()]
+    found = [dict(record.headers) for record in consumer if record.key.decode() in order_ids]
     consumer.close()
     return found
+
+
+def headers_of_snapshot(world, order_id):
+    """Headers of the order's row, once a pass of snapshots has ended with it."""
+    consumer = KafkaConsumer(bootstrap_servers=world.bootstrap, auto_offset_reset="earliest",
+                             isolation_level="read_committed")
+    consumer.assign([TopicPartition("orders.state", p) for p in range(4)])
+    found = {}
+
+    def ended():
+        for place, records in consumer.poll(100).items():
+            for record in records:
+                if record.key == order_id.encode():
+                    found[place] = dict(record.headers)
+                elif record.key == b"/position" and place in found:
+                    return [found[place]]
+
+    headers = wait_until("no snapshot of the order", ended, 30)[0]
+    consumer.close()
+    return headers
 
 
 def check_tree(what, spans, root_parent):
@@ -216,13 +244,13 @@ def check_tree(what, spans, root_parent):
     return roots[0], by_id
 
 
-def whole_trace(world, trace_id, root_parent, events_count):
+def whole_trace(world, trace_id, root_parent, events_count, services=ROLES):
     """Its spans, once all have come: each role sends its own, a second later at most."""
     def all_there():
         spans = world.collector.of_trace(trace_id)
         known = {root_parent} | {s["spanId"] for s in spans}
         projected = [s for s in spans if s["name"] == "project orders.events"]
-        return len(projected) == events_count and {s["service"] for s in spans} == ROLES and \
+        return len(projected) == events_count and {s["service"] for s in spans} == services and \
             {s.get("parentSpanId") for s in spans} <= known and spans
 
     try:
@@ -281,6 +309,64 @@ def an_order_without_a_caller_trace_has_one_of_its_own(world):
     expect("its trace id is the order's id, its root the request", root["name"] == "POST /v1/orders")
 
 
+def what_follows_without_a_message_goes_on_in_the_orders_trace(world, faulty):
+    """A deadline passes, and a dead letter is retried, by an order processor that has learned of both from the log."""
+    order, inventory = world.roles["order"], world.roles["inventory"]
+    order.stop()
+    inventory.stop()
+    late, sick = uuid.uuid4().hex, uuid.uuid4().hex
+    late_id = post_order(world, "late", traceparent=f"00-{late}-{PARENT}-01")
+    sick_id = post_order(world, "sick", traceparent=f"00-{sick}-{PARENT}-01")
+    world.programs["order"] = faulty
+    world.settings["order"] = {"ORDERLOG_ORDER_RESERVATION_TTL_MS": "3000", "ORDERLOG_SNAPSHOT_INTERVAL_MS": "100",
+                               "ORDERLOG_FAULT": f"undecidable=OrderPlaced:{sick_id}"}
+    log, order.log = order.log, world.folder / "faulty.log"
+    order.start()
+    parked = wait_until("no input is parked", lambda: lines_of(order, "input parked with its key"))
+    expect("the line about what is parked says order and trace",
+           [(line["key"], line["order_id"], line["trace_id"]) for line in parked] == [(sick_id, sick_id, sick)], parked)
+    row = headers_of_snapshot(world, late_id)
+    expect("a snapshot carries the trace of its order", late in row.get("traceparent", b"").decode(), row)
+    order.stop()  # not killed: it has spans to tell
+    world.programs.clear()
+    world.settings.clear()
+    order.log = log
+    order.start()
+    wait_until("the order does not expire", lambda: world.sql(
+        f"SELECT 1 FROM orders WHERE order_id = '{late_id}' AND status = 'EXPIRED'"))
+    inventory.start()
+    world.tool("deadletters", "retry", "--key", sick_id)
+    wait_until("what was retried is not completed", lambda: completed(world, sick_id))
+
+    counts = {name: len(world.sql(f"SELECT 1 FROM order_timeline WHERE order_id = '{id}'"))
+              for name, id in (("late", late_id), ("sick", sick_id))}
+    events = headers_of_events(world, late_id, sick_id)
+    carried = [e.get("traceparent", b"").decode().split("-")[1] for e in events]
+    expect("every event carries the trace of its order", carried.count(late) == counts["late"] and
+           carried.count(sick) == counts["sick"] and len(carried) == sum(counts.values()), (counts, carried))
+
+    spans = whole_trace(world, late, PARENT, counts["late"], ROLES - {"orderlog-payment", "orderlog-shipping"})
+    root, by_id = check_tree("the trace of an order that expired", spans, PARENT)
+    deadlines = [s for s in spans if s["name"] == "deadline"]
+    expect("its deadline is in it, caused by what happened last", root["name"] == "POST /v1/orders" and
+           [(by_id[s["parentSpanId"]]["name"], s["about"]["orderlog.order_id"]) for s in deadlines] ==
+           [("process PlaceOrder", late_id)], spans)
+    expect("and so is what it led to",
+           {"project orders.events", "process RequestStock"} <=
+           {s["name"] for s in spans if s["parentSpanId"] == deadlines[0]["spanId"]}, spans)
+
+    spans = whole_trace(world, sick, PARENT, counts["sick"])
+    check_tree("the trace of an order that was retried", spans, PARENT)
+    handled = lines_of(order, "message handled, which was parked")
+    expect("the line about the retry says order and trace",
+           [(line["order_id"], line["trace_id"]) for line in handled] == [(sick_id, sick)], handled)
+
+
+def lines_of(role, text):
+    lines = (json.loads(line) for line in role.log.read_text().splitlines() if text in line)
+    return [line for line in lines if line["text"] == text]
+
+
 def what_the_caller_does_not_sample_is_carried_but_not_told(world):
     trace_id = uuid.uuid4().hex
     order_id = post_order(world, "unsampled", traceparent=f"00-{trace_id}-{PARENT}-00")
@@ -336,7 +422,7 @@ def logs_keep_what_is_not_theirs_to_themselves(world):
     producer = KafkaProducer(bootstrap_servers=world.bootstrap)
     for topic in ("orders.inbox", "inventory.inbox", "payments.inbox", "orders.events"):
         producer.send(topic, f"{name} {mail} {street}".encode(), key=mail.encode() if "events" in topic else None,
-                      partition=0).get(10)
+                      headers=[("traceparent", f"00-{TRACE}-{PARENT}-01".encode())], partition=0).get(10)
     producer.close()
     wait_until("what is undecodable is not set aside", lambda: json.loads(
         world.tool("status", "--json"))["dead_letters"]["aside"] >= 3, 60)
@@ -369,15 +455,24 @@ def logs_keep_what_is_not_theirs_to_themselves(world):
             expect_quietly({"time", "level", "text", "role"} <= set(lines[-1]), line)
     aside = [line for line in lines if line["text"] == "input set aside in the dead letters"]
     expect("a line about a message says where it stands",
-           len(aside) >= 3 and all({"topic", "partition", "offset"} <= set(line) for line in aside), aside)
+           len(aside) >= 3 and all({"topic", "partition", "offset"} <= set(line) and line["trace_id"] == TRACE
+                                   for line in aside), aside)
     traced = [line for line in lines if "trace_id" in line and "order_id" in line]
     expect(f"{len(traced)} of {len(lines)} lines say which order and trace they are about",
            any(line["role"] == "order" and "offset" in line for line in traced), traced[:3])
+    projected = [line for line in traced if line["role"] == "project" and line["trace_id"] == TRACE]
+    expect("a projector's lines about a record do, and say which",
+           projected and all(line["topic"].endswith(".events") and {"partition", "offset"} <= set(line) and
+                             line["order_id"] == projected[0]["order_id"] for line in projected),
+           projected or [line for line in lines if line["role"] == "project"][-3:])
+    skipped = [line for line in lines if line["text"] == "record skipped, kept in projection_skipped"]
+    expect("also about one that it cannot take", [line.get("trace_id") for line in skipped] == [TRACE], skipped)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("program", help="path of the executable orderlog")
+    parser.add_argument("faulty", help="path of orderlog-faulty")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="orderlog-observed.") as folder:
         Path(folder).chmod(0o755)  # PostgreSQL has a user of its own
@@ -387,6 +482,7 @@ def main():
                 one_order_is_one_trace(world)
                 an_order_without_a_caller_trace_has_one_of_its_own(world)
                 what_the_caller_does_not_sample_is_carried_but_not_told(world)
+                what_follows_without_a_message_goes_on_in_the_orders_trace(world, Path(options.faulty).resolve())
                 a_read_is_a_span_of_its_callers_trace(world, placed[0])
                 metrics_of_every_role_are_as_prometheus_wants_them(world, placed)
                 logs_keep_what_is_not_theirs_to_themselves(world)

@@ -84,7 +84,7 @@ class Role:
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [self.world.program, *self.arguments, "--metrics.port", str(self.metrics_port)],
+                [self.world.program_of(self.name), *self.arguments, "--metrics.port", str(self.metrics_port)],
                 env=self.world.env_of(self.name), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def is_ready(self):
@@ -198,6 +198,9 @@ class World:
     def env_of(self, name):
         """What a role finds in its environment."""
         return self.env
+
+    def program_of(self, name):
+        return self.program
 
     def kill_and_restart(self, name):
         role = self.roles[name]

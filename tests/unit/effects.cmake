@@ -9,7 +9,7 @@ foreach(name provider carrier)
 endforeach()
 
 # What is inner to the processors.
-foreach(name breaker closed_orders command_memory orders_deadlines snapshots)
+foreach(name breaker closed_orders command_memory orders_deadlines orders_traces snapshots)
   orderlog_test(NAME test_${name} LABEL unit SOURCES test_${name}.c LIBS orderlog_process)
   target_include_directories(test_${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
 endforeach()

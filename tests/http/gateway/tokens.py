@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """An issuer of tokens: keys and signatures by the openssl program, not by our own code."""
+import atexit
 import base64
 import hashlib
 import hmac
 import json
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import time
@@ -40,6 +42,7 @@ def raw_of_der(der):
 class Issuer:
     def __init__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="orderlog-issuer."))
+        atexit.register(shutil.rmtree, self.dir, ignore_errors=True)
         self.jwks_path = self.dir / "jwks.json"
         self.number = 0
         self.new_keys()
