@@ -26,6 +26,8 @@ TRACE = uuid.uuid4().hex
 PARENT = "b7ad6b7169203331"
 # What must be in no log: people, and whatever opens something.
 PERSONAL = ["Ada Lovelace", "ada.lovelace@example.org", "12 St James Square", "+44 20 7946 0958"]
+# How soon an order expires that is to: time enough to stop who has placed it.
+SOON = {"ORDERLOG_ORDER_RESERVATION_TTL_MS": "2500"}
 # What each role must have shown once orders have gone through.
 SHOWN = {
     "gateway": ["orderlog_http_request_seconds_count", "orderlog_gateway_commands_total",
@@ -194,14 +196,24 @@ def completed(world, order_id):
     return world.sql(f"SELECT 1 FROM orders WHERE order_id = '{order_id}' AND status = 'COMPLETED'")
 
 
-def headers_of_events(world, *order_ids):
-    """Headers of the events of orders in the log, in order."""
+def headers_by_order(world, *order_ids):
+    """Headers of the events of each of the orders in the log, in order."""
     consumer = KafkaConsumer(bootstrap_servers=world.bootstrap, auto_offset_reset="earliest",
                              isolation_level="read_committed", consumer_timeout_ms=3000)
     consumer.assign([TopicPartition("orders.events", p) for p in range(4)])
-    found = [dict(record.headers) for record in consumer if record.key.decode() in order_ids]
+    found = {order_id: [] for order_id in order_ids}
+    for record in consumer:
+        found.get(record.key.decode(), []).append(dict(record.headers))
     consumer.close()
     return found
+
+
+def headers_of_events(world, order_id):
+    return headers_by_order(world, order_id)[order_id]
+
+
+def traces_in(headers):
+    return {h.get("traceparent", b"").decode()[3:35] for h in headers}
 
 
 def headers_of_snapshot(world, order_id):
@@ -310,56 +322,68 @@ def an_order_without_a_caller_trace_has_one_of_its_own(world):
 
 
 def what_follows_without_a_message_goes_on_in_the_orders_trace(world, faulty):
-    """A deadline passes, and a dead letter is retried, by an order processor that has learned of both from the log."""
+    """Deadlines pass, and a dead letter is retried, by order processors that have not seen what came before: they have
+    it from events, a snapshot and a dead letter."""
     order, inventory = world.roles["order"], world.roles["inventory"]
+    trace_of = {}
+
+    def post(key):
+        trace_id = uuid.uuid4().hex
+        order_id = post_order(world, key, traceparent=f"00-{trace_id}-{PARENT}-01")
+        trace_of[order_id] = trace_id
+        return order_id
+
+    def restart(**settings):
+        order.stop()  # not killed: it has spans to tell
+        world.settings["order"] = settings
+        order.start()
+
+    def expired(order_id):
+        return world.sql(f"SELECT 1 FROM orders WHERE order_id = '{order_id}' AND status = 'EXPIRED'")
+
     order.stop()
     inventory.stop()
-    late, sick = uuid.uuid4().hex, uuid.uuid4().hex
-    late_id = post_order(world, "late", traceparent=f"00-{late}-{PARENT}-01")
-    sick_id = post_order(world, "sick", traceparent=f"00-{sick}-{PARENT}-01")
+    late, sick = post("late"), post("sick")
     world.programs["order"] = faulty
-    world.settings["order"] = {"ORDERLOG_ORDER_RESERVATION_TTL_MS": "3000", "ORDERLOG_SNAPSHOT_INTERVAL_MS": "100",
-                               "ORDERLOG_FAULT": f"undecidable=OrderPlaced:{sick_id}"}
     log, order.log = order.log, world.folder / "faulty.log"
-    order.start()
+    restart(ORDERLOG_FAULT=f"undecidable=OrderPlaced:{sick}", ORDERLOG_SNAPSHOT_INTERVAL_MS="0", **SOON)
     parked = wait_until("no input is parked", lambda: lines_of(order, "input parked with its key"))
     expect("the line about what is parked says order and trace",
-           [(line["key"], line["order_id"], line["trace_id"]) for line in parked] == [(sick_id, sick_id, sick)], parked)
-    row = headers_of_snapshot(world, late_id)
-    expect("a snapshot carries the trace of its order", late in row.get("traceparent", b"").decode(), row)
-    order.stop()  # not killed: it has spans to tell
+           [(line["key"], line["order_id"], line["trace_id"]) for line in parked] ==
+           [(sick, sick, trace_of[sick])], parked)
+    wait_until("the order is not placed", lambda: world.sql(f"SELECT 1 FROM orders WHERE order_id = '{late}'"))
+
     world.programs.clear()
-    world.settings.clear()
     order.log = log
-    order.start()
-    wait_until("the order does not expire", lambda: world.sql(
-        f"SELECT 1 FROM orders WHERE order_id = '{late_id}' AND status = 'EXPIRED'"))
+    restart(ORDERLOG_SNAPSHOT_INTERVAL_MS="100", **SOON)
+    later = post("later")
+    row = headers_of_snapshot(world, later)
+    expect("a snapshot carries the trace of its order", trace_of[later] in row.get("traceparent", b"").decode(), row)
+    restart()
+    wait_until("the orders do not expire", lambda: expired(late) and expired(later))
     inventory.start()
-    world.tool("deadletters", "retry", "--key", sick_id)
-    wait_until("what was retried is not completed", lambda: completed(world, sick_id))
+    world.tool("deadletters", "retry", "--key", sick)
+    wait_until("what was retried is not completed", lambda: completed(world, sick))
 
-    counts = {name: len(world.sql(f"SELECT 1 FROM order_timeline WHERE order_id = '{id}'"))
-              for name, id in (("late", late_id), ("sick", sick_id))}
-    events = headers_of_events(world, late_id, sick_id)
-    carried = [e.get("traceparent", b"").decode().split("-")[1] for e in events]
-    expect("every event carries the trace of its order", carried.count(late) == counts["late"] and
-           carried.count(sick) == counts["sick"] and len(carried) == sum(counts.values()), (counts, carried))
-
-    spans = whole_trace(world, late, PARENT, counts["late"], ROLES - {"orderlog-payment", "orderlog-shipping"})
-    root, by_id = check_tree("the trace of an order that expired", spans, PARENT)
-    deadlines = [s for s in spans if s["name"] == "deadline"]
-    expect("its deadline is in it, caused by what happened last", root["name"] == "POST /v1/orders" and
-           [(by_id[s["parentSpanId"]]["name"], s["about"]["orderlog.order_id"]) for s in deadlines] ==
-           [("process PlaceOrder", late_id)], spans)
-    expect("and so is what it led to",
-           {"project orders.events", "process RequestStock"} <=
-           {s["name"] for s in spans if s["parentSpanId"] == deadlines[0]["spanId"]}, spans)
-
-    spans = whole_trace(world, sick, PARENT, counts["sick"])
-    check_tree("the trace of an order that was retried", spans, PARENT)
+    events = headers_by_order(world, late, later, sick)
+    expect("every event carries the trace of its order",
+           all(traces_in(events[order_id]) == {trace_of[order_id]} for order_id in events), events)
+    for what, order_id in (("events", late), ("a snapshot", later)):
+        what = f"an order that expired, known from {what}"
+        spans = whole_trace(world, trace_of[order_id], PARENT, len(events[order_id]),
+                            ROLES - {"orderlog-payment", "orderlog-shipping"})
+        root, by_id = check_tree(f"the trace of {what}", spans, PARENT)
+        deadlines = [s for s in spans if s["name"] == "deadline"]
+        expect("its deadline is in it, caused by what happened last", root["name"] == "POST /v1/orders" and
+               [(by_id[s["parentSpanId"]]["name"], s["about"]["orderlog.order_id"]) for s in deadlines] ==
+               [("process PlaceOrder", order_id)], spans)
+        expect("and so is what it led to", {"project orders.events", "process RequestStock"} <=
+               {s["name"] for s in spans if s["parentSpanId"] == deadlines[0]["spanId"]}, spans)
+    check_tree("the trace of an order that was retried",
+               whole_trace(world, trace_of[sick], PARENT, len(events[sick])), PARENT)
     handled = lines_of(order, "message handled, which was parked")
     expect("the line about the retry says order and trace",
-           [(line["order_id"], line["trace_id"]) for line in handled] == [(sick_id, sick)], handled)
+           [(line["order_id"], line["trace_id"]) for line in handled] == [(sick, trace_of[sick])], handled)
 
 
 def lines_of(role, text):
