@@ -24,6 +24,8 @@ AGAIN_S = 5
 CALLERS = 30
 SETTLED_S = 2  # from then on nothing grows
 STREAMS = 3
+ORDER = {"customer_id": "c1", "currency": "EUR",
+         "lines": [{"sku": "TEA", "quantity": 1, "unit_price_minor": 500}]}
 SLOW = 4 if os.environ.get("ORDERLOG_TEST_SLOW") else 1
 
 
@@ -36,6 +38,7 @@ class OutageWorld(World):
         keys.write_text(os.urandom(32).hex() + "\n")
         keys.chmod(0o600)
         self.env["ORDERLOG_CUSTOMERS_MASTER_KEY_FILE"] = str(keys)
+        self.env["ORDERLOG_SESSION_TIMEOUT_MS"] = "45000"  # roles are stopped for a while, and not missed
 
     def __exit__(self, *arguments):
         if self.server_runs("postgres"):
@@ -125,18 +128,14 @@ def usage(pid):
                  for name in ("VmRSS", "Threads"))
 
 
-def place_orders(world):
-    """What is read later; the path of every kind of read."""
+def write_something(world):
+    """What is read later; returns the path of every kind of read."""
     caller = Caller(world)
     caller.command("PUT", "/v1/products/TEA", {"name": "Tea", "price_minor": 500, "currency": "EUR"}, "p")
     caller.command("POST", "/v1/inventory/TEA/receive", {"quantity": 1000}, "r")
     customer = caller.command("PUT", "/v1/customers/c1", {"name": "Ada"}, "c")
-    order = {"customer_id": "c1", "currency": "EUR",
-             "lines": [{"sku": "TEA", "quantity": 1, "unit_price_minor": 500}]}
-    wait_until("there is no stock", lambda: world.get("/v1/inventory/TEA")[0] == 200)
-    world.roles["inventory"].stop()  # orders wait for their stock, until somebody cancels them
-    placed = [caller.command("POST", "/v1/orders", order, f"o{n}") for n in range(2 * STREAMS)]
-    one, command = placed[0]["order_id"], placed[0]["command_id"]
+    placed = caller.command("POST", "/v1/orders", ORDER, "o")
+    one, command = placed["order_id"], placed["command_id"]
     wait = f"wait={WAIT_S}s"
     paths = {
         "an order": f"/v1/orders/{one}",
@@ -153,7 +152,7 @@ def place_orders(world):
         "a command": f"/v1/commands/{command}",
         "a command, waited for": f"/v1/commands/{command}?{wait}",
     }
-    return placed, paths
+    return paths
 
 
 def all_are_answered(world, paths):
@@ -203,32 +202,60 @@ def watch(world, callers, seconds):
     return samples
 
 
-def outage(world, orders, paths, seconds, begin, end):
-    """orders: to be followed, and cancelled while nobody can read that."""
-    orders_read = {order["order_id"]: f"/v1/orders/{order['order_id']}" for order in orders}
-    wait_until("not everything can be read", lambda: all_are_answered(world, orders_read | paths))
-    streams = [Stream(world, order["order_id"]) for order in orders]
-    wait_until("streams do not begin", lambda: all(stream.versions for stream in streams))
-    before = usage(world.roles["query"].process.pid)
-    begin()
+def await_event(streams, kind):
+    wait_until(f"streams do not tell of {kind}",
+               lambda: all(kind in stream.types for stream in streams), 20)
+
+
+def outage(world, paths, seconds, begin, end):
+    """Orders that are followed get their stock while nobody can read that, and are shipped afterwards."""
     caller = Caller(world)
-    for order in orders:
-        caller.command("POST", f"/v1/orders/{order['order_id']}/cancel", {}, "x" + order["order_id"])
+    inventory, shipping = world.roles["inventory"], world.roles["shipping"]
+    wait_until("not everything can be read", lambda: all_are_answered(world, paths))
+    # Not ended: to begin they would need the registry, and that PostgreSQL.
+    for role in (inventory, shipping):
+        role.process.send_signal(signal.SIGSTOP)
+    orders = [caller.command("POST", "/v1/orders", ORDER, f"{begin.__name__}{n}")["order_id"]
+              for n in range(STREAMS)]
+    wait_until("the orders cannot be read",
+               lambda: all_are_answered(world, {order: f"/v1/orders/{order}" for order in orders}))
+    streams = [Stream(world, order) for order in orders]
+    await_event(streams, "OrderPlaced")
+    before = usage(world.roles["query"].process.pid)
+    begin(world)
     callers = Callers(world, paths)
+    inventory.process.send_signal(signal.SIGCONT)
     samples = watch(world, callers, seconds)
     callers.end()
     expect_told(callers.answers)
     expect_flat(samples, before)
-    end()
+    end(world)
     begun = time.monotonic()
     wait_until("reads are not answered again",
                lambda: all_are_answered(world, paths) and is_ready(world), AGAIN_S * SLOW)
     print(f"holds  everything is answered again after {time.monotonic() - begun:.2f} s", flush=True)
-    wait_until("streams do not go on",
-               lambda: all("OrderCancelled" in stream.types for stream in streams), 20)
+    await_event(streams, "OrderConfirmed")
+    shipping.process.send_signal(signal.SIGCONT)
+    await_event(streams, "OrderCompleted")
     versions = [list(stream.versions) for stream in streams]
     expect("open streams have told everything once and in order",
            all(seen == list(range(1, len(seen) + 1)) for seen in versions), versions)
+
+
+def freeze(world):
+    world.signal_postgres(signal.SIGSTOP)
+
+
+def thaw(world):
+    world.signal_postgres(signal.SIGCONT)
+
+
+def end_server(world):
+    world.signal_server("postgres", signal.SIGQUIT)
+
+
+def start_server(world):
+    world.start_server("postgres")
 
 
 def main():
@@ -239,13 +266,9 @@ def main():
         Path(folder).chmod(0o755)  # PostgreSQL has a user of its own
         try:
             with OutageWorld(Path(options.program).resolve(), folder) as world:
-                placed, paths = place_orders(world)
-                outage(world, placed[:STREAMS], paths, 8,
-                       lambda: world.signal_postgres(signal.SIGSTOP),
-                       lambda: world.signal_postgres(signal.SIGCONT))
-                outage(world, placed[STREAMS:], paths, 4,
-                       lambda: world.signal_server("postgres", signal.SIGQUIT),
-                       lambda: world.start_server("postgres"))
+                paths = write_something(world)
+                outage(world, paths, 8, freeze, thaw)
+                outage(world, paths, 4, end_server, start_server)
         except Failed as failure:
             print(f"FAILED: {failure}")
             return 1
