@@ -86,6 +86,48 @@ static bool rows(void *context, void *state, const struct snapshot_sink *sink, s
 
 // ---- input -------------------------------------------------------------------------------------
 
+// In the order's own trace, where it has one; the span is to be named.
+static struct span *go_on(struct orders *orders, struct output *output, const struct id *id,
+                          int32_t partition) {
+    const struct trace_context trace = orders_trace(orders, id);
+    struct span *span = output_cause(output, &trace, clock_now_us());
+    if (!span)
+        return NULL;
+    span->partition = partition;
+    span->has_order_id = true;
+    memcpy(span->order_id, id->bytes, sizeof(span->order_id));
+    return span;
+}
+
+// What a caller sends without a trace has none, or that of the order's id (the gateway's choice):
+// it is part of what the order's own caller began.
+static bool is_of_nobody(const struct trace_context *trace, const struct id *id) {
+    return !trace->is_set || memcmp(trace->trace_id, id->bytes, TRACE_ID_LEN) == 0;
+}
+
+static void trace_input(struct orders *orders, struct output *output, const struct id *id,
+                        const struct stream_input *input) {
+    const struct trace_context known = orders_trace(orders, id);
+    if (is_of_nobody(output_trace(output), id) && known.is_set && !is_of_nobody(&known, id)) {
+        struct span *span = go_on(orders, output, id, input->partition);
+        if (span)
+            (void)snprintf(span->name, SPAN_NAME_MAX, "process %s",
+                           record_types[input->type]->name);
+    }
+    orders->cause = *output_trace(output);
+}
+
+// No message has caused it: what has happened to the order before.
+static void trace_deadline(struct orders *orders, struct output *output, const struct id *id,
+                           int32_t partition) {
+    struct span *span = go_on(orders, output, id, partition);
+    orders->cause = *output_trace(output);
+    if (!span)
+        return;
+    (void)snprintf(span->name, SPAN_NAME_MAX, "deadline");
+    span->kind = SPAN_INTERNAL;
+}
+
 // The place of the event written last among those of the transaction.
 static int64_t last_written(const struct output *output, int32_t partition) {
     return output_events_count(output, partition) - 1;
@@ -103,7 +145,7 @@ static bool handle(void *context, void *state, const struct stream_input *input,
     struct decision decision;
     decision_begin(&decision, &self->arena, &self->policy, input->now_us);
     if (spans_are_on())
-        orders->cause = *output_trace(output);
+        trace_input(orders, output, id, input);
     struct order *order = orders_edit(orders, id);
     struct orders_before before = orders_before(order);
     const struct id *key_id = order_input_key(input->type, input->body);
@@ -162,21 +204,6 @@ static void watch_parked(void *context, void *state, const struct parked *parked
     ((struct orders *)state)->parked = parked;
 }
 
-// No message has caused it: what has happened to the order before.
-static void trace_deadline(struct orders *orders, struct output *output, const struct id *id,
-                           const struct stream_deadlines *deadlines) {
-    const struct trace_context trace = orders_trace(orders, id);
-    struct span *span = output_cause(output, &trace, clock_now_us());
-    orders->cause = *output_trace(output);
-    if (!span)
-        return;
-    (void)snprintf(span->name, SPAN_NAME_MAX, "deadline");
-    span->kind = SPAN_INTERNAL;
-    span->partition = deadlines->partition;
-    span->has_order_id = true;
-    memcpy(span->order_id, id->bytes, sizeof(span->order_id));
-}
-
 static bool fire(void *context, void *state, struct stream_deadlines *deadlines,
                  struct output *output, struct error *err) {
     struct order_role *self = context;
@@ -194,7 +221,7 @@ static bool fire(void *context, void *state, struct stream_deadlines *deadlines,
         struct orders_before before = orders_before(order);
         order_decide_deadline(&decision, order);
         if (spans_are_on())
-            trace_deadline(orders, output, &id, deadlines);
+            trace_deadline(orders, output, &id, deadlines->partition);
         if (output_decision(output, deadlines->partition, &decision, err)) {
             orders_keep(orders, &id, before, order, last_written(output, deadlines->partition));
             continue;

@@ -440,9 +440,16 @@ def logs_keep_what_is_not_theirs_to_themselves(world):
         **{**everything, "Idempotency-Key": "ada"}) in (200, 202), 10)
     call(world, world.gateway_port, "PUT", "/v1/customers/c-1", json.dumps({**customer, "phone": phone}), **everything)
     call(world, world.query_port, "GET", "/v1/customers/c-1", **everything)
-    order_id = post_order(world, "cancelled", traceparent=f"00-{uuid.uuid4().hex}-{PARENT}-01")
-    call(world, world.gateway_port, "POST", f"/v1/orders/{order_id}/cancel",
-         json.dumps({"note": f"call {name}, {phone}"}), **{**caller, "Idempotency-Key": "cancel-1"})
+    trace_id = uuid.uuid4().hex
+    order_id = post_order(world, "cancelled", traceparent=f"00-{trace_id}-{PARENT}-01")
+    status = call(world, world.gateway_port, "POST", f"/v1/orders/{order_id}/cancel",
+                  json.dumps({"reason": f"call {name}, {phone}"}),
+                  **{**caller, "Idempotency-Key": "cancel-1"})
+    expect("a cancel that says why is taken", status == 202, status)
+    wait_until("the cancel is not answered", lambda: {"OrderCancelled", "OrderCommandRefused"} & {
+        h["ce_type"].decode().rpartition(".")[2] for h in headers_of_events(world, order_id)}, 30)
+    expect("a command without a trace is part of its order's",
+           traces_in(headers_of_events(world, order_id)) == {trace_id}, headers_of_events(world, order_id))
     producer = KafkaProducer(bootstrap_servers=world.bootstrap)
     for topic in ("orders.inbox", "inventory.inbox", "payments.inbox", "orders.events"):
         producer.send(topic, f"{name} {mail} {street}".encode(), key=mail.encode() if "events" in topic else None,
