@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections import Counter
 from pathlib import Path
 
@@ -27,6 +28,7 @@ BUSY_RATE = 200  # orders per second
 JUDGE_S = 900  # for the checker, and for orderlog verify
 AFTERWARDS_S = 2 * JUDGE_S + 900  # to start, to heal, to come to rest, and to be judged
 QUIET_S = 240  # after this, what is not quiet has failed
+REGISTRY_CONNECTIONS = 40  # at most, to its database
 SKIPPED = 77  # exit status: as other test tools say it
 
 
@@ -106,9 +108,21 @@ def attack(world, load, plan, seconds, bad):
     return done
 
 
+def registry_answers(world):
+    """On each connection to its database: those from before an outage fail once."""
+    try:
+        for _ in range(REGISTRY_CONNECTIONS):
+            with urllib.request.urlopen(f"{world.registry}/subjects", timeout=10) as reply:
+                reply.read()
+    except OSError:
+        return False
+    return True
+
+
 def settle(world):
     """Everything is ready and no order is under way, or the run has failed."""
     world.await_ready()
+    wait_until("the registry has not recovered", lambda: registry_answers(world), 120)
 
     def open_orders():
         # What is cancelled may still wait for the provider to say that it has let go of the money.

@@ -4,6 +4,7 @@ registry over HTTP, committed records only. Shares no code with the system under
 
 import io
 import json
+import select
 import struct
 import urllib.error
 import urllib.request
@@ -16,6 +17,7 @@ from world import Failed, wait_until
 
 Record = namedtuple("Record", "topic partition offset key type body")
 
+PAUSE_S = 1
 ANSWER_S = 20  # of the registry; asked again as often as ANSWER_TRIES
 ANSWER_TRIES = 3
 IDLE_POLLS = 4  # trailing transaction markers have no record: the end is silence at the end offset
@@ -39,11 +41,12 @@ class Registry:
                 with urllib.request.urlopen(f"{self.url}/schemas/ids/{schema_id}",
                                             timeout=ANSWER_S) as reply:
                     return json.load(reply)["schema"]
-            except urllib.error.HTTPError:
-                return None
-            except OSError:  # an answer that was lost
+            except OSError as error:  # an answer that was lost, or one of a registry that begins anew
+                if isinstance(error, urllib.error.HTTPError) and error.code == 404:
+                    return None
                 if attempt == ANSWER_TRIES - 1:
                     raise
+                select.select([], [], [], PAUSE_S)
         return None
 
     def schema(self, schema_id):
