@@ -28,8 +28,10 @@ bool kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_setting *settings,
 bool kafka_conf_suggest(rd_kafka_conf_t *conf, const struct config *config,
                         const struct kafka_setting *settings, struct error *err);
 
-// rd_kafka_new that takes conf in any case and sends the log through our log.
+// rd_kafka_new that takes conf in any case and sends the log through our log; and rd_kafka_destroy for
+// such a client. Between them it finds brokers again however it has lost them (kafka_revive.h).
 rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct error *err);
+void kafka_client_free(rd_kafka_t *client);
 
 // Calls the callbacks of a client that is only asked and never polled, as it hears only by them
 // that it has lost all brokers. Nothing may be assigned to it: messages would get in the way.

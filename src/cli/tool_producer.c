@@ -57,7 +57,7 @@ struct tool_producer *tool_producer_open(const struct config *config, struct err
 void tool_producer_close(struct tool_producer *producer) {
     if (!producer)
         return;
-    rd_kafka_destroy(producer->client);
+    kafka_client_free(producer->client);
     free(producer);
 }
 

@@ -213,7 +213,7 @@ void backlog_stop(struct backlog *backlog) {
         (void)pthread_join(backlog->thread, NULL);
     }
     if (backlog->client)
-        rd_kafka_destroy(backlog->client);
+        kafka_client_free(backlog->client);
     if (backlog->stop_fd >= 0)
         (void)close(backlog->stop_fd);
     free(backlog->clocks);

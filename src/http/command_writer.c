@@ -281,7 +281,7 @@ void command_writer_stop(struct command_writer *writer) {
             rd_kafka_topic_destroy(writer->topics[i].handle);
     }
     if (writer->client)
-        rd_kafka_destroy(writer->client);
+        kafka_client_free(writer->client);
     command_lanes_done(&writer->lanes);
     (void)pthread_mutex_destroy(&writer->lock);
     free(writer);

@@ -309,9 +309,8 @@ static bool prepare(struct projector *projector, struct error *err) {
 
 // Series of one topic are shared by its workers: the last one to look wins.
 static int series_of(const char *topic) {
-    static const char *const names[METRIC_SERIES_MAX] = {"orders.events", "inventory.events",
-                                                         "payments.events", "shipping.events",
-                                                         "customers"};
+    static const char *const names[METRIC_SERIES_MAX] = {
+        "orders.events", "inventory.events", "payments.events", "shipping.events", "customers"};
     int series = 0;
     while (series < METRIC_SERIES_MAX - 1 && names[series] && strcmp(names[series], topic) != 0)
         series++;

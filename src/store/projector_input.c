@@ -130,7 +130,7 @@ void projector_input_close(struct projector_input *input) {
         rd_kafka_queue_destroy(input->queue);
     if (input->consumer) {
         rd_kafka_consumer_close(input->consumer);
-        rd_kafka_destroy(input->consumer);
+        kafka_client_free(input->consumer);
     }
     free(input->partitions);
     free(input->messages);

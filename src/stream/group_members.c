@@ -74,6 +74,6 @@ bool group_members_each(const struct config *config, const char *const *groups, 
         rd_kafka_event_destroy(event);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_queue_destroy(answers);
-    rd_kafka_destroy(client);
+    kafka_client_free(client);
     return ok;
 }

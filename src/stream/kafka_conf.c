@@ -3,6 +3,7 @@
 // One log for everything: librdkafka's lines arrive through log.c with its facility as a field.
 #include "stream/kafka_conf.h"
 
+#include "kafka_revive.h"
 #include "service/log.h"
 #include "service/metrics.h"
 
@@ -21,23 +22,11 @@ static void log_line(const rd_kafka_t *client, int level, const char *facility, 
     log_write(log_level_from_syslog(level), "librdkafka", fields, 3);
 }
 
-// A broker that stood still for longer than its session says, for a moment, that there are no
-// brokers. librdkafka forgets all brokers then and wants to begin again from the bootstrap servers,
-// but the same answer calls that off: the client would never connect again (librdkafka issue 5301).
-// Known servers stay as they are.
-static void bootstrap_again(rd_kafka_t *client) {
-    char servers[4096];
-    size_t size = sizeof(servers);
-    if (rd_kafka_conf_get(rd_kafka_conf(client), "bootstrap.servers", servers, &size) ==
-        RD_KAFKA_CONF_OK)
-        (void)rd_kafka_brokers_add(client, servers);
-}
-
 // A conf with an error callback does not log connection errors twice.
 static void error_raised(rd_kafka_t *client, int code, const char *reason, void *opaque) {
     (void)opaque;
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-        bootstrap_again(client);
+        kafka_revive();
     if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL)
         atomic_store(&is_refused, true);
     metrics_add(METRIC_ERRORS, ERROR_CLIENT, 1);
@@ -105,8 +94,15 @@ rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct
     if (!client) {
         rd_kafka_conf_destroy(conf);
         error_set(err, DISP_FATAL, 0, "cannot create a Kafka client: %s", reason);
+        return NULL;
     }
+    kafka_revive_add(client);
     return client;
+}
+
+void kafka_client_free(rd_kafka_t *client) {
+    kafka_revive_remove(client);
+    rd_kafka_destroy(client);
 }
 
 void kafka_hear(rd_kafka_t *client) {

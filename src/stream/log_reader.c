@@ -107,7 +107,7 @@ void log_reader_close(struct log_reader *reader) {
     if (reader->queue)
         rd_kafka_queue_destroy(reader->queue);
     if (reader->client)
-        rd_kafka_destroy(reader->client);
+        kafka_client_free(reader->client);
     free(reader->from);
     free(reader->until);
     free(reader->done);

@@ -134,6 +134,6 @@ enum takeover_result log_span_read(const struct takeover *takeover, enum topic_i
     }
     rd_kafka_queue_destroy(queue);
     rd_kafka_consumer_close(reader);
-    rd_kafka_destroy(reader);
+    kafka_client_free(reader);
     return result;
 }

@@ -138,7 +138,7 @@ static void close_client(struct producer *producer) {
             rd_kafka_topic_destroy(producer->topics[i]);
             producer->topics[i] = NULL;
         }
-    rd_kafka_destroy(producer->client);
+    kafka_client_free(producer->client);
     producer->client = NULL;
 }
 

@@ -211,7 +211,7 @@ void table_reader_stop(struct table_reader *reader) {
     if (reader->answers)
         rd_kafka_queue_destroy(reader->answers);
     if (reader->client)
-        rd_kafka_destroy(reader->client);
+        kafka_client_free(reader->client);
     free(reader->reached);
     free(reader->ends);
     free(reader);

@@ -93,7 +93,7 @@ struct topic_admin *topic_admin_open(const struct config *config, struct error *
 
     struct topic_admin *admin = calloc(1, sizeof(*admin));
     if (!admin) {
-        rd_kafka_destroy(client);
+        kafka_client_free(client);
         (void)error_set(err, DISP_FATAL, ENOMEM, "out of memory");
         return NULL;
     }
@@ -110,7 +110,7 @@ void topic_admin_close(struct topic_admin *admin) {
     if (!admin)
         return;
     rd_kafka_queue_destroy(admin->queue);
-    rd_kafka_destroy(admin->client);
+    kafka_client_free(admin->client);
     free(admin);
 }
 

@@ -542,9 +542,9 @@ static void loop_free(struct txn_loop *loop) {
     for (int i = 0; i < PRODUCERS; i++)
         producer_close(&loop->producers[i]);
     if (loop->consumer)
-        rd_kafka_destroy(loop->consumer);
+        kafka_client_free(loop->consumer);
     if (loop->uncommitted)
-        rd_kafka_destroy(loop->uncommitted);
+        kafka_client_free(loop->uncommitted);
     output_free(loop->output);
     arena_done(&loop->arena);
     watchdog_unregister(loop->watchdog);

@@ -50,7 +50,7 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     struct world *world = *state;
-    rd_kafka_destroy(world->client);
+    kafka_client_free(world->client);
     rd_kafka_mock_cluster_destroy(world->cluster);
     rd_kafka_destroy(world->owner);
     return 0;

@@ -173,7 +173,7 @@ static void is_found_again(rd_kafka_type_t type) {
         (void)is_answered(client);
         atomic_store(&broker.is_alone, false);
     }
-    rd_kafka_destroy(client);
+    kafka_client_free(client);
     broker_stop(&broker);
 }
 
