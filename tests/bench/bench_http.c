@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { READ_BYTES = 256 * 1024, HEAD_BYTES_MAX = 8192, EVENTS_MAX = 256 };
@@ -119,18 +120,59 @@ static bool begin(const struct bench_http_load *load, struct connection *connect
     return true;
 }
 
+// Paced connections without a request: a ring, so that none is left so long that the server closes
+// it.
+struct idle {
+    struct connection **connections;
+    int size;
+    int first;
+    int count;
+};
+
+static void idle_put(struct idle *idle, struct connection *connection) {
+    idle->connections[(idle->first + idle->count++) % idle->size] = connection;
+}
+
+static struct connection *idle_take(struct idle *idle) {
+    struct connection *connection = idle->connections[idle->first];
+    idle->first = (idle->first + 1) % idle->size;
+    idle->count--;
+    return connection;
+}
+
 static void on_event(const struct bench_http_load *load, struct connection *connection, int epoll,
-                     uint32_t events, int *open, uint64_t *count) {
+                     uint32_t events, struct idle *idle, int *open, uint64_t *count) {
     if ((events & EPOLLOUT) && send_rest(connection))
         watch(epoll, EPOLL_CTL_MOD, connection, EPOLLIN);
     if (!(events & ~(uint32_t)EPOLLOUT) || !receive(load, connection))
         return;
     (*count)++;
     if (load->answered)
-        load->answered(load->state, connection->answer + connection->head,
+        load->answered(load->state, connection->number, connection->answer + connection->head,
                        connection->length - connection->head);
-    if (!begin(load, connection, epoll))
+    if (load->due_us)
+        idle_put(idle, connection);
+    else if (!begin(load, connection, epoll))
         (*open)--;
+}
+
+// Sends what is due, as far as connections are free. Returns how long to wait for an answer at
+// most; NULL: until there is one.
+static const struct timespec *send_due(const struct bench_http_load *load, struct idle *idle,
+                                       int epoll, int *open, struct timespec *ret) {
+    while (load->due_us && idle->count > 0) {
+        struct timespec now;
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        const int64_t left_us =
+            load->due_us(load->state) - (int64_t)now.tv_sec * 1000000 - now.tv_nsec / 1000;
+        if (left_us > 0) {
+            *ret = (struct timespec){left_us / 1000000, left_us % 1000000 * 1000};
+            return ret;
+        }
+        if (!begin(load, idle_take(idle), epoll))
+            (*open)--;
+    }
+    return NULL;
 }
 
 uint64_t bench_http_run(const struct bench_http_load *load) {
@@ -138,21 +180,29 @@ uint64_t bench_http_run(const struct bench_http_load *load) {
     int open = 0;
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     struct connection *all = calloc((size_t)load->connections, sizeof(*all));
-    if (epoll < 0 || !all)
+    struct idle idle = {.connections = calloc((size_t)load->connections, sizeof(all)),
+                        .size = load->connections};
+    if (epoll < 0 || !all || !idle.connections)
         bench_http_die("out of memory");
     for (int i = 0; i < load->connections; i++) {
         all[i].number = i;
         all[i].fd = open_connection(load->port);
         watch(epoll, EPOLL_CTL_ADD, &all[i], EPOLLIN);
     }
-    for (int i = 0; i < load->connections; i++)
-        open += begin(load, &all[i], epoll);
+    for (int i = 0; i < load->connections; i++) {
+        if (load->due_us)
+            idle_put(&idle, &all[i]);
+        open += load->due_us || begin(load, &all[i], epoll);
+    }
     while (open > 0) {
         struct epoll_event events[EVENTS_MAX];
-        int ready = epoll_wait(epoll, events, EVENTS_MAX, -1);
+        struct timespec patience;
+        const struct timespec *until = send_due(load, &idle, epoll, &open, &patience);
+        int ready = open > 0 ? epoll_pwait2(epoll, events, EVENTS_MAX, until, NULL) : 0;
         for (int i = 0; i < ready; i++)
-            on_event(load, events[i].data.ptr, epoll, events[i].events, &open, &count);
+            on_event(load, events[i].data.ptr, epoll, events[i].events, &idle, &open, &count);
     }
+    free(idle.connections);
     for (int i = 0; i < load->connections; i++) {
         (void)close(all[i].fd);
         free(all[i].answer);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A load of HTTP requests over connections that are kept alive, from one thread: each connection
-// has one request under way, and sends the next when it has been answered. It only looks at the
-// status and the length of an answer.
+// has one request under way, and sends the next when it has been answered; or, paced, each request
+// goes at its time over some connection that is free. It only looks at the status and the length of
+// an answer.
 #ifndef ORDERLOG_BENCH_HTTP_H
 #define ORDERLOG_BENCH_HTTP_H
 
@@ -17,7 +18,9 @@ struct bench_http_load {
     // The next request, which must stay as it is until it is answered; false: there are no more.
     bool (*next)(void *state, int connection, const char **ret_bytes, size_t *ret_length);
     // The answer's body; may be NULL.
-    void (*answered)(void *state, const char *body, size_t length);
+    void (*answered)(void *state, int connection, const char *body, size_t length);
+    // When the next request is to go, of CLOCK_MONOTONIC; NULL: at once.
+    int64_t (*due_us)(void *state);
     void *state;
 };
 

@@ -61,7 +61,8 @@ static bool next(void *state, int connection, const char **ret_bytes, size_t *re
     return true;
 }
 
-static void answered(void *state, const char *body, size_t length) {
+static void answered(void *state, int connection, const char *body, size_t length) {
+    (void)connection;
     static const char start[] = "{\"order_id\":\"";
     struct reads *reads = state;
     if (length < sizeof(start) || memcmp(body, start, sizeof(start) - 1) != 0)

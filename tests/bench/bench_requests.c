@@ -138,7 +138,8 @@ static bool next_made(void *state, int connection, const char **ret_bytes, size_
     return true;
 }
 
-static void count_accepted(void *state, const char *body, size_t length) {
+static void count_accepted(void *state, int connection, const char *body, size_t length) {
+    (void)connection;
     static const char accepted[] = "\"status\":202";
     struct requests *requests = state;
     const char *end = body + length;

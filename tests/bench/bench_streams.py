@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Streams of single orders, as front ends have them: each client follows one order to its end and for
-a few seconds more, as a page does that stays open, then the next. Every stream's versions must come without a gap or a double. Until told to stop by the end
-of its input; then prints one line of JSON.
+a few seconds more, as a page does that stays open, then the next. Every stream's versions must come
+without a gap or a double. Until told to stop by the end of its input; then prints one line of JSON.
 
     bench_streams.py PORT TOKEN CLIENTS        orders to follow: one id per line of input
 """
@@ -9,10 +9,12 @@ of its input; then prints one line of JSON.
 import asyncio
 import collections
 import json
+import re
 import sys
 
 STAY_S = 5
 SILENCE_S = 60
+EVENT = re.compile(r"^id: (\d+)\r?\nevent: (\w+)", re.MULTILINE)
 LAST = ("OrderCompleted", "OrderCancelled", "OrderRejected", "OrderExpired")
 
 
@@ -28,37 +30,43 @@ class Streams:
     async def follow(self, order_id):
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
-            writer.write(f"GET /v1/orders/{order_id}/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            writer.write(f"GET /v1/orders/{order_id}/stream HTTP/1.0\r\nHost: 127.0.0.1\r\n"
                          f"Authorization: Bearer {self.token}\r\n\r\n".encode())
             status = (await reader.readline()).split()
             if len(status) < 2 or status[1] != b"200":
                 self.failures.append(f"{order_id}: {status}")
                 return
             self.opened += 1
-            before = leave_at = None
-            clock = asyncio.get_running_loop().time
-            while not self.stopping:
-                patience = SILENCE_S if leave_at is None else leave_at - clock()
-                try:
-                    line = (await asyncio.wait_for(reader.readline(), patience)).decode()
-                except asyncio.TimeoutError:
-                    if leave_at is None:
-                        self.failures.append(f"{order_id}: silence after version {before}")
-                    return
-                if not line:
-                    self.failures.append(f"{order_id}: closed after version {before}")
-                    return
-                if line.startswith("id:"):
-                    version = int(line[3:])
-                    self.events += 1
-                    if before is not None and version != before + 1:
-                        self.failures.append(f"{order_id}: {version} after {before}")
-                    before = version
-                if line.startswith("event:") and line[6:].strip() in LAST:
-                    self.finished += 1
-                    leave_at = clock() + STAY_S
+            await reader.readuntil(b"\r\n\r\n")
+            await self.read_events(reader, order_id)
         finally:
             writer.close()
+
+    async def read_events(self, reader, order_id):
+        before = leave_at = None
+        clock = asyncio.get_running_loop().time
+        while not self.stopping:
+            try:
+                async with asyncio.timeout_at(leave_at or clock() + SILENCE_S):
+                    block = (await reader.readuntil(b"\n\n")).decode()
+            except TimeoutError:
+                if leave_at is None:
+                    self.failures.append(f"{order_id}: silence after version {before}")
+                return
+            except asyncio.IncompleteReadError:
+                self.failures.append(f"{order_id}: closed after version {before}")
+                return
+            found = EVENT.search(block)  # else a comment, or how soon to come back
+            if not found:
+                continue
+            version = int(found[1])
+            self.events += 1
+            if before is not None and version != before + 1:
+                self.failures.append(f"{order_id}: {version} after {before}")
+            before = version
+            if found[2] in LAST:
+                self.finished += 1
+                leave_at = clock() + STAY_S
 
     async def client(self):
         while not self.stopping:
