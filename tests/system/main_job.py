@@ -38,7 +38,8 @@ class Stranger:
     def roles(self):
         """{name: (state, pid, ready)} of what compose/status lists."""
         rows = (line.split() for line in self.type("compose/status", good=False).splitlines())
-        return {row[0]: (row[1], row[2], row[4]) for row in rows if len(row) > 5 and row[2].isdigit()}
+        return {row[0]: (row[1], row[2], row[4]) for row in rows
+                if len(row) > 5 and row[4] in ("yes", "no")}
 
     def all_run(self):
         roles = self.roles()
