@@ -37,7 +37,7 @@ def measure(bench):
         return used[f"{name}: server"][-1]
 
     try:
-        projector_load.place(bench, system, settings, ORDERS)
+        projector_load.place(bench, system, settings | {"connections": 2}, ORDERS)
         projector_load.await_drained(system)
         query = system.processes["query"].pid
         with (http_load.BareServer(bench, "get", THREADS) as bare,
