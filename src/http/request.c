@@ -62,7 +62,7 @@ void request_free(struct http_request *request) {
 // --- well-formed? ------------------------------------------------------------------------------
 
 // Headers that mean something different to different readers when they come twice.
-enum { SINGLE_CONTENT_LENGTH = 1, SINGLE_TRANSFER_ENCODING = 2 };
+enum { SINGLE_CONTENT_LENGTH = 1, SINGLE_TRANSFER_ENCODING = 2, SINGLE_IF_MATCH = 7 };
 #define SINGLE(name)                                                                               \
     { name, sizeof(name) - 1 }
 static const struct {
@@ -151,6 +151,7 @@ static bool check_form(struct http_request *request, struct problem *problem) {
     (void)MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, scan_header, &scan);
     const char *length = scan.values[SINGLE_CONTENT_LENGTH];
     const char *coding = scan.values[SINGLE_TRANSFER_ENCODING];
+    request->is_conditional = scan.values[SINGLE_IF_MATCH] != NULL;
     request->close = true; // whatever follows on this connection cannot be trusted
     if (scan.bad_line)
         return problem_set(problem, PROBLEM_MALFORMED_REQUEST,
@@ -263,6 +264,14 @@ static bool check_rate(struct http_request *request, struct problem *problem) {
 
 // --- the query ---------------------------------------------------------------------------------
 
+// Who sets a condition must not be taken for one who did not.
+static bool check_condition(const struct http_request *request, struct problem *problem) {
+    bool reads = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+    return !request->is_conditional || reads ||
+           (request->match.route->flags & ROUTE_IF_MATCH) != 0 ||
+           problem_set(problem, PROBLEM_INVALID_PARAMETER, "If-Match is not known here");
+}
+
 static bool check_query(struct http_request *request, struct problem *problem) {
     static const char *const none[] = {NULL};
     const char *const *names = request->match.route->query;
@@ -370,7 +379,7 @@ bool request_admit(struct http_request *request, struct problem *problem) {
     }
     return check_room(request, problem) && check_caller(request, problem) &&
            check_rate(request, problem) && check_query(request, problem) &&
-           check_body(request, problem);
+           check_condition(request, problem) && check_body(request, problem);
 }
 
 // --- what handlers ask -------------------------------------------------------------------------

@@ -105,8 +105,9 @@ struct http_request {
     _Atomic int read_state;
     bool suspended;
     _Atomic bool answered;
-    bool close;   // after the answer
-    bool in_work; // counted
+    bool close;          // after the answer
+    bool is_conditional; // has If-Match
+    bool in_work;        // counted
 
     // Written by the answering thread before the connection is resumed.
     struct MHD_Response *response; // owned until queued

@@ -109,6 +109,8 @@ ROWS = [
      None),
     ("unknown field of a cancellation", "POST", ORDER + "/cancel", {"why": "x"}, {}, 422,
      "unknown-field", "why"),
+    ("a condition that a product does not know", "PUT", "/v1/products/A",
+     {"name": "a", "currency": "EUR", "price_minor": 1}, {"If-Match": '"3"'}, 400, "invalid-parameter", None),
     ("a body for a dispatch", "POST", ORDER + "/dispatch", {"reason": "x"}, {}, 422,
      "unknown-field", "reason"),
     ("a product without a price", "PUT", "/v1/products/A", {"name": "a", "currency": "EUR"}, {},
