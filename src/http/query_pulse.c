@@ -15,7 +15,7 @@
 #include "service/log.h"
 
 // A backend that hangs while others answer: longer than the statement_timeout of reads.
-enum { PULSE_EVERY_MS = 250, ANSWER_MS_MAX = 6000 };
+enum { PULSE_EVERY_MS = 250, ANSWER_MS_MAX = 6000, AGAIN_MAX = 4 };
 
 struct query_pulse {
     const char *conninfo; // borrowed
@@ -33,7 +33,8 @@ static void feel(struct query_pulse *pulse) {
     static const char sql[] = "SELECT 1";
     struct error err;
     DB_RESULT result = db_query(pulse->db, sql, NULL, &err);
-    if (!result && db_may_retry(pulse->db, &err))
+    // A server that ends connections is there as long as it takes new ones.
+    for (int i = 0; !result && i < AGAIN_MAX && db_may_retry(pulse->db, &err); i++)
         result = db_query(pulse->db, sql, NULL, &err);
     const bool away = result == NULL;
     if (pulse->ready)
