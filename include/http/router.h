@@ -20,9 +20,9 @@ enum http_route_flag {
     // Open to customers' tokens: the handler shows and changes only what is theirs (http/caller.h).
     // Without it such a token is refused.
     ROUTE_CUSTOMERS = 1 << 2,
-    ROUTE_IF_MATCH =
-        1 << 4,            // knows the condition If-Match; elsewhere a write that has it is refused
     ROUTE_EVENTS = 1 << 3, // answers with events for as long as the client listens
+    // Knows the condition If-Match; elsewhere a write that has it is refused.
+    ROUTE_IF_MATCH = 1 << 4,
 };
 
 enum { ROUTE_PARAMS_MAX = 4, ROUTE_PARAM_BYTES_MAX = 512 };
