@@ -43,6 +43,12 @@ void respond_nothing(struct http_request *request);
 // application/problem+json with the status of the type.
 void respond_problem(struct http_request *request, const struct problem *problem);
 
+// Whoever answers many requests from another thread than theirs does it between these two: the
+// answers leave together at the end, or in between when there are many, so that the HTTP threads
+// are woken once and not for each. What is done in between is to be quick.
+void respond_together_begin(void);
+void respond_together_end(void);
+
 // For the simple ones: no field errors.
 void respond_refuse(struct http_request *request, enum problem_type type, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -10,26 +10,15 @@
 #include <string.h>
 
 #include "http/respond.h"
+#include "query_order.h"
 #include "query_pulse.h"
 #include "service/clock.h"
+#include "service/jsonout.h"
 #include "service/metrics.h"
+#include "service/uninitialized.h"
 #include "store/pg_array.h"
 
 enum { THREADS = 2, TOGETHER_MAX = 256 };
-
-static const char sql_orders[] =
-    "SELECT w.nth::int4, x.version, row_to_json(x)::text, x.customer_id "
-    "FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY "
-    "AS w (order_id, shop_id, customer_id, nth), "
-    "LATERAL (SELECT order_id, version, status, reservation_status, payment_status, "
-    "shipment_status, customer_id, reference, currency, items_minor, discount_minor, "
-    "shipping_minor, tax_minor, total_minor, captured_minor, close_reason, close_detail, "
-    "case_reason, tracking, ordered_at, placed_at, confirmed_at, dispatched_at, delivered_at, "
-    "closed_at, updated_at, "
-    "(SELECT json_agg(l) FROM (SELECT sku, quantity, unit_price_minor, price_version "
-    "FROM order_lines WHERE order_id = o.order_id ORDER BY line_no) l) AS lines "
-    "FROM orders o WHERE o.order_id = w.order_id AND o.shop_id = w.shop_id "
-    "AND (w.customer_id = '' OR o.customer_id = w.customer_id)) x";
 
 struct wanted {
     struct http_request *request; // suspended
@@ -89,102 +78,135 @@ static size_t take(struct query_lookup *lookup, struct wanted *ret) {
     return count;
 }
 
-struct lookup_arrays {
+// What one thread uses again and again.
+struct lookup_tools {
+    struct db *db;
     struct pg_array ids;
-    struct pg_array shops;
-    struct pg_array customers; // "": everything of the shop is the caller's
+    struct jsonout json; // of the order at hand
 };
 
-static PGresult *ask(struct db *db, struct lookup_arrays *arrays, const struct wanted *wanted,
-                     size_t count, struct error *err) {
+static PGresult *ask(struct lookup_tools *tools, const struct wanted *wanted, size_t count,
+                     struct error *err) {
     struct db_params params = {.count = 0};
-    pg_array_clear(&arrays->ids);
-    pg_array_clear(&arrays->shops);
-    pg_array_clear(&arrays->customers);
-    for (size_t i = 0; i < count; i++) {
-        const struct http_caller *caller = http_request_caller(wanted[i].request);
-        pg_array_add(&arrays->ids, wanted[i].order_id.bytes, sizeof(wanted[i].order_id.bytes));
-        pg_array_add(&arrays->shops, caller->shop_id, strlen(caller->shop_id));
-        pg_array_add(&arrays->customers, caller->customer_id, strlen(caller->customer_id));
-    }
-    if (!pg_array_finish(&arrays->ids, PG_UUID) || !pg_array_finish(&arrays->shops, PG_TEXT) ||
-        !pg_array_finish(&arrays->customers, PG_TEXT)) {
+    pg_array_clear(&tools->ids);
+    for (size_t i = 0; i < count; i++)
+        pg_array_add(&tools->ids, wanted[i].order_id.bytes, sizeof(wanted[i].order_id.bytes));
+    if (!pg_array_finish(&tools->ids, PG_UUID)) {
         error_set(err, DISP_RETRY, 0, "out of memory");
         return NULL;
     }
-    db_params_bytes(&params, arrays->ids.bytes, arrays->ids.length);
-    db_params_bytes(&params, arrays->shops.bytes, arrays->shops.length);
-    db_params_bytes(&params, arrays->customers.bytes, arrays->customers.length);
+    db_params_bytes(&params, tools->ids.bytes, tools->ids.length);
     int64_t begun_us = clock_monotonic_us();
-    PGresult *result = db_query(db, sql_orders, &params, err);
+    PGresult *result = db_query(tools->db, query_order_sql, &params, err);
     metrics_observe_us(METRIC_STEP, STEP_DATABASE, clock_monotonic_us() - begun_us);
     return result;
 }
 
-static void answer_order(struct query *query, struct db *db, struct http_request *request,
-                         const struct id *order_id, int64_t version, struct view json) {
+static void answer_order(struct query *query, struct lookup_tools *tools,
+                         const struct wanted *wanted, int64_t version) {
     struct error err;
-    if (!query_shows_addresses(query, request))
-        query_answer_json(request, json.ptr, json.len, version);
-    else if (!query_answer_addressed(request, query, db, order_id, json, version, &err))
+    struct http_request *request = wanted->request;
+    const struct jsonout *json = &tools->json;
+    if (json->failed)
+        respond_refuse(request, PROBLEM_UNAVAILABLE, "out of memory");
+    else if (!query_shows_addresses(query, request))
+        query_answer_json(request, json->bytes, json->length, version);
+    else if (!query_answer_addressed(request, query, tools->db, &wanted->order_id,
+                                     (struct view){json->bytes, (uint32_t)json->length}, version,
+                                     &err))
         query_answer_unavailable(query, request, &err);
 }
 
-static void answer(struct query *query, struct db *db, const struct wanted *wanted, size_t count,
-                   const PGresult *result, uint64_t look) {
-    bool found[TOGETHER_MAX] = {false};
-    for (int row = 0; row < PQntuples(result); row++) {
-        const size_t nth = (size_t)db_int4(result, row, 0) - 1;
-        struct http_request *request = wanted[nth].request;
-        const int64_t version = db_int8(result, row, 1);
-        query_versions_note(query->versions, &wanted[nth].order_id,
-                            http_request_caller(request)->shop_id, PQgetvalue(result, row, 3),
-                            version, look);
-        answer_order(
-            query, db, request, &wanted[nth].order_id, version,
-            (struct view){PQgetvalue(result, row, 2), (uint32_t)PQgetlength(result, row, 2)});
-        found[nth] = true;
-    }
+// Who wants which order: several may want the same one. Ids are hashes, but callers choose them:
+// one chain of all is as long as it gets.
+enum { CHAINS = 512 };
+
+struct lookup_index {
+    uint16_t first[CHAINS]; // of the chain: its place in what is wanted, from 1; 0: none
+    uint16_t next[TOGETHER_MAX];
+};
+
+static uint16_t *chain_of(struct lookup_index *index, const struct id *order_id) {
+    uint32_t hash;
+    memcpy(&hash, order_id->bytes, sizeof(hash));
+    return &index->first[hash % CHAINS];
+}
+
+static void index_wanted(struct lookup_index *index, const struct wanted *wanted, size_t count) {
+    memset(index->first, 0, sizeof(index->first));
     for (size_t i = 0; i < count; i++) {
-        if (!found[i])
+        uint16_t *first = chain_of(index, &wanted[i].order_id);
+        index->next[i] = *first;
+        *first = (uint16_t)(i + 1);
+    }
+}
+
+// To all who want it, as far as it is theirs. Who has been answered is no longer among the wanted.
+static void answer_row(struct query *query, struct lookup_tools *tools, struct lookup_index *index,
+                       struct wanted *wanted, const PGresult *result, int row, uint64_t look) {
+    const struct id order_id = query_order_id(result, row);
+    const int64_t version = query_order_version(result, row);
+    const char *shop = query_order_shop(result, row);
+    const char *customer = query_order_customer(result, row);
+    jsonout_reset(&tools->json);
+    query_order_write(&tools->json, result, row);
+    query_versions_note(query->versions, &order_id, shop, customer, version, look);
+    for (uint16_t at = *chain_of(index, &order_id); at > 0; at = index->next[at - 1]) {
+        struct wanted *one = &wanted[at - 1];
+        if (!id_equal(&one->order_id, &order_id) ||
+            !http_caller_owns(http_request_caller(one->request), shop, customer))
+            continue;
+        answer_order(query, tools, one, version);
+        one->request = NULL;
+    }
+}
+
+static void answer(struct query *query, struct lookup_tools *tools, struct wanted *wanted,
+                   size_t count, const PGresult *result, uint64_t look) {
+    struct lookup_index index UNINITIALIZED;
+    index_wanted(&index, wanted, count);
+    for (int row = 0; row < PQntuples(result); row++)
+        answer_row(query, tools, &index, wanted, result, row, look);
+    for (size_t i = 0; i < count; i++) {
+        if (wanted[i].request)
             respond_refuse(wanted[i].request, PROBLEM_NOT_FOUND, "there is no such order");
     }
 }
 
-static void serve(struct query *query, struct db *db, struct lookup_arrays *arrays,
-                  const struct wanted *wanted, size_t count) {
+static void serve(struct query *query, struct lookup_tools *tools, struct wanted *wanted,
+                  size_t count) {
     struct error err;
     uint64_t look = query_versions_look(query->versions);
-    DB_RESULT result = ask(db, arrays, wanted, count, &err);
-    if (!result && db_may_retry(db, &err))
-        result = ask(db, arrays, wanted, count, &err);
+    DB_RESULT result = ask(tools, wanted, count, &err);
+    if (!result && db_may_retry(tools->db, &err))
+        result = ask(tools, wanted, count, &err);
+    respond_together_begin();
     if (result) {
         atomic_store(&query->ready, true);
-        answer(query, db, wanted, count, result, look);
-        return;
+        answer(query, tools, wanted, count, result, look);
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; !result && i < count; i++)
         query_answer_unavailable(query, wanted[i].request, &err);
+    respond_together_end();
 }
 
 static void *run(void *opaque) {
     struct query_lookup *lookup = opaque;
     struct query *query = lookup->query;
     struct wanted wanted[TOGETHER_MAX];
-    struct lookup_arrays arrays = {0};
-    struct db *db =
-        query_pulse_connection(query->pulse, "orderlog query orders", query_session_settings);
+    struct lookup_tools tools = {
+        .db = query_pulse_connection(query->pulse, "orderlog query orders", query_session_settings),
+    };
     size_t count;
     while ((count = take(lookup, wanted)) > 0) {
-        if (db)
-            serve(query, db, &arrays, wanted, count);
-        for (size_t i = 0; !db && i < count; i++)
+        if (tools.db)
+            serve(query, &tools, wanted, count);
+        for (size_t i = 0; !tools.db && i < count; i++)
             respond_refuse(wanted[i].request, PROBLEM_UNAVAILABLE, "out of memory");
     }
-    pg_array_done(&arrays.ids);
-    pg_array_done(&arrays.shops);
-    pg_array_done(&arrays.customers);
-    db_free(db);
+    pg_array_done(&tools.ids);
+    jsonout_done(&tools.json);
+    db_free(tools.db);
     return NULL;
 }
 

@@ -16,6 +16,39 @@
 #include <string.h>
 #include <unistd.h>
 
+// Connections that this thread has answered and not resumed yet.
+enum { TOGETHER_MAX = 128 };
+static _Thread_local struct {
+    struct MHD_Connection *connections[TOGETHER_MAX];
+    size_t count;
+    bool holds;
+} together;
+
+static void resume_held(void) {
+    for (size_t i = 0; i < together.count; i++)
+        MHD_resume_connection(together.connections[i]);
+    together.count = 0;
+}
+
+void respond_together_begin(void) {
+    together.holds = true;
+}
+
+void respond_together_end(void) {
+    together.holds = false;
+    resume_held();
+}
+
+static void resume(struct MHD_Connection *connection) {
+    if (!together.holds) {
+        MHD_resume_connection(connection);
+        return;
+    }
+    if (together.count == TOGETHER_MAX)
+        resume_held();
+    together.connections[together.count++] = connection;
+}
+
 void respond_header(struct http_request *request, const char *name, const char *fmt, ...) {
     assert(request->headers_count < RESPOND_HEADERS_MAX);
     struct respond_header_line *line = &request->headers[request->headers_count++];
@@ -63,7 +96,7 @@ void respond_finish(struct http_request *request, int status, const char *conten
     }
     // Without memory for a response the connection is closed: http_server sees that it is NULL.
     if (request->suspended)
-        MHD_resume_connection(request->connection);
+        resume(request->connection);
 }
 
 void respond_static(struct http_request *request, int status, const char *content_type,

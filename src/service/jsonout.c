@@ -80,8 +80,22 @@ static size_t utf8_length(const unsigned char *at, size_t left) {
     return overlong || beyond ? 0 : length;
 }
 
+// Sixteen bytes at once; the compiler makes SSE2, NEON or plain code of it.
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef uint64_t halves2 __attribute__((vector_size(16)));
+
+static bool are_plain(const unsigned char *at) {
+    bytes16 bytes;
+    memcpy(&bytes, at, sizeof(bytes));
+    halves2 special =
+        (halves2)((bytes < 0x20) | (bytes >= 0x80) | (bytes == '"') | (bytes == '\\'));
+    return (special[0] | special[1]) == 0;
+}
+
 static size_t plain_run(const unsigned char *at, const unsigned char *end) {
     const unsigned char *from = at;
+    while (end - at >= (ptrdiff_t)sizeof(bytes16) && are_plain(at))
+        at += sizeof(bytes16);
     while (at < end && *at >= 0x20 && *at < 0x80 && *at != '"' && *at != '\\')
         at++;
     return (size_t)(at - from);
@@ -90,9 +104,19 @@ static size_t plain_run(const unsigned char *at, const unsigned char *end) {
 static void put_string(struct jsonout *out, const char *value, size_t length) {
     const unsigned char *at = (const unsigned char *)value;
     const unsigned char *end = at + length;
+    size_t run = plain_run(at, end);
+    if (run == length) { // nearly always
+        if (!reserve(out, length + 2))
+            return;
+        char *to = out->bytes + out->length;
+        to[0] = to[length + 1] = '"';
+        memcpy(to + 1, value, length);
+        to[length + 2] = '\0';
+        out->length += length + 2;
+        return;
+    }
     put(out, "\"", 1);
-    while (at < end) {
-        size_t run = plain_run(at, end);
+    for (; at < end; run = plain_run(at, end)) {
         put(out, (const char *)at, run);
         at += run;
         if (at == end)

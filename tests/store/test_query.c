@@ -26,6 +26,44 @@ static void an_order_is_read_back_with_its_lines(void **state) {
     assert_status("/v1/inventory/apple", 404);
 }
 
+// What is written here against what PostgreSQL would write of the same rows.
+static void an_order_reads_as_its_rows_say(void **state) {
+    (void)state;
+    static const char sql_same[] =
+        "SELECT $1::text::jsonb = to_jsonb(x) FROM (SELECT order_id, version, status, "
+        "reservation_status, payment_status, shipment_status, customer_id, reference, currency, "
+        "items_minor, discount_minor, shipping_minor, tax_minor, total_minor, captured_minor, "
+        "close_reason, close_detail, case_reason, tracking, ordered_at, placed_at, confirmed_at, "
+        "dispatched_at, delivered_at, closed_at, updated_at, (SELECT json_agg(l) FROM (SELECT sku, "
+        "quantity, unit_price_minor, price_version FROM order_lines WHERE order_id = o.order_id "
+        "ORDER BY line_no) l) AS lines FROM orders o WHERE order_id = $2::uuid) x";
+    static const char *const changes[] = {
+        "UPDATE orders SET reference = E'\"quoted\", \\\\ and\\nlines, \\u00e4\\u20ac\\U0001f600, "
+        "longer than a vector', close_detail = '', tracking = E'\\x01\\x1f\\x7f'",
+        "UPDATE orders SET ordered_at = '1969-12-31 23:59:59.999999Z', placed_at = '2000-02-29Z', "
+        "confirmed_at = '2100-03-01 00:00:00.1Z', dispatched_at = '0001-01-01Z', "
+        "delivered_at = '9999-12-31 23:59:59.5Z', closed_at = '1900-02-28 12:34:56.000001Z'",
+        "UPDATE orders SET items_minor = 9223372036854775807, discount_minor = -1",
+        "UPDATE order_line_sets SET lines = lines || ROW(9, E'\"a\\u00e4', 7, 0, NULL)::order_line",
+        "UPDATE order_line_sets SET lines = '{}'",
+        "DELETE FROM order_line_sets",
+    };
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        struct error err;
+        struct db_params params = {.count = 0};
+        const struct id id = fixture_order_id(3);
+        fixture_exec(db, changes[i]);
+        assert_status(order_path(3, ""), 200);
+        db_params_text(&params, reply.body, reply.length);
+        db_params_uuid(&params, &id);
+        DB_RESULT same = db_query(db, sql_same, &params, &err);
+        if (!same)
+            fixture_fail("comparing", &err);
+        if (!db_bool(same, 0, 0))
+            fail_msg("%s: %s", changes[i], reply.body);
+    }
+}
+
 static void a_known_version_is_not_sent_again(void **state) {
     (void)state;
     get("ol_main_x", order_path(5, ""), "If-None-Match: \"7\", W/\"1\"", &reply);
@@ -413,6 +451,7 @@ int main(void) {
     curl_global_init(CURL_GLOBAL_DEFAULT);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(an_order_is_read_back_with_its_lines, begin),
+        cmocka_unit_test_setup(an_order_reads_as_its_rows_say, begin),
         cmocka_unit_test_setup(a_known_version_is_not_sent_again, begin),
         cmocka_unit_test_setup(an_unchanged_order_is_told_without_being_read, begin),
         cmocka_unit_test_setup(a_changed_order_is_soon_told_and_stays_changed, begin),
