@@ -1,109 +1,117 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- topic: orders.events
 -- One write per order and batch, however many of its events are in it: orders placed in this batch are
--- inserted as they end it, and the others are updated where their version is older.
+-- inserted as they end it, and the others are updated where their version is older. Each order is looked
+-- up once; what is not there is inserted without asking again, as only who moves the partition's offset
+-- writes its orders.
 
-WITH before AS MATERIALIZED (
-    SELECT o.order_id, o.status, o.close_reason, o.captured_minor
+WITH known AS MATERIALIZED (
+    SELECT
+        l.order_id, l.shop_id, l.log_partition, l.version, l.status, l.reservation_status,
+        l.payment_status, l.shipment_status, l.tracking, l.occurred_at,
+        l.order_placed__reference, l.order_placed__lines_count, l.order_placed__lines_json,
+        l.order_placed__items_minor, l.order_placed__discount_minor, l.order_placed__shipping_minor,
+        l.order_placed__tax_minor, l.order_placed__ordered_at,
+        coalesce(o.customer_id, l.order_placed__customer_id) AS customer_id,
+        coalesce(o.currency, l.order_placed__currency) AS currency,
+        coalesce(o.placed_at, l.order_placed__occurred_at) AS placed_at,
+        coalesce(o.total_minor, l.order_placed__total_minor) AS total_minor,
+        coalesce(l.order_payment_captured__amount_minor, o.captured_minor, 0) AS captured_minor,
+        coalesce(l.order_rejected__reason, l.order_cancelled__reason, o.close_reason) AS close_reason,
+        coalesce(l.order_rejected__detail, l.order_cancelled__note) AS close_detail,
+        l.order_case_opened__reason AS case_reason,
+        l.order_confirmed__occurred_at AS confirmed_at,
+        l.order_dispatched__occurred_at AS dispatched_at,
+        l.order_delivered__occurred_at AS delivered_at,
+        coalesce(
+            l.order_completed__occurred_at, l.order_rejected__occurred_at,
+            l.order_cancelled__occurred_at, l.order_expired__occurred_at) AS closed_at,
+        o.place, o.status AS status_before, o.close_reason AS close_reason_before,
+        o.captured_minor AS captured_before
     FROM latest l
-    JOIN orders o USING (order_id, shop_id)
-    WHERE o.version < l.version
+    LEFT JOIN LATERAL (
+        SELECT
+            ctid AS place, shop_id, version, customer_id, currency, placed_at, status, close_reason,
+            total_minor, captured_minor
+        FROM orders
+        WHERE order_id = l.order_id
+        OFFSET 0 -- by its key, however many a batch has
+    ) AS o ON true
+    WHERE CASE WHEN o.place IS NULL
+        THEN l.order_placed__occurred_at IS NOT NULL
+        ELSE o.shop_id = l.shop_id AND o.version < l.version
+        END
 ),
 placed AS (
     INSERT INTO orders
     SELECT
-        p.order_id, p.shop_id, p.customer_id, p.reference, p.currency,
-        l.version, l.status, l.reservation_status, l.payment_status, l.shipment_status,
-        p.lines_count,
-        p.items_minor, p.discount_minor, p.shipping_minor, p.tax_minor, p.total_minor,
-        coalesce(l.order_payment_captured__amount_minor, 0),
-        coalesce(l.order_rejected__reason, l.order_cancelled__reason),
-        coalesce(l.order_rejected__detail, l.order_cancelled__note),
-        l.order_case_opened__reason, l.tracking,
-        p.ordered_at, p.occurred_at,
-        l.order_confirmed__occurred_at, l.order_dispatched__occurred_at,
-        l.order_delivered__occurred_at,
-        coalesce(
-            l.order_completed__occurred_at, l.order_rejected__occurred_at,
-            l.order_cancelled__occurred_at, l.order_expired__occurred_at),
-        l.occurred_at
-    FROM order_placed p
-    JOIN latest l USING (order_id, shop_id)
-    ORDER BY p.order_id
-    ON CONFLICT (order_id) DO NOTHING
-    RETURNING
-        order_id, shop_id, customer_id, currency, placed_at, status, close_reason, total_minor,
-        captured_minor
+        order_id, shop_id, customer_id, order_placed__reference, currency, version, status,
+        reservation_status, payment_status, shipment_status, order_placed__lines_count,
+        order_placed__items_minor, order_placed__discount_minor, order_placed__shipping_minor,
+        order_placed__tax_minor, total_minor, captured_minor, close_reason, close_detail, case_reason,
+        tracking, order_placed__ordered_at, placed_at, confirmed_at, dispatched_at, delivered_at,
+        closed_at, occurred_at
+    FROM known
+    WHERE place IS NULL
+),
+lines AS (
+    INSERT INTO order_line_sets
+    SELECT order_id, order_placed__lines_json
+    FROM known
+    WHERE place IS NULL
 ),
 moved AS (
     UPDATE orders o
     SET
-        version = l.version,
-        status = l.status,
-        reservation_status = l.reservation_status,
-        payment_status = l.payment_status,
-        shipment_status = l.shipment_status,
-        captured_minor = coalesce(l.order_payment_captured__amount_minor, o.captured_minor),
-        close_reason = coalesce(l.order_rejected__reason, l.order_cancelled__reason, o.close_reason),
-        close_detail = coalesce(l.order_rejected__detail, l.order_cancelled__note, o.close_detail),
-        case_reason = coalesce(l.order_case_opened__reason, o.case_reason),
-        tracking = coalesce(l.tracking, o.tracking),
-        confirmed_at = coalesce(o.confirmed_at, l.order_confirmed__occurred_at),
-        dispatched_at = coalesce(o.dispatched_at, l.order_dispatched__occurred_at),
-        delivered_at = coalesce(o.delivered_at, l.order_delivered__occurred_at),
-        closed_at = coalesce(
-            o.closed_at, l.order_completed__occurred_at, l.order_rejected__occurred_at,
-            l.order_cancelled__occurred_at, l.order_expired__occurred_at),
-        updated_at = l.occurred_at
-    FROM latest l
-    WHERE o.order_id = l.order_id AND o.shop_id = l.shop_id AND o.version < l.version
-    RETURNING
-        o.order_id, o.shop_id, o.customer_id, o.currency, o.placed_at, o.status, o.close_reason,
-        o.total_minor, o.captured_minor
+        version = k.version,
+        status = k.status,
+        reservation_status = k.reservation_status,
+        payment_status = k.payment_status,
+        shipment_status = k.shipment_status,
+        captured_minor = k.captured_minor,
+        close_reason = k.close_reason,
+        close_detail = coalesce(k.close_detail, o.close_detail),
+        case_reason = coalesce(k.case_reason, o.case_reason),
+        tracking = coalesce(k.tracking, o.tracking),
+        confirmed_at = coalesce(o.confirmed_at, k.confirmed_at),
+        dispatched_at = coalesce(o.dispatched_at, k.dispatched_at),
+        delivered_at = coalesce(o.delivered_at, k.delivered_at),
+        closed_at = coalesce(o.closed_at, k.closed_at),
+        updated_at = k.occurred_at
+    FROM known k
+    WHERE o.ctid = k.place AND o.version < k.version
 ),
--- What the sums gain and lose: one_more is 1 for how an order stands now, -1 for how it stood.
-change AS MATERIALIZED (
-    SELECT
-        n.shop_id, n.customer_id, n.currency, n.placed_at, l.log_partition, n.status,
-        coalesce(n.close_reason, '') AS close_reason, 1 AS one_more, n.total_minor AS total_gain,
-        n.captured_minor AS captured_gain
-    FROM (
-        SELECT
-            order_id, shop_id, customer_id, currency, placed_at, status, close_reason, total_minor,
-            captured_minor
-        FROM placed
-        UNION ALL
-        SELECT
-            order_id, shop_id, customer_id, currency, placed_at, status, close_reason, total_minor,
-            captured_minor
-        FROM moved
-    ) AS n
-    JOIN latest l USING (order_id, shop_id)
-    UNION ALL
-    SELECT
-        n.shop_id, n.customer_id, n.currency, n.placed_at, l.log_partition, b.status,
-        coalesce(b.close_reason, ''), -1, -n.total_minor, -b.captured_minor
-    FROM before b
-    JOIN moved n USING (order_id)
-    JOIN latest l USING (order_id, shop_id)
-),
-per_minute AS (
+-- How many orders came to stand so that stood so before.
+gained AS MATERIALIZED (
     SELECT
         shop_id, date_bin('1 minute', placed_at, timestamptz '2000-01-01 00:00Z') AS minute, currency,
-        status, close_reason, log_partition, sum(one_more) AS one_more, sum(total_gain) AS total_gain,
-        sum(captured_gain) AS captured_gain
-    FROM change
-    GROUP BY 1, 2, 3, 4, 5, 6
+        log_partition, status, coalesce(close_reason, '') AS close_reason, status_before,
+        coalesce(close_reason_before, '') AS close_reason_before, count(*) AS orders,
+        sum(total_minor) AS total_minor, sum(captured_minor) AS captured_minor,
+        sum(captured_before) AS captured_before
+    FROM known
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ),
 counted AS (
     INSERT INTO order_counts AS c
     SELECT
         shop_id, unit, date_trunc(unit, minute, 'UTC'), currency, status, close_reason,
-        log_partition, sum(one_more), sum(total_gain), sum(captured_gain)
-    FROM per_minute
+        log_partition, sum(orders), sum(total_minor), sum(captured_minor)
+    FROM (
+        SELECT
+            shop_id, minute, currency, log_partition, status, close_reason, orders, total_minor,
+            captured_minor
+        FROM gained
+        UNION ALL
+        SELECT
+            shop_id, minute, currency, log_partition, status_before, close_reason_before, -orders,
+            -total_minor, -captured_before
+        FROM gained
+        WHERE status_before IS NOT NULL
+    ) AS g
     CROSS JOIN (VALUES ('minute'), ('hour'), ('day')) AS u (unit)
     GROUP BY 1, 2, 3, 4, 5, 6, 7
-    HAVING sum(one_more) <> 0 OR sum(captured_gain) <> 0 OR sum(total_gain) <> 0
+    HAVING sum(orders) <> 0 OR sum(captured_minor) <> 0 OR sum(total_minor) <> 0
     ORDER BY 1, 2, 3, 4, 5, 6, 7
     ON CONFLICT (shop_id, unit, bucket, currency, status, close_reason, log_partition) DO UPDATE
     SET
@@ -114,19 +122,26 @@ counted AS (
 -- Only when an order begins and when it ends.
 INSERT INTO customer_counts AS c
 SELECT
-    shop_id, customer_id, currency, sum(one_more),
-    coalesce(sum(one_more) FILTER (WHERE status = 'COMPLETED'), 0),
-    coalesce(sum(one_more) FILTER (WHERE status = 'CANCELLED'), 0),
-    coalesce(sum(one_more) FILTER (WHERE status = 'REJECTED'), 0),
-    coalesce(sum(one_more) FILTER (WHERE status = 'EXPIRED'), 0),
-    sum(total_gain), coalesce(sum(total_gain) FILTER (WHERE status = 'COMPLETED'), 0),
+    shop_id, customer_id, currency,
+    count(*) FILTER (WHERE place IS NULL),
+    count(*) FILTER (WHERE status = 'COMPLETED')
+        - count(*) FILTER (WHERE status_before = 'COMPLETED'),
+    count(*) FILTER (WHERE status = 'CANCELLED')
+        - count(*) FILTER (WHERE status_before = 'CANCELLED'),
+    count(*) FILTER (WHERE status = 'REJECTED')
+        - count(*) FILTER (WHERE status_before = 'REJECTED'),
+    count(*) FILTER (WHERE status = 'EXPIRED')
+        - count(*) FILTER (WHERE status_before = 'EXPIRED'),
+    coalesce(sum(total_minor) FILTER (WHERE place IS NULL), 0),
+    coalesce(sum(total_minor) FILTER (WHERE status = 'COMPLETED'), 0)
+        - coalesce(sum(total_minor) FILTER (WHERE status_before = 'COMPLETED'), 0),
     min(placed_at), max(placed_at)
-FROM change
+FROM known
+WHERE place IS NULL
+    OR (status <> status_before
+        AND (status IN ('COMPLETED', 'CANCELLED', 'REJECTED', 'EXPIRED')
+            OR status_before IN ('COMPLETED', 'CANCELLED', 'REJECTED', 'EXPIRED')))
 GROUP BY shop_id, customer_id, currency
-HAVING
-    sum(one_more) <> 0
-    OR coalesce(sum(one_more) FILTER (WHERE status IN ('COMPLETED', 'CANCELLED')), 0) <> 0
-    OR coalesce(sum(one_more) FILTER (WHERE status IN ('REJECTED', 'EXPIRED')), 0) <> 0
 ORDER BY shop_id, customer_id, currency
 ON CONFLICT (shop_id, customer_id, currency) DO UPDATE
 SET
@@ -139,22 +154,6 @@ SET
     completed_minor = c.completed_minor + excluded.completed_minor,
     first_placed_at = least(c.first_placed_at, excluded.first_placed_at),
     last_placed_at = greatest(c.last_placed_at, excluded.last_placed_at)
-;
-INSERT INTO order_line_sets
-SELECT p.order_id, l.lines
-FROM order_placed p
-JOIN (
-    SELECT
-        event_id,
-        array_agg(
-            ROW(line_no, sku, quantity, unit_price_minor, price_version)::order_line
-            ORDER BY line_no
-        ) AS lines
-    FROM order_placed_lines
-    GROUP BY event_id
-) AS l USING (event_id)
-ORDER BY p.order_id
-ON CONFLICT DO NOTHING
 ;
 INSERT INTO order_addresses
 SELECT order_id, shop_id, customer_id, key_id, nonce, ciphertext

@@ -65,7 +65,8 @@ static void add(struct verify *verify, struct sum *sum, const struct id *order_i
 bool verify_model_lines(struct verify_model *model, struct verify *verify, struct error *err) {
     static const char sql[] =
         "SELECT order_id, line_no, sku, quantity, unit_price_minor, price_version FROM order_lines "
-        "WHERE (order_id, line_no) > ($1, $2) ORDER BY order_id, line_no LIMIT 10000";
+        "WHERE order_id >= $1 AND (order_id, line_no) > ($1, $2) ORDER BY order_id, line_no LIMIT "
+        "10000";
     struct id last = {{0}};
     int32_t last_line = 0;
     struct sum sum = {.rows = 0};

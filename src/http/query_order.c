@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "query_order.h"
 
-#include <assert.h>
-#include <endian.h>
 #include <string.h>
 
 #include "service/uninitialized.h"
@@ -132,76 +130,6 @@ static size_t format_time(int64_t us, char text[TIME_TEXT_MAX]) {
     return (size_t)(at + 6 - text);
 }
 
-// --- lines -------------------------------------------------------------------------------------
-
-// The bytes of an array of order_line, a composite type: what is asked for beyond them is 0.
-struct reading {
-    const char *at;
-    const char *end;
-};
-
-static uint32_t read_u32(struct reading *reading) {
-    uint32_t big = 0;
-    if ((size_t)(reading->end - reading->at) >= sizeof(big)) {
-        memcpy(&big, reading->at, sizeof(big));
-        reading->at += sizeof(big);
-    } else {
-        reading->at = reading->end;
-    }
-    return be32toh(big);
-}
-
-enum { LINE_NO, LINE_SKU, LINE_QUANTITY, LINE_PRICE, LINE_PRICE_VERSION, LINE_FIELDS };
-static const char *const line_fields[LINE_FIELDS] = {NULL, "sku", "quantity", "unit_price_minor",
-                                                     "price_version"};
-
-// A field is its type, its length (-1: NULL) and its bytes.
-static void write_line_field(struct jsonout *out, uint32_t field, struct reading *reading) {
-    (void)read_u32(reading);
-    int32_t length = (int32_t)read_u32(reading);
-    const char *value = reading->at;
-    if (length > reading->end - reading->at)
-        length = -1;
-    reading->at += length > 0 ? length : 0;
-    uint64_t big;
-    if (field == LINE_NO || field >= LINE_FIELDS) // what a later version may add
-        return;
-    if (length < 0) {
-        jsonout_null(out, line_fields[field]);
-    } else if (field == LINE_SKU) {
-        jsonout_string_n(out, line_fields[field], value, (size_t)length);
-    } else {
-        assert(length == sizeof(big));
-        memcpy(&big, value, sizeof(big));
-        jsonout_int(out, line_fields[field], (int64_t)be64toh(big));
-    }
-}
-
-static void write_lines(struct jsonout *out, const PGresult *result, int row) {
-    struct reading reading = {.at = PQgetvalue(result, row, COLUMN_lines)};
-    reading.end = reading.at + PQgetlength(result, row, COLUMN_lines);
-    uint32_t dimensions = read_u32(&reading);
-    if (dimensions == 0) { // none are there
-        jsonout_null(out, "lines");
-        return;
-    }
-    assert(dimensions == 1);
-    (void)read_u32(&reading); // has NULLs?
-    (void)read_u32(&reading); // type
-    uint32_t count = read_u32(&reading);
-    (void)read_u32(&reading); // where indices begin
-    jsonout_array_begin(out, "lines");
-    for (uint32_t i = 0; i < count; i++) {
-        (void)read_u32(&reading); // bytes
-        uint32_t fields = read_u32(&reading);
-        jsonout_object_begin(out, NULL);
-        for (uint32_t field = 0; field < fields && reading.at < reading.end; field++)
-            write_line_field(out, field, &reading);
-        jsonout_object_end(out);
-    }
-    jsonout_array_end(out);
-}
-
 // --- all together ------------------------------------------------------------------------------
 
 static void write_column(struct jsonout *out, const PGresult *result, int row, int column) {
@@ -235,6 +163,10 @@ void query_order_write(struct jsonout *out, const PGresult *result, int row) {
     jsonout_object_begin(out, NULL);
     for (int column = 0; column < COLUMN_lines; column++)
         write_column(out, result, row, column);
-    write_lines(out, result, row);
+    if (db_is_null(result, row, COLUMN_lines))
+        jsonout_null(out, "lines");
+    else // as the projector wrote them
+        jsonout_raw(out, "lines", PQgetvalue(result, row, COLUMN_lines),
+                    (size_t)PQgetlength(result, row, COLUMN_lines));
     jsonout_object_end(out);
 }

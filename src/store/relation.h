@@ -8,8 +8,8 @@
 //                        `value` where the items are no records
 //   order_placed_shipping_address
 //                        one per field that is a record itself: event_id, shop_id, order_id,
-//                        customer_id where the outer record has them, and the inner record's fields;
-//                        a row for each record where it is not NULL
+//                        customer_id where the outer record has them, and the inner record's
+//                        fields; a row for each record where it is not NULL
 //   event                every record, in log order: the union of all records' fields, NULL where a
 //                        record does not have one, and `type` and `body`
 //   command_event        those of `event` that a command caused: whose key_id is not NULL
@@ -56,9 +56,9 @@ enum column_source {
     COLUMN_TYPE,
     COLUMN_BODY,
     COLUMN_LINE_NO,
-    COLUMN_OUTER,    // a field of the record that holds the array or the inner record
-    COLUMN_COUNT,    // length of an array
-    COLUMN_ITEM,     // the array's item itself
+    COLUMN_OUTER, // a field of the record that holds the array or the inner record
+    COLUMN_COUNT, // length of an array
+    COLUMN_ITEM,  // the array's item itself
     // of `latest` only
     COLUMN_FIRST_OFFSET,
     COLUMN_OF_RECORD, // a field of the key's last record of one type
@@ -139,8 +139,9 @@ bool relations_group(struct relations *relations, const struct projection_record
 void latest_init(struct relations *relations, const struct relation *event);
 void latest_done(struct relations *relations);
 
-// `order_confirmed__occurred_at`: the field of the key's last OrderConfirmed in the batch. Adds the
-// column where the word names a record and a field of it; false: it does not.
+// `order_confirmed__occurred_at`: the field of the key's last OrderConfirmed in the batch; of an
+// array, such as `order_placed__lines_json`, its items as JSON, or as `…_count` how many they are.
+// Adds the column where the word names a record and a field of it; false: it does not.
 bool latest_add_column(struct relations *relations, const char *word, size_t length);
 
 // What `history` holds of each record: "log_offset type version | reason amount_minor", names of
@@ -155,6 +156,7 @@ struct relation_column *relation_column_add(struct relations *relations, struct 
 struct relation_column *relation_column_find(struct relation *relation, const char *name);
 enum sql_type relation_sql_type_of(enum field_kind kind);
 void relation_snake_case(const char *name, char *out, size_t size); // OrderPlaced → order_placed
+size_t relation_item_size(const struct field_type *array);
 bool relation_field_is_null(const struct field_type *field, const void *record);
 void relation_put_field(struct pg_array *values, const struct field_type *field,
                         const void *record);

@@ -5,8 +5,10 @@
 //
 //   FIELD             its last value that is not NULL
 //   RECORD__FIELD     as the key's last record of that type has it; NULL: there is none in the
-//   batch log_offset        of its last record; first_offset, of its first history           all
-//   its records, as text
+//   batch;
+//                     of an array: RECORD__FIELD_count, RECORD__FIELD_json
+//   log_offset        of its last record; first_offset, of its first
+//   history           all its records, as text
 //
 // Records that have no version though others of the topic do, such as a refused command, stand
 // outside of what happened to the key: they are in `history` and in the offsets only. So whatever
@@ -89,6 +91,25 @@ void latest_done(struct relations *relations) {
     free(relations->order);
 }
 
+// FIELD, or FIELD_count and FIELD_json of an array. NULL: the record has no such.
+static const struct field_type *find_field(const struct record_type *record, const char *name,
+                                           enum sql_type *ret_type) {
+    for (size_t f = 0; f < record->fields_count; f++) {
+        const struct field_type *field = &record->fields[f];
+        const size_t length = strlen(field->name);
+        if (strncmp(field->name, name, length) != 0)
+            continue;
+        const char *rest = name + length;
+        *ret_type = relation_sql_type_of(field->kind);
+        if (!field->is_array && field->kind != FIELD_RECORD && !*rest)
+            return field;
+        *ret_type = strcmp(rest, "_count") == 0 ? SQL_TYPE_INT4 : SQL_TYPE_TEXT;
+        if (field->is_array && (*ret_type == SQL_TYPE_INT4 || strcmp(rest, "_json") == 0))
+            return field;
+    }
+    return NULL;
+}
+
 bool latest_add_column(struct relations *relations, const char *word, size_t length) {
     char name[COLUMN_NAME_MAX];
     if (length >= sizeof(name))
@@ -100,24 +121,20 @@ bool latest_add_column(struct relations *relations, const char *word, size_t len
     const char *underscores = strstr(name, "__");
     for (size_t r = 0; underscores && r < relations->records; r++) {
         char record[RELATION_NAME_MAX];
+        enum sql_type type;
         relation_snake_case(record_types[r]->name, record, sizeof(record));
         if (strcmp(record_dirs[r], relations->topic) != 0 ||
             strlen(record) != (size_t)(underscores - name) ||
             strncmp(record, name, strlen(record)) != 0)
             continue;
-        for (size_t f = 0; f < record_types[r]->fields_count; f++) {
-            const struct field_type *field = &record_types[r]->fields[f];
-            if (field->is_array || field->kind == FIELD_RECORD ||
-                strcmp(field->name, underscores + 2) != 0)
-                continue;
-            struct relation_column *column =
-                relation_column_add(relations, relations->latest, name,
-                                    relation_sql_type_of(field->kind), COLUMN_OF_RECORD);
-            if (!column)
-                return false;
-            column->fields[r] = field;
-            return true;
-        }
+        const struct field_type *field = find_field(record_types[r], underscores + 2, &type);
+        struct relation_column *column =
+            field ? relation_column_add(relations, relations->latest, name, type, COLUMN_OF_RECORD)
+                  : NULL;
+        if (!column)
+            return false;
+        column->fields[r] = field;
+        return true;
     }
     return false;
 }
@@ -295,6 +312,14 @@ struct run {
     size_t count;
 };
 
+static void put_text_of(struct relations *relations, struct pg_array *values) {
+    const struct jsonout *out = &relations->text;
+    if (out->failed)
+        values->failed = true;
+    else
+        pg_array_add(values, out->bytes, out->length);
+}
+
 static void put_history(struct relations *relations, struct pg_array *values,
                         const struct run *run) {
     struct jsonout *out = &relations->text;
@@ -303,10 +328,7 @@ static void put_history(struct relations *relations, struct pg_array *values,
     for (size_t i = 0; i < run->count; i++)
         write_history(relations, &run->records[run->order[i]]);
     jsonout_array_end(out);
-    if (out->failed)
-        values->failed = true;
-    else
-        pg_array_add(values, out->bytes, out->length);
+    put_text_of(relations, values);
 }
 
 static bool is_versioned(const struct relations *relations,
@@ -331,13 +353,46 @@ static void put_last(const struct relations *relations, struct relation_column *
     pg_array_add_null(&column->values);
 }
 
-static void put_of_record(struct relation_column *column, const struct run *run) {
+static void put_items(struct jsonout *out, const struct field_type *array, const void *record) {
+    const uint8_t *base = record;
+    const uint8_t *items = *(const uint8_t *const *)(base + array->offset);
+    const uint32_t count = *(const uint32_t *)(base + array->aux_offset);
+    jsonout_array_begin(out, NULL);
+    for (uint32_t i = 0; i < count; i++, items += relation_item_size(array)) {
+        if (array->kind != FIELD_RECORD) {
+            put_json(out, NULL, array, items - array->offset);
+            continue;
+        }
+        jsonout_object_begin(out, NULL);
+        for (size_t f = 0; f < array->record->fields_count; f++) {
+            const struct field_type *field = &array->record->fields[f];
+            if (relation_field_is_null(field, items))
+                jsonout_null(out, field->name);
+            else
+                put_json(out, field->name, field, items);
+        }
+        jsonout_object_end(out);
+    }
+    jsonout_array_end(out);
+}
+
+static void put_of_record(struct relations *relations, struct relation_column *column,
+                          const struct run *run) {
     for (size_t i = run->count; i-- > 0;) {
         const struct projection_record *record = &run->records[run->order[i]];
         const struct field_type *field = column->fields[record->type];
         if (!field)
             continue;
-        relation_put_field(&column->values, field, record->value);
+        if (!field->is_array) {
+            relation_put_field(&column->values, field, record->value);
+        } else if (column->type == SQL_TYPE_INT4) {
+            const uint8_t *base = record->value;
+            pg_array_add_int4(&column->values, *(const int32_t *)(base + field->aux_offset));
+        } else {
+            jsonout_reset(&relations->text);
+            put_items(&relations->text, field, record->value);
+            put_text_of(relations, &column->values);
+        }
         return;
     }
     pg_array_add_null(&column->values);
@@ -369,7 +424,7 @@ static void add_run(struct relations *relations, const struct run *run) {
             put_history(relations, &column->values, run);
             break;
         case COLUMN_OF_RECORD:
-            put_of_record(column, run);
+            put_of_record(relations, column, run);
             break;
         default:
             put_last(relations, column, run);

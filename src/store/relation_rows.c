@@ -137,7 +137,7 @@ static void add_row(struct relation *relation, const struct projection_record *r
     }
 }
 
-static size_t item_size(const struct field_type *array) {
+size_t relation_item_size(const struct field_type *array) {
     switch (array->kind) {
     case FIELD_BOOLEAN:
         return sizeof(bool);
@@ -164,7 +164,7 @@ static void add_items(struct relation *relation, const struct projection_record 
     const uint8_t *base = record->value;
     const uint8_t *items = *(const uint8_t *const *)(base + relation->array->offset);
     uint32_t count = *(const uint32_t *)(base + relation->array->aux_offset);
-    size_t size = item_size(relation->array);
+    size_t size = relation_item_size(relation->array);
     for (uint32_t i = 0; i < count; i++)
         add_row(relation, record, seq, items + i * size, i + 1);
 }

@@ -202,10 +202,10 @@ def verify_finds_what_was_tampered_with(world):
             ("a changed sum", "UPDATE customer_counts SET total_minor = total_minor + 1 "
              "WHERE customer_id = 'c2'", "UPDATE customer_counts SET total_minor = total_minor - 1 "
              "WHERE customer_id = 'c2'", "customer_counts"),
-            ("a changed line", "UPDATE order_line_sets SET lines[1].quantity = "
-             "(lines[1]).quantity + 1 WHERE (lines[1]).sku = 'AB 1'",
-             "UPDATE order_line_sets SET lines[1].quantity = "
-             "(lines[1]).quantity - 1 WHERE (lines[1]).sku = 'AB 1'",
+            ("a changed line", "UPDATE order_line_sets SET lines = "
+             "replace(lines, '\"AB 1\",\"quantity\":', '\"AB 1\",\"quantity\":1')",
+             "UPDATE order_line_sets SET lines = "
+             "replace(lines, '\"AB 1\",\"quantity\":1', '\"AB 1\",\"quantity\":')",
              "order_lines in PostgreSQL"),
             ("a changed SKU", "UPDATE inventory SET on_hand = 99 WHERE sku = 'bee'",
              "UPDATE inventory SET on_hand = 3 WHERE sku = 'bee'", "inventory in PostgreSQL"),
