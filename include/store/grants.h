@@ -13,6 +13,7 @@
 
 struct grant {
     const char *user;       // setup.users.prefix goes before it
+    const char *database;   // privileges on the database
     const char *privileges; // on every table
 };
 

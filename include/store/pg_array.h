@@ -50,4 +50,8 @@ void pg_array_add_time(struct pg_array *array, int64_t us); // since 1970
 // memory was out.
 bool pg_array_finish(struct pg_array *array, enum pg_oid type);
 
+// The first of its elements, which follow one another: for COPY, where a field looks the same.
+const uint8_t *pg_array_elements(const struct pg_array *array);
+size_t pg_array_element_length(const uint8_t *element); // with the four bytes that say it
+
 #endif

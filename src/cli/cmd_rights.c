@@ -24,8 +24,11 @@ int cmd_rights(int argc, char **argv) {
         printf("%-10s kafka       %-13s %-24s %s\n", right_user_names[rights[i].user],
                right_resource_names[rights[i].resource], rights[i].name,
                right_operation_names[rights[i].operation]);
-    for (size_t i = 0; i < grants_count; i++)
+    for (size_t i = 0; i < grants_count; i++) {
+        printf("%-10s postgresql  %-13s %-24s %s\n", grants[i].user, "database", "*",
+               grants[i].database);
         printf("%-10s postgresql  %-13s %-24s %s\n", grants[i].user, "tables", "*",
                grants[i].privileges);
+    }
     return EXIT_OK;
 }

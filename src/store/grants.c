@@ -6,15 +6,16 @@
 
 // Only these connect to PostgreSQL at all.
 const struct grant grants[] = {
-    {"project", "SELECT, INSERT, UPDATE, DELETE"},
-    {"query", "SELECT"},
-    {"reader", "SELECT"},
+    // Temporary tables hold a large batch: src/store/projection_copy.c.
+    {"project", "CONNECT, TEMPORARY", "SELECT, INSERT, UPDATE, DELETE"},
+    {"query", "CONNECT", "SELECT"},
+    {"reader", "CONNECT", "SELECT"},
 };
 const size_t grants_count = sizeof(grants) / sizeof(grants[0]);
 
 static const char sql_exists[] = "SELECT count(*)::int8 FROM pg_roles WHERE rolname = $1::text";
 
-// CONNECT stays with those who are named; temporary tables and functions of others' making go.
+// What those who are named need stays with them; functions of others' making go.
 static const char sql_public[] =
     "DO $$ BEGIN EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database()); "
     "REVOKE ALL ON SCHEMA public FROM PUBLIC; END $$";
@@ -41,14 +42,15 @@ static bool grant_one(struct db *db, const struct grant *grant, const char *pref
     if (!check_exists(db, user, err))
         return false;
     (void)snprintf(sql, sizeof(sql),
-                   "DO $$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %%I TO \"%s\"', "
+                   "DO $$ BEGIN EXECUTE format('GRANT %s ON DATABASE %%I TO \"%s\"', "
                    "current_database()); END $$;"
                    "GRANT USAGE ON SCHEMA public TO \"%s\";"
                    "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM \"%s\";"
                    "GRANT %s ON ALL TABLES IN SCHEMA public TO \"%s\";"
                    "REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM \"%s\";"
                    "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT %s ON TABLES TO \"%s\"",
-                   user, user, user, grant->privileges, user, user, grant->privileges, user);
+                   grant->database, user, user, user, grant->privileges, user, user,
+                   grant->privileges, user);
     return db_exec(db, sql, err);
 }
 

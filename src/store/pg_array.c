@@ -97,3 +97,14 @@ bool pg_array_finish(struct pg_array *array, enum pg_oid type) {
         array->length = EMPTY_LEN;
     return true;
 }
+
+const uint8_t *pg_array_elements(const struct pg_array *array) {
+    return array->bytes + HEADER_LEN;
+}
+
+size_t pg_array_element_length(const uint8_t *element) {
+    uint32_t big;
+    memcpy(&big, element, sizeof(big));
+    const uint32_t length = be32toh(big);
+    return sizeof(big) + (length == UINT32_MAX ? 0 : length);
+}

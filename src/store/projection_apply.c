@@ -8,6 +8,7 @@
 //   SET LOCAL plan_cache_mode …      see plan_for()
 //   projection_advance(…)            raises OL001 when the offsets are not what we believe
 //   INSERT INTO projection_skipped   where there is something to skip
+//   (COPY                            of a large batch, its rows: answered before more is sent)
 //   statements of the read models    those that name a relation with rows in this batch
 //   COMMIT
 #include <assert.h>
@@ -32,6 +33,10 @@ static const char *plan_for(size_t records) {
     return records > GENERIC_PLAN_RECORDS_MAX ? "SET LOCAL plan_cache_mode = force_custom_plan"
                                               : "SET LOCAL plan_cache_mode = force_generic_plan";
 }
+
+// From here on, rows by COPY cost less than rows as parameters, though they take round trips and
+// new plans.
+enum { COPY_RECORDS_MIN = 1000 };
 
 static const int all_binary[STATEMENT_PARAMS_MAX] = {[0 ... STATEMENT_PARAMS_MAX - 1] = 1};
 
@@ -63,6 +68,8 @@ static bool prepare_all(struct projection_set *set, struct db *db, struct error 
         db_disconnect(db);
         return error_wrap(err, "projections/%s", set->names[statement->projection]);
     }
+    if (!projection_copy_prepare(set, db, err))
+        return false;
     set->prepared_generation = db_generation(db);
     return true;
 }
@@ -143,31 +150,50 @@ static bool has_rows(const struct projection_statement *statement) {
 }
 
 static bool send_statement(PGconn *conn, struct sent *sent,
-                           const struct projection_statement *statement) {
+                           const struct projection_statement *statement, bool copied) {
     const char *values[STATEMENT_PARAMS_MAX];
     int lengths[STATEMENT_PARAMS_MAX];
+    const int projection = (int)statement->projection;
+    // Not prepared: a plan without parameters is kept, whatever size the tables were.
+    if (copied)
+        return sent_ok(
+            sent, projection,
+            PQsendQueryParams(conn, statement->sql_of_copies, 0, NULL, NULL, NULL, NULL, 1));
     for (size_t i = 0; i < statement->params_count; i++) {
         values[i] = (const char *)statement->params[i]->values.bytes;
         lengths[i] = (int)statement->params[i]->values.length;
     }
-    return sent_ok(sent, (int)statement->projection,
+    return sent_ok(sent, projection,
                    PQsendQueryPrepared(conn, statement->name, (int)statement->params_count, values,
                                        lengths, all_binary, 1));
 }
 
-static bool send_all(const struct projection_set *set, PGconn *conn, struct sent *sent,
-                     const struct projection_batch *batch) {
-    if (!send_plain(conn, sent, "BEGIN") ||
-        !send_plain(conn, sent, plan_for(batch->records_count)) ||
-        !send_moves(set, conn, sent, batch) || !send_skips(set, conn, sent, batch))
-        return false;
+// What goes to the server before it has to answer.
+enum part { PART_BEGIN = 1, PART_END = 2, PART_COPIED = 4 };
+
+static bool send_begin(const struct projection_set *set, PGconn *conn, struct sent *sent,
+                       const struct projection_batch *batch) {
+    return send_plain(conn, sent, "BEGIN") &&
+           send_plain(conn, sent, plan_for(batch->records_count)) &&
+           send_moves(set, conn, sent, batch) && send_skips(set, conn, sent, batch);
+}
+
+static bool send_end(const struct projection_set *set, PGconn *conn, struct sent *sent,
+                     const struct projection_batch *batch, bool copied) {
     for (size_t i = 0; i < set->statements_count; i++) {
         const struct projection_statement *statement = &set->statements[i];
         if (!statement->is_purge && (batch->mask & 1u << statement->projection) &&
-            has_rows(statement) && !send_statement(conn, sent, statement))
+            has_rows(statement) && !send_statement(conn, sent, statement, copied))
             return false;
     }
-    return send_plain(conn, sent, "COMMIT") && PQpipelineSync(conn) == 1;
+    return send_plain(conn, sent, "COMMIT");
+}
+
+static bool send_parts(const struct projection_set *set, PGconn *conn, struct sent *sent,
+                       const struct projection_batch *batch, unsigned int parts) {
+    return (!(parts & PART_BEGIN) || send_begin(set, conn, sent, batch)) &&
+           (!(parts & PART_END) || send_end(set, conn, sent, batch, parts & PART_COPIED)) &&
+           PQpipelineSync(conn) == 1;
 }
 
 static bool is_committed(const PGresult *result) {
@@ -176,7 +202,8 @@ static bool is_committed(const PGresult *result) {
 
 // Reads one result per command and the closing sync. After a failure the rest is read and ignored,
 // so that the connection can be used again; err keeps the first.
-static bool receive_all(struct db *db, const struct sent *sent, int *failed, struct error *err) {
+static bool receive_all(struct db *db, const struct sent *sent, bool commits, int *failed,
+                        struct error *err) {
     bool ok = true;
     for (int i = 0; i < sent->count; i++) {
         DB_RESULT result = PQgetResult(db_conn(db));
@@ -184,12 +211,12 @@ static bool receive_all(struct db *db, const struct sent *sent, int *failed, str
         if (ok && status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
             *failed = sent->projections[i];
             ok = db_failed(db, result, err);
-        } else if (ok && i + 1 == sent->count && !is_committed(result)) {
+        } else if (ok && commits && i + 1 == sent->count && !is_committed(result)) {
             ok = error_set(err, DISP_RETRY, 0, "PostgreSQL rolled back instead of committing");
         }
         if (!db_is_connected(db))
             return false;
-        if (i + 2 == sent->count)
+        if (commits && i + 2 == sent->count)
             FAILPOINT(project_before_answer);
         PQclear(PQgetResult(db_conn(db))); // the NULL that ends a command's results
     }
@@ -200,16 +227,18 @@ static bool receive_all(struct db *db, const struct sent *sent, int *failed, str
 }
 
 static bool exchange(const struct projection_set *set, struct db *db,
-                     const struct projection_batch *batch, int *failed, struct error *err) {
+                     const struct projection_batch *batch, unsigned int parts, int *failed,
+                     struct error *err) {
     struct sent sent = {.count = 0};
-    FAILPOINT(project_before_begin);
-    if (PQenterPipelineMode(db_conn(db)) != 1 || !send_all(set, db_conn(db), &sent, batch)) {
+    if (PQenterPipelineMode(db_conn(db)) != 1 ||
+        !send_parts(set, db_conn(db), &sent, batch, parts)) {
         db_failed(db, NULL, err);
         db_disconnect(db); // half a pipeline cannot be taken back
         return false;
     }
-    FAILPOINT(project_sent);
-    bool ok = receive_all(db, &sent, failed, err);
+    if (parts & PART_END)
+        FAILPOINT(project_sent);
+    bool ok = receive_all(db, &sent, parts & PART_END, failed, err);
     if (!db_is_connected(db))
         return false;
     if (PQexitPipelineMode(db_conn(db)) != 1) {
@@ -217,6 +246,24 @@ static bool exchange(const struct projection_set *set, struct db *db,
         return ok ? error_set(err, DISP_RETRY, 0, "PostgreSQL: results are left over") : false;
     }
     return ok;
+}
+
+static bool run(const struct projection_set *set, struct db *db,
+                const struct projection_batch *batch, bool copies, int *failed, struct error *err) {
+    FAILPOINT(project_before_begin);
+    if (!copies)
+        return exchange(set, db, batch, PART_BEGIN | PART_END, failed, err);
+    return exchange(set, db, batch, PART_BEGIN, failed, err) &&
+           projection_copy_rows(set, db, batch->mask, err) &&
+           exchange(set, db, batch, PART_END | PART_COPIED, failed, err);
+}
+
+// A failed statement leaves its transaction open.
+static void roll_back(struct db *db) {
+    struct error ignored;
+    if (db_is_connected(db) && PQtransactionStatus(db_conn(db)) != PQTRANS_IDLE &&
+        !db_exec(db, "ROLLBACK", &ignored))
+        db_disconnect(db);
 }
 
 bool projection_set_apply(struct projection_set *set, struct db *db,
@@ -230,17 +277,19 @@ bool projection_set_apply(struct projection_set *set, struct db *db,
     if (!relations_group(&set->relations, batch->records, batch->records_count) ||
         !relations_finish(&set->relations))
         return error_set(err, DISP_RETRY, 0, "out of memory while preparing a batch");
-    bool ok = prepare_all(set, db, err) && exchange(set, db, batch, &failed, err);
+    bool ok = prepare_all(set, db, err);
+    const bool copies = set->may_copy && batch->records_count >= COPY_RECORDS_MIN;
+    if (ok && !run(set, db, batch, copies, &failed, err)) {
+        roll_back(db);
+        // COPY does not say for whom it refused a value: as parameters the statement does.
+        ok = copies && failed < 0 && err->what == DISP_POISON && db_is_connected(db) &&
+             run(set, db, batch, false, &failed, err);
+        if (!ok)
+            roll_back(db);
+    }
     if (ret_failed)
         *ret_failed = failed;
-    if (ok)
-        return true;
-    // A failed statement leaves its transaction open.
-    struct error ignored;
-    if (db_is_connected(db) && PQtransactionStatus(db_conn(db)) != PQTRANS_IDLE &&
-        !db_exec(db, "ROLLBACK", &ignored))
-        db_disconnect(db);
-    return failed < 0 ? false : error_wrap(err, "read model %s", set->names[failed]);
+    return ok || failed < 0 ? ok : error_wrap(err, "read model %s", set->names[failed]);
 }
 
 bool projection_set_purge(struct projection_set *set, struct db *db, uint32_t paused,

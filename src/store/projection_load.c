@@ -146,31 +146,51 @@ static bool choose_columns(struct projection_set *set, struct projection_stateme
     return true;
 }
 
-static void write_relation(FILE *out, const struct projection_statement *statement,
+static bool is_of(const struct relation_column *column, const struct relation *relation) {
+    return column >= relation->columns && column < relation->columns + relation->columns_count;
+}
+
+static void write_columns(FILE *out, const struct projection_statement *statement,
+                          const struct relation *relation) {
+    const char *separator = "";
+    for (size_t i = 0; i < statement->params_count; i++) {
+        if (!is_of(statement->params[i], relation))
+            continue;
+        fprintf(out, "%s\"%s\"", separator, statement->params[i]->name);
+        separator = ", ";
+    }
+}
+
+static void write_unnested(FILE *out, const struct projection_statement *statement,
                            const struct relation *relation) {
     const char *separator = "";
     fprintf(out, "\"%s\" AS (SELECT * FROM unnest(", relation->name);
     for (size_t i = 0; i < statement->params_count; i++) {
         const struct relation_column *column = statement->params[i];
-        if (column < relation->columns || column >= relation->columns + relation->columns_count)
+        if (!is_of(column, relation))
             continue;
         fprintf(out, "%s$%zu::%s[]", separator, i + 1, sql_type_name(column->type));
         separator = ", ";
     }
     fputs(") AS t (", out);
-    separator = "";
-    for (size_t i = 0; i < statement->params_count; i++) {
-        const struct relation_column *column = statement->params[i];
-        if (column < relation->columns || column >= relation->columns + relation->columns_count)
-            continue;
-        fprintf(out, "%s\"%s\"", separator, column->name);
-        separator = ", ";
-    }
+    write_columns(out, statement, relation);
     fputs("))", out);
 }
 
+static void write_copied(FILE *out, const struct projection_statement *statement,
+                         const struct relation *relation) {
+    char table[COPY_TABLE_MAX];
+    projection_copy_table(relation, table);
+    fprintf(out, "\"%s\" AS NOT MATERIALIZED (SELECT ", relation->name);
+    write_columns(out, statement, relation);
+    fprintf(out, " FROM %s)", table);
+}
+
+typedef void write_relation(FILE *out, const struct projection_statement *statement,
+                            const struct relation *relation);
+
 static char *write_statement(const struct projection_statement *statement, const char *text,
-                             size_t length) {
+                             size_t length, write_relation *write) {
     char *sql = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&sql, &size);
@@ -193,7 +213,7 @@ static char *write_statement(const struct projection_statement *statement, const
     fputs(keyword, out);
     for (size_t i = 0; i < statement->relations_count; i++) {
         fputs(i > 0 ? ",\n" : "", out);
-        write_relation(out, statement, statement->relations[i]);
+        write(out, statement, statement->relations[i]);
     }
     fputs(closing, out);
     fwrite(rest, 1, (size_t)(text + length - rest), out);
@@ -219,9 +239,12 @@ static bool add_statement(struct projection_set *set, const struct projection_fi
             return error_set(err, DISP_FATAL, 0,
                              "projections/%s: the statement \"%.40s…\" names no relation of %s",
                              file->name, text, set->topic);
-        statement->sql = write_statement(statement, text, length);
+        statement->sql = write_statement(statement, text, length, write_unnested);
+        statement->sql_of_copies = write_statement(statement, text, length, write_copied);
     }
-    return statement->sql ? true : error_set(err, DISP_FATAL, 0, "out of memory");
+    return statement->sql && (is_purge || statement->sql_of_copies)
+               ? true
+               : error_set(err, DISP_FATAL, 0, "out of memory");
 }
 
 static bool add_file(struct projection_set *set, const struct projection_file *file, bool is_purge,
@@ -310,6 +333,7 @@ void projection_set_free(struct projection_set *set) {
         return;
     for (size_t i = 0; i < set->statements_count; i++) {
         free(set->statements[i].sql);
+        free(set->statements[i].sql_of_copies);
         free(set->statements[i].relations);
         free(set->statements[i].params);
     }

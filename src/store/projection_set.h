@@ -11,8 +11,9 @@ enum { STATEMENTS_MAX = 64, STATEMENT_PARAMS_MAX = 512 };
 
 struct projection_statement {
     uint32_t projection;
-    char name[16]; // of the prepared statement
-    char *sql;     // owned, relations prefixed
+    char name[16];       // of the prepared statement
+    char *sql;           // owned, relations prefixed: parameters unnested
+    char *sql_of_copies; // owned; likewise, tables that hold a batch
     bool is_purge;
     struct relation **relations; // owned array: those it names
     size_t relations_count;
@@ -29,6 +30,20 @@ struct projection_set {
     struct projection_statement statements[STATEMENTS_MAX];
     size_t statements_count;
     uint64_t prepared_generation; // of the connection that knows the statements
+    bool may_copy;                // that connection has tables to hold a batch
 };
+
+// Tables of this connection's own, one per relation, that hold the rows of a large batch until its
+// statements have run. False with a lost connection; set->may_copy tells whether they are there.
+bool projection_copy_prepare(struct projection_set *set, struct db *db, struct error *err);
+
+// Puts the rows of the batch there, in its transaction: of relations that statements of these read
+// models name.
+bool projection_copy_rows(const struct projection_set *set, struct db *db, uint32_t mask,
+                          struct error *err);
+
+// "pg_temp.\"batch_latest\"", in SQL.
+enum { COPY_TABLE_MAX = RELATION_NAME_MAX + 32 };
+void projection_copy_table(const struct relation *relation, char ret[COPY_TABLE_MAX]);
 
 #endif

@@ -62,8 +62,9 @@ struct projector {
 
 // Rows and offsets go together, so that a tail lost with the server is applied again. Rows are
 // looked up by key, never by reading a table through, whatever a plan made for an empty table says.
+// A batch of rows is sorted and hashed in memory.
 #define SETTINGS                                                                                   \
-    "SET jit = off; SET enable_seqscan = off; SET enable_mergejoin = off; "                        \
+    "SET jit = off; SET enable_seqscan = off; SET enable_mergejoin = off; SET work_mem = '64MB'; " \
     "SET statement_timeout = '60s'; SET lock_timeout = '10s'; "
 static const char settings_fast[] = SETTINGS "SET synchronous_commit = off";
 static const char settings_durable[] = SETTINGS "SET synchronous_commit = on";

@@ -380,7 +380,7 @@ static bool open_all(struct rebuild *rebuild, struct error *err) {
     (void)snprintf(rebuild->next_settings, sizeof(rebuild->next_settings),
                    "SET search_path = \"%s\", public; SET TimeZone = 'UTC'; SET jit = off; "
                    "SET enable_seqscan = off; SET enable_mergejoin = off; "
-                   "SET synchronous_commit = off",
+                   "SET work_mem = '64MB'; SET synchronous_commit = off",
                    rebuild->schema);
     rebuild->watch = db_new(dsn, "orderlog rebuild watching", "SET TimeZone = 'UTC'");
     rebuild->next = db_new(dsn, "orderlog rebuild", rebuild->next_settings);
