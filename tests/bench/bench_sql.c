@@ -218,26 +218,47 @@ static int64_t write_statements(PGconn *db, const struct piece *pieces, int coun
     return rows;
 }
 
+static int64_t execute(PGconn *db, int number, const struct piece *piece) {
+    if (is_empty(piece))
+        return 0;
+    send_statement(db, number, piece);
+    PGresult *result = checked(db, PQgetResult(db), PGRES_COMMAND_OK, "a statement");
+    const int64_t rows = rows_of(result);
+    PQclear(result);
+    PQclear(PQgetResult(db));
+    return rows;
+}
+
+// COPY cannot be sent ahead of an answer.
+static bool has_copy(const struct step *steps, int count) {
+    for (int i = 0; i < count; i++)
+        if (steps[i].is_copy)
+            return true;
+    return false;
+}
+
 static int64_t write_batch(PGconn *db, const struct step *steps, const struct piece *pieces,
                            int count) {
-    if (!steps[0].is_copy)
+    if (!has_copy(steps, count))
         return write_statements(db, pieces, count);
     int64_t rows = 0;
     run(db, "BEGIN");
     for (int i = 0; i < count; i++)
-        rows += copy_in(db, &steps[i], &pieces[i]);
+        rows += steps[i].is_copy ? copy_in(db, &steps[i], &pieces[i]) : execute(db, i, &pieces[i]);
     run(db, "COMMIT");
     return rows;
 }
 
 static void prepare(PGconn *db, const struct step *steps, int count) {
     for (int i = 0; i < count; i++) {
+        if (steps[i].is_copy)
+            continue;
         char name[16];
         (void)snprintf(name, sizeof(name), "s%d", i);
         PQclear(checked(db, PQprepare(db, name, steps[i].apply, 0, NULL), PGRES_COMMAND_OK,
                         steps[i].apply));
     }
-    if (PQenterPipelineMode(db) != 1)
+    if (!has_copy(steps, count) && PQenterPipelineMode(db) != 1)
         die("pipeline", PQerrorMessage(db));
 }
 
@@ -252,8 +273,7 @@ static void replay(const char *conninfo, int batches, const char *settings) {
         for (int i = 0; i < count; i++)
             fetch(db, &steps[i], b, &pieces[b * STEPS_MAX + i]);
     run(db, settings);
-    if (!steps[0].is_copy)
-        prepare(db, steps, count);
+    prepare(db, steps, count);
 
     const int server = PQbackendPID(db);
     const int64_t server_us = process_cpu_us(server);

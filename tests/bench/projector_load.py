@@ -5,14 +5,20 @@ triggers so that bare SQL can write the same rows in the same batches."""
 import datetime
 import json
 import os
+import re
 import subprocess
 
+import bench_records
 import system_load
-from bench_frame import database, say
+from bench_frame import SOURCE, database, say
 from bench_system import ROLES, pause
 
 PROCESSORS = ("order", "inventory", "payment", "shipping")
 TOPIC = "orders.events"
+PROJECTIONS = SOURCE / "projections"
+NEAR_THE_END = 1000  # offsets, of which some are markers
+# A row or two per batch with the time in it, which nobody could write again.
+FLEETING = ("order_timeline_news",)
 # As the projector's own sessions have it: nobody waits for the disk, plans go by keys.
 SESSION = (
     "SET jit = off; SET enable_seqscan = off; SET enable_mergejoin = off;"
@@ -72,16 +78,16 @@ class Projector:
         self.system = system
         self.names = names
         self.end = None  # where the log's last record is passed
-        self.tables = database(
-            "SELECT string_agg(table_name, ' ' ORDER BY table_name)"
-            " FROM information_schema.columns c JOIN information_schema.tables t"
-            " USING (table_schema, table_name) WHERE column_name = 'order_id'"
-            " AND table_type = 'BASE TABLE' AND table_schema = 'public'"
-        ).split()
+        self.is_ours = f"projection IN ({', '.join(map(repr, names))})"
+        self.resets = [(PROJECTIONS / name / "reset.sql").read_text() for name in names]
+        emptied = re.findall(r"^TRUNCATE (.*);", "".join(self.resets), re.MULTILINE)
+        self.tables = [
+            table for tables in emptied for table in tables.split(", ") if table not in FLEETING]
 
     def empty(self):
-        database(f"TRUNCATE {', '.join(self.tables)}")
-        database(f"DELETE FROM projection_offsets WHERE topic = '{TOPIC}'")
+        for reset in self.resets:
+            database(reset)
+        database(f"DELETE FROM projection_offsets WHERE {self.is_ours}")
         database("CHECKPOINT")
         database("SELECT pg_stat_reset()")
 
@@ -92,9 +98,11 @@ class Projector:
         server = server_cpu_s(self.system)
         self.system.start_roles(["project"], [*self.names, *options])
         if self.end is None:
+            # During a long batch its metrics are of before, when it did not know of the log's end.
+            while self.position() < sum(bench_records.ends_of(TOPIC)) - NEAR_THE_END:
+                pause(0.1)
             await_drained(self.system)
-            self.end = int(database(
-                f"SELECT min(next_offset) FROM projection_offsets WHERE topic = '{TOPIC}'"))
+            self.end = self.position()
         ended_us = self.await_end()
         began_us = self.began_us()
         used = self.system.cpu(set())["project"]
@@ -111,6 +119,11 @@ class Projector:
             "client_cpu_us": used * 1e6,
             "server_cpu_us": (server_cpu_s(self.system) - server) * 1e6,
         }
+
+    def position(self):
+        return int(database(
+            "SELECT coalesce(min(next_offset), 0) FROM projection_offsets"
+            f" WHERE topic = '{TOPIC}' AND {self.is_ours}"))
 
     def await_end(self):
         program = self.bench.program("bench_sql")
@@ -167,7 +180,7 @@ class Projector:
         for table in self.tables:
             database(f"UPDATE bench.{table} t SET batch = number FROM bench.numbers n"
                      " WHERE n.batch = t.batch")
-            database(f"CREATE INDEX ON bench.{table} (batch, op, order_id)")
+            database(f"CREATE INDEX ON bench.{table} (batch, op, {', '.join(self.key(table))})")
             database(f"ANALYZE bench.{table}")
         return int(database("SELECT count(*) FROM bench.numbers"))
 
@@ -180,6 +193,31 @@ class Projector:
 
     def columns(self, table):
         return list(self.types(table))
+
+    def key(self, table):
+        return database(
+            "SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid ="
+            f" (SELECT indexrelid FROM pg_index WHERE indrelid = '{table}'::regclass"
+            " AND indisprimary)").split()
+
+    # ---- writing it again --------------------------------------------------------------------
+
+    def upsert_step(self, table):
+        """Rows that batch after batch writes again, as the batch left them."""
+        columns, key = self.columns(table), self.key(table)
+        values = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+        return (
+            "statement",
+            arrays(f"bench.{table}", columns, key),
+            f"INSERT INTO {table} ({', '.join(columns)})"
+            f" SELECT * FROM {self.unnest(table, columns)} AS u"
+            f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {values}",
+        )
+
+    def unnest(self, table, columns):
+        types = self.types(table)
+        parameters = (f"${n + 1}::{types[name]}[]" for n, name in enumerate(columns))
+        return f"unnest({', '.join(parameters)})"
 
     def replay(self, batches, steps):
         """bench_sql, with steps of (kind, query, SQL)."""
@@ -198,6 +236,14 @@ class Projector:
                 f" FROM {table} t")
             for table in self.tables
         }
+
+
+def arrays(source, columns, key, condition="true"):
+    """What a batch wrote, a row of arrays in the order of the key."""
+    aggregates = ", ".join(f"array_agg({name})" for name in columns)
+    return (
+        f"SELECT {aggregates} FROM (SELECT * FROM {source}"
+        f" WHERE batch = {{batch}} AND {condition} ORDER BY {', '.join(key)}) AS sorted")
 
 
 def server_cpu_s(system):

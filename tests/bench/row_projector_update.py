@@ -5,6 +5,7 @@ SQL that is given the same rows, folded already, in the same batches."""
 
 import projector_load
 from bench_frame import say
+from projector_load import arrays
 
 NAMES = ["orders"]
 # What changes in an order's life.
@@ -51,45 +52,31 @@ def steps_of(projector):
     columns = projector.columns("orders")
     changes = ", ".join(f"{name} = u.{name}" for name in CHANGING)
     changing = ("order_id", *CHANGING)
-    lines = ("order_id", "line_no", "sku", "quantity", "unit_price_minor", "price_version")
     return (
         (
             "statement",
-            arrays("bench.orders", columns, "INSERT"),
+            arrays("bench.orders", columns, ["order_id"], "op = 'INSERT'"),
             f"INSERT INTO orders ({', '.join(columns)})"
-            f" SELECT * FROM {unnest(projector, 'orders', columns)} AS u"
+            f" SELECT * FROM {projector.unnest('orders', columns)} AS u"
             " ON CONFLICT (order_id) DO NOTHING",
         ),
         (
             "statement",
-            arrays("bench.orders", changing, "UPDATE"),
+            arrays("bench.orders", changing, ["order_id"], "op = 'UPDATE'"),
             f"UPDATE orders o SET {changes}"
-            f" FROM {unnest(projector, 'orders', changing)} AS u ({', '.join(changing)})"
+            f" FROM {projector.unnest('orders', changing)} AS u ({', '.join(changing)})"
             " WHERE o.order_id = u.order_id AND o.version < u.version",
         ),
         (
             "statement",
-            arrays(
-                "(SELECT s.batch, s.op, s.order_id, l.* FROM bench.order_line_sets s"
-                " CROSS JOIN LATERAL unnest(s.lines) AS l) AS x", lines, "INSERT"),
-            "INSERT INTO order_line_sets SELECT order_id, array_agg(ROW(line_no, sku, quantity,"
-            " unit_price_minor, price_version)::order_line ORDER BY line_no)"
-            " FROM unnest($1::uuid[], $2::int4[], $3::text[], $4::int8[], $5::int8[], $6::int8[])"
-            f" AS u ({', '.join(lines)}) GROUP BY order_id ORDER BY order_id"
+            arrays("bench.order_line_sets", ("order_id", "lines"), ["order_id"]),
+            "INSERT INTO order_line_sets"
+            f" SELECT * FROM {projector.unnest('order_line_sets', ('order_id', 'lines'))} AS u"
             " ON CONFLICT DO NOTHING",
         ),
+        projector.upsert_step("order_counts"),
+        projector.upsert_step("customer_counts"),
     )
-
-
-def arrays(source, columns, op):
-    aggregates = ", ".join(f"array_agg({name} ORDER BY order_id)" for name in columns)
-    return f"SELECT {aggregates} FROM {source} WHERE batch = {{batch}} AND op = '{op}'"
-
-
-def unnest(projector, table, columns):
-    types = projector.types(table)
-    parameters = (f"${n + 1}::{types[name]}[]" for n, name in enumerate(columns))
-    return f"unnest({', '.join(parameters)})"
 
 
 def check(projector, wanted):
