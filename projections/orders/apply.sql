@@ -26,18 +26,11 @@ WITH known AS MATERIALIZED (
         coalesce(
             l.order_completed__occurred_at, l.order_rejected__occurred_at,
             l.order_cancelled__occurred_at, l.order_expired__occurred_at) AS closed_at,
-        o.place, o.status AS status_before, o.close_reason AS close_reason_before,
+        o.status AS status_before, o.close_reason AS close_reason_before,
         o.captured_minor AS captured_before
     FROM latest l
-    LEFT JOIN LATERAL (
-        SELECT
-            ctid AS place, shop_id, version, customer_id, currency, placed_at, status, close_reason,
-            total_minor, captured_minor
-        FROM orders
-        WHERE order_id = l.order_id
-        OFFSET 0 -- by its key, however many a batch has
-    ) AS o ON true
-    WHERE CASE WHEN o.place IS NULL
+    LEFT JOIN orders o ON o.order_id = l.order_id
+    WHERE CASE WHEN o.order_id IS NULL
         THEN l.order_placed__occurred_at IS NOT NULL
         ELSE o.shop_id = l.shop_id AND o.version < l.version
         END
@@ -52,13 +45,13 @@ placed AS (
         tracking, order_placed__ordered_at, placed_at, confirmed_at, dispatched_at, delivered_at,
         closed_at, occurred_at
     FROM known
-    WHERE place IS NULL
+    WHERE status_before IS NULL
 ),
 lines AS (
     INSERT INTO order_line_sets
     SELECT order_id, order_placed__lines_json
     FROM known
-    WHERE place IS NULL
+    WHERE status_before IS NULL
 ),
 moved AS (
     UPDATE orders o
@@ -79,7 +72,7 @@ moved AS (
         closed_at = coalesce(o.closed_at, k.closed_at),
         updated_at = k.occurred_at
     FROM known k
-    WHERE o.ctid = k.place AND o.version < k.version
+    WHERE o.order_id = k.order_id AND o.version < k.version
 ),
 -- How many orders came to stand so that stood so before.
 gained AS MATERIALIZED (
@@ -123,7 +116,7 @@ counted AS (
 INSERT INTO customer_counts AS c
 SELECT
     shop_id, customer_id, currency,
-    count(*) FILTER (WHERE place IS NULL),
+    count(*) FILTER (WHERE status_before IS NULL),
     count(*) FILTER (WHERE status = 'COMPLETED')
         - count(*) FILTER (WHERE status_before = 'COMPLETED'),
     count(*) FILTER (WHERE status = 'CANCELLED')
@@ -132,12 +125,12 @@ SELECT
         - count(*) FILTER (WHERE status_before = 'REJECTED'),
     count(*) FILTER (WHERE status = 'EXPIRED')
         - count(*) FILTER (WHERE status_before = 'EXPIRED'),
-    coalesce(sum(total_minor) FILTER (WHERE place IS NULL), 0),
+    coalesce(sum(total_minor) FILTER (WHERE status_before IS NULL), 0),
     coalesce(sum(total_minor) FILTER (WHERE status = 'COMPLETED'), 0)
         - coalesce(sum(total_minor) FILTER (WHERE status_before = 'COMPLETED'), 0),
     min(placed_at), max(placed_at)
 FROM known
-WHERE place IS NULL
+WHERE status_before IS NULL
     OR (status <> status_before
         AND (status IN ('COMPLETED', 'CANCELLED', 'REJECTED', 'EXPIRED')
             OR status_before IN ('COMPLETED', 'CANCELLED', 'REJECTED', 'EXPIRED')))

@@ -65,6 +65,7 @@ struct projector {
 // A batch of rows is sorted and hashed in memory.
 #define SETTINGS                                                                                   \
     "SET jit = off; SET enable_seqscan = off; SET enable_mergejoin = off; SET work_mem = '64MB'; " \
+    "SET temp_buffers = '32MB'; "                                                                  \
     "SET statement_timeout = '60s'; SET lock_timeout = '10s'; "
 static const char settings_fast[] = SETTINGS "SET synchronous_commit = off";
 static const char settings_durable[] = SETTINGS "SET synchronous_commit = on";

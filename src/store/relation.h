@@ -100,6 +100,11 @@ struct history_field {
     const struct field_type **fields; // owned, by record; NULL: log_offset or type
 };
 
+struct latest_order {
+    uint64_t head; // how the key begins
+    uint32_t record;
+};
+
 struct relations {
     struct relation *items; // owned
     size_t count;
@@ -112,7 +117,7 @@ struct relations {
     size_t history_count;
     size_t history_head; // so many are items of the array, the others members of an object
     struct jsonout text;
-    uint32_t *order; // owned: the batch's records by key, then as in the log
+    struct latest_order *order; // owned: the batch's records by key, then as in the log
     size_t order_size;
     size_t records; // size of the columns' `fields`: RECORD_COUNT
     bool failed;    // memory was out

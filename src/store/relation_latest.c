@@ -15,6 +15,7 @@
 // the batches are cut into, the same values come out.
 #include "relation.h"
 
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,8 +218,8 @@ static int compare_keys(const struct relations *relations, const struct projecti
 
 static int compare_records(const void *a, const void *b, void *opaque) {
     const struct sorting *sorting = opaque;
-    const uint32_t x = *(const uint32_t *)a;
-    const uint32_t y = *(const uint32_t *)b;
+    const uint32_t x = ((const struct latest_order *)a)->record;
+    const uint32_t y = ((const struct latest_order *)b)->record;
     const int order = compare_keys(sorting->relations, &sorting->records[x], &sorting->records[y]);
     return order ? order : (x > y) - (x < y);
 }
@@ -308,7 +309,7 @@ static void write_history(struct relations *relations, const struct projection_r
 // The records of one key, oldest first.
 struct run {
     const struct projection_record *records;
-    const uint32_t *order;
+    const struct latest_order *order;
     size_t count;
 };
 
@@ -326,7 +327,7 @@ static void put_history(struct relations *relations, struct pg_array *values,
     jsonout_reset(out);
     jsonout_array_begin(out, NULL);
     for (size_t i = 0; i < run->count; i++)
-        write_history(relations, &run->records[run->order[i]]);
+        write_history(relations, &run->records[run->order[i].record]);
     jsonout_array_end(out);
     put_text_of(relations, values);
 }
@@ -342,7 +343,7 @@ static bool is_versioned(const struct relations *relations,
 static void put_last(const struct relations *relations, struct relation_column *column,
                      const struct run *run) {
     for (size_t i = run->count; i-- > 0;) {
-        const struct projection_record *record = &run->records[run->order[i]];
+        const struct projection_record *record = &run->records[run->order[i].record];
         const struct field_type *field = column->fields[record->type];
         if (!field || relation_field_is_null(field, record->value) ||
             (!column->is_identity && !is_versioned(relations, record)))
@@ -379,7 +380,7 @@ static void put_items(struct jsonout *out, const struct field_type *array, const
 static void put_of_record(struct relations *relations, struct relation_column *column,
                           const struct run *run) {
     for (size_t i = run->count; i-- > 0;) {
-        const struct projection_record *record = &run->records[run->order[i]];
+        const struct projection_record *record = &run->records[run->order[i].record];
         const struct field_type *field = column->fields[record->type];
         if (!field)
             continue;
@@ -399,8 +400,8 @@ static void put_of_record(struct relations *relations, struct relation_column *c
 }
 
 static void add_run(struct relations *relations, const struct run *run) {
-    const struct projection_record *first = &run->records[run->order[0]];
-    const struct projection_record *last = &run->records[run->order[run->count - 1]];
+    const struct projection_record *first = &run->records[run->order[0].record];
+    const struct projection_record *last = &run->records[run->order[run->count - 1].record];
     struct relation *latest = relations->latest;
     latest->rows++;
     for (size_t i = 0; i < latest->columns_count; i++) {
@@ -432,26 +433,74 @@ static void add_run(struct relations *relations, const struct run *run) {
     }
 }
 
+// The beginning of a key, as a number of the same order.
+static uint64_t head_of(const struct relations *relations, const struct projection_record *record) {
+    const struct field_type *field = relations->keys[0]->fields[record->type];
+    const uint8_t *at = (const uint8_t *)record->value + field->offset;
+    uint8_t bytes[sizeof(uint64_t)] = {0};
+    uint64_t head;
+    if (field->kind == FIELD_UUID) {
+        memcpy(bytes, at, sizeof(bytes));
+    } else {
+        const struct view *view = (const struct view *)at;
+        memcpy(bytes, view->ptr, view->len < sizeof(bytes) ? view->len : sizeof(bytes));
+    }
+    memcpy(&head, bytes, sizeof(head));
+    return be64toh(head);
+}
+
+static int compare_heads(const void *a, const void *b) {
+    const struct latest_order *x = a;
+    const struct latest_order *y = b;
+    if (x->head != y->head)
+        return x->head < y->head ? -1 : 1;
+    return (x->record > y->record) - (x->record < y->record);
+}
+
+// Those from begin on whose head is the same, by their whole keys. Returns where they end.
+static size_t sort_alike(struct relations *relations, const struct projection_record *records,
+                         size_t begin, size_t count) {
+    struct latest_order *order = relations->order;
+    struct sorting sorting = {.relations = relations, .records = records};
+    bool same = true;
+    size_t end = begin + 1;
+    for (; end < count && order[end].head == order[begin].head; end++)
+        same = same && compare_keys(relations, &records[order[begin].record],
+                                    &records[order[end].record]) == 0;
+    if (!same)
+        qsort_r(order + begin, end - begin, sizeof(*order), compare_records, &sorting);
+    return end;
+}
+
+static bool make_room(struct relations *relations, size_t count) {
+    if (count <= relations->order_size)
+        return true;
+    struct latest_order *order = realloc(relations->order, count * sizeof(*order));
+    if (!order)
+        return false;
+    relations->order = order;
+    relations->order_size = count;
+    return true;
+}
+
 bool relations_group(struct relations *relations, const struct projection_record *records,
                      size_t count) {
     if (!relations->latest || !relations->latest->is_used || count == 0)
         return true;
-    if (count > relations->order_size) {
-        uint32_t *order = realloc(relations->order, count * sizeof(*order));
-        if (!order)
-            return false;
-        relations->order = order;
-        relations->order_size = count;
-    }
+    if (!make_room(relations, count))
+        return false;
+    struct latest_order *order = relations->order;
     for (size_t i = 0; i < count; i++)
-        relations->order[i] = (uint32_t)i;
-    struct sorting sorting = {.relations = relations, .records = records};
-    qsort_r(relations->order, count, sizeof(*relations->order), compare_records, &sorting);
+        order[i] = (struct latest_order){head_of(relations, &records[i]), (uint32_t)i};
+    qsort(order, count, sizeof(*order), compare_heads);
+    for (size_t begin = 0; begin < count;)
+        begin = sort_alike(relations, records, begin, count);
     for (size_t begin = 0, end = 1; begin < count; begin = end++) {
-        while (end < count && compare_keys(relations, &records[relations->order[begin]],
-                                           &records[relations->order[end]]) == 0)
+        while (end < count && order[end].head == order[begin].head &&
+               compare_keys(relations, &records[order[begin].record],
+                            &records[order[end].record]) == 0)
             end++;
-        const struct run run = {records, relations->order + begin, end - begin};
+        const struct run run = {records, order + begin, end - begin};
         add_run(relations, &run);
     }
     return true;
