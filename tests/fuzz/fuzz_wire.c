@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A broker that answers with any bytes: a producer is made, writes, sends offsets and commits. Its
+// requests go nowhere; answers come through a socket, so that they are cut as a network cuts them.
+// And any bytes as what a server says in SCRAM, and as a response to ApiVersions.
+#include "../../src/wire/wire_api.h"
+#include "wire/wire_scram.h"
+#include "wire/wire_txn.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { TOPICS = 2, PARTITIONS = 3, NEVER_MS = 1 };
+
+static const uint8_t *answers;
+static size_t answers_len;
+
+// A piece of the input is what the broker says; then it hangs up.
+bool __wrap_wire_connection_open(struct wire_connection *connection, int64_t deadline_ms,
+                                 struct error *err);
+bool __wrap_wire_connection_open(struct wire_connection *connection, int64_t deadline_ms,
+                                 struct error *err) {
+    (void)deadline_ms;
+    if (connection->fd >= 0)
+        return true;
+    int pair[2];
+    if (answers_len < 2)
+        return error_set(err, DISP_RETRY, 0, "nobody answers");
+    assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
+    // Each connection has a piece of its own, whose length comes first.
+    const size_t wanted = (size_t)answers[0] << 8 | answers[1];
+    answers += 2;
+    answers_len -= 2;
+    const size_t len = wanted < answers_len ? wanted : answers_len;
+    assert(write(pair[1], answers, len) == (ssize_t)len);
+    answers += len;
+    answers_len -= len;
+    (void)close(pair[1]);
+    connection->fd = pair[0];
+    connection->renew_ms = INT64_MAX;
+    return true;
+}
+
+// It has hung up already, as far as the socket knows.
+bool __wrap_wire_connection_is_alive(const struct wire_connection *connection);
+bool __wrap_wire_connection_is_alive(const struct wire_connection *connection) {
+    return connection->fd >= 0;
+}
+
+static bool sent(struct wire_connection *connection, enum wire_api api) {
+    assert(connection->fd >= 0);
+    connection->sent++;
+    connection->in_flight[connection->sent % WIRE_IN_FLIGHT_MAX] = api;
+    return true;
+}
+
+bool __wrap_wire_connection_send(struct wire_connection *connection, enum wire_api api,
+                                 struct iovec *pieces, int count, int64_t deadline_ms,
+                                 struct error *err);
+bool __wrap_wire_connection_send(struct wire_connection *connection, enum wire_api api,
+                                 struct iovec *pieces, int count, int64_t deadline_ms,
+                                 struct error *err) {
+    (void)deadline_ms;
+    (void)err;
+    for (int i = 0; i < count; i++)
+        assert(pieces[i].iov_len == 0 || pieces[i].iov_base);
+    return sent(connection, api);
+}
+
+bool __wrap_wire_connection_send_writer(struct wire_connection *connection, enum wire_api api,
+                                        struct wire_writer *writer, int64_t deadline_ms,
+                                        struct error *err);
+bool __wrap_wire_connection_send_writer(struct wire_connection *connection, enum wire_api api,
+                                        struct wire_writer *writer, int64_t deadline_ms,
+                                        struct error *err) {
+    (void)writer;
+    (void)deadline_ms;
+    return connection->fd >= 0 ? sent(connection, api)
+                               : error_set(err, DISP_RETRY, 0, "not connected");
+}
+
+static void written(void *opaque, size_t topic, int32_t partition, int32_t first, int32_t count,
+                    int64_t base_offset) {
+    (void)opaque;
+    (void)base_offset;
+    assert(topic < TOPICS && partition >= 0 && first >= 0 && count > 0);
+}
+
+static void fuzz_transaction(void) {
+    static const char *const topics[TOPICS] = {"a", "b"};
+    const struct wire_settings wire = {.servers = "broker:1", .client_id = "fuzz"};
+    const struct wire_txn_settings settings = {.wire = &wire,
+                                               .transactional_id = "t",
+                                               .group = "g",
+                                               .timeout_ms = 1000,
+                                               .topics = topics,
+                                               .topics_count = TOPICS,
+                                               .written = written};
+    struct error err = {0};
+    struct wire_txn *txn = wire_txn_new(&settings, &err);
+    assert(txn);
+    bool good = wire_txn_init(txn, INT64_MAX, &err);
+    const struct wire_record record = {.value = "value", .value_len = 5};
+    wire_txn_begin(txn);
+    for (int32_t p = 0; good && p < PARTITIONS; p++)
+        for (size_t topic = 0; topic < TOPICS; topic++)
+            (void)wire_txn_append(txn, topic, p, &record, 0, INT64_MAX, &err);
+    const struct wire_group_member member = {.member_id = "m", .instance_id = "i", .topic = "a"};
+    const struct wire_offset offset = {.metadata = "x"};
+    good = good && wire_txn_offsets(txn, &member, &offset, 1, INT64_MAX, &err);
+    good = wire_txn_end(txn, good, NEVER_MS, &err) && good;
+    assert(good || err.msg[0]);
+    wire_txn_free(txn);
+}
+
+static void fuzz_scram(const char *text, size_t len) {
+    struct wire_scram scram;
+    struct error err = {0};
+    char out[WIRE_SCRAM_TEXT_MAX];
+    assert(wire_scram_first(&scram, len % 2, "user", out, &err));
+    memcpy(scram.nonce, "abc", 4);
+    if (wire_scram_final(&scram, text, len, "password", out, &err))
+        assert(strlen(out) < WIRE_SCRAM_TEXT_MAX);
+    else
+        assert(err.msg[0]);
+    (void)wire_scram_verify(&scram, text, len, &err);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (size < 2)
+        return 0;
+    struct wire_reader reader = {.at = data + 1, .end = data + size};
+    switch (data[0] % 4) {
+    case 0:
+        fuzz_scram((const char *)data + 1, size - 1);
+        break;
+    case 1:
+        (void)wire_api_suffices(&reader);
+        break;
+    default:
+        answers = data + 1;
+        answers_len = size - 1;
+        fuzz_transaction();
+    }
+    return 0;
+}
