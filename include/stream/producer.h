@@ -1,33 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One transactional producer, and the memory of what its open transaction sends. Two of them are
-// used in turn: after a commit has returned the coordinator still writes markers, and the same
-// producer's next transaction would wait 20 to 50 ms for them.
+// One transactional producer, and the memory of what is encoded for its open transaction. Two of
+// them are used in turn: after a commit has returned the coordinator still writes markers, and the
+// same producer's next transaction would wait 20 to 50 ms for them.
 //
-// librdkafka has no KIP-890 part 2: after an abort, a time-out or a lost connection inside a
-// transaction the producer is destroyed and made again, so that the new epoch fences stragglers.
+// It speaks Kafka's protocol itself (wire/wire_txn.h): librdkafka spends 2 us on each of the dozen
+// records of an order, a request on each partition, and two round trips more on each transaction.
 // One thread.
 #ifndef ORDERLOG_STREAM_PRODUCER_H
 #define ORDERLOG_STREAM_PRODUCER_H
-
-#include <librdkafka/rdkafka.h>
 
 #include "service/arena.h"
 #include "service/config.h"
 #include "service/error.h"
 #include "service/watchdog.h"
 #include "stream/topics.h"
+#include "wire/wire_txn.h"
 
 struct producer_settings {
     const struct config *config; // borrowed
     const char *transactional_id;
-    enum topic_id events; // deliveries to this topic are watched
+    enum domain domain; // whose topics it writes to, and whose group's offsets it commits
     int32_t events_partitions;
     struct watchdog *watchdog; // borrowed
 };
 
 // The events that the transaction begun last sends to one partition: where each of them lies, once
-// its delivery was reported, which commits wait for; -1 before.
+// the broker has it, which commits wait for; -1 before.
 struct events_sent {
     int64_t *offsets; // owned
     size_t count;
@@ -37,45 +36,45 @@ struct events_sent {
 struct producer {
     struct producer_settings settings;
     char transactional_id[128];
-    rd_kafka_t *client;                    // owned
-    rd_kafka_topic_t *topics[TOPIC_COUNT]; // owned, made on first use
-    struct arena payload;                  // what the open transaction sends; reset after it
-    struct events_sent *events;            // owned: per events partition
-    bool suspect; // a connection broke: reopened before the next transaction
+    char group[64];
+    struct wire_settings wire;
+    struct wire_txn *txn;       // owned
+    int64_t now_ms;             // timestamp of records
+    int64_t deadline_ms;        // of the open transaction, monotonic
+    struct arena payload;       // see producer_memory()
+    struct events_sent *events; // owned: per events partition
+    bool suspect;               // something failed: reopened before the next transaction
 };
 
-// Creates the clients and calls init_transactions, of all at the same time: when it returns every
-// predecessor with one of these ids is fenced and its open transaction aborted. False, and none is
-// open: DISP_RETRY when brokers do not answer in time.
+// When it returns every predecessor with one of these ids is fenced and its open transaction
+// aborted. False, and none is open: DISP_RETRY when brokers do not answer in time, DISP_FATAL when
+// they are too old, will not have us, or a setting cannot be followed.
 bool producers_open(struct producer *producers, const struct producer_settings *settings,
                     size_t count, struct error *err);
 
-// Destroys the client, dropping whatever was in flight, and opens it anew.
+// Drops whatever is in flight, and gets a new epoch.
 bool producer_reopen(struct producer *producer, struct error *err);
 
 void producer_close(struct producer *producer);
 
-// Reopens first where the last transaction saw a broken connection.
+// Reopens first where something has failed.
 bool producer_begin(struct producer *producer, struct error *err);
 
-// Memory for a payload that stays valid until the transaction has ended; NULL past the bound.
+// Memory for a payload that is valid until producer_memory_reset(); NULL past the bound.
 void *producer_memory(struct producer *producer, size_t size);
+void producer_memory_reset(struct producer *producer);
 
-// Takes headers in any case; key is copied, payload must come from producer_memory(). partition is
-// explicit. A full queue is waited for, within a bound.
+// Takes a copy. partition is explicit. May wait for the broker to take what has gathered, until the
+// transaction's time-out.
 bool producer_send(struct producer *producer, enum topic_id topic, int32_t partition,
-                   const void *key, size_t key_len, void *payload, size_t len,
-                   rd_kafka_headers_t *headers, struct error *err);
+                   const struct wire_record *record, struct error *err);
 
-// The same for an event, to settings.events.
-bool producer_send_event(struct producer *producer, int32_t partition, const void *key,
-                         size_t key_len, void *payload, size_t len, rd_kafka_headers_t *headers,
-                         struct error *err);
+// The same for an event, to the domain's events.
+bool producer_send_event(struct producer *producer, int32_t partition,
+                         const struct wire_record *record, struct error *err);
 
-// A copy of the payload is sent; for what is rare.
-bool producer_send_copy(struct producer *producer, enum topic_id topic, int32_t partition,
-                        const void *key, size_t key_len, const void *payload, size_t len,
-                        rd_kafka_headers_t *headers, struct error *err);
+// Records that are not with the broker yet.
+size_t producer_waiting(const struct producer *producer);
 
 // How a transaction ended, as far as this client can know.
 enum commit_outcome {
@@ -86,8 +85,8 @@ enum commit_outcome {
 };
 
 enum commit_outcome producer_commit(struct producer *producer,
-                                    const rd_kafka_topic_partition_list_t *offsets,
-                                    const rd_kafka_consumer_group_metadata_t *group,
+                                    const struct wire_group_member *member,
+                                    const struct wire_offset *offsets, size_t count,
                                     struct error *err);
 
 // Aborts what is open, then reopens. False: DISP_FATAL when fenced, DISP_RETRY otherwise.

@@ -4,9 +4,11 @@
 #include "stream/output.h"
 
 #include "event/message.h"
+#include "record_headers.h"
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
+#include "service/uninitialized.h"
 #include "stream/address.h"
 #include "stream/trace_headers.h"
 
@@ -34,6 +36,7 @@ struct output {
     enum topic_id route[RECORD_COUNT]; // TOPIC_COUNT: several topics
     struct group *groups[TOPIC_COUNT]; // inboxes only, one per partition
     struct producer *producer;         // borrowed
+    struct record_headers *types;      // owned, by record: what every event of it has
     struct trace_context cause;        // of what is being written
     struct span_batch spans;           // of the open transaction
 };
@@ -51,6 +54,10 @@ struct output *output_new(enum domain domain, const struct schema_ids *ids,
             if (strcmp(record_dirs[record], topics[topic].name) == 0)
                 output->route[record] = (enum topic_id)topic;
     }
+    output->types = calloc(RECORD_COUNT, sizeof(*output->types));
+    assert(output->types);
+    for (size_t record = 0; record < RECORD_COUNT; record++)
+        record_headers_of_type(domain, (enum record_id)record, &output->types[record]);
     for (size_t topic = 0; topic < TOPIC_COUNT; topic++)
         if (topics[topic].kind == TOPIC_INBOX) {
             output->groups[topic] = calloc((size_t)partitions[topic], sizeof(struct group));
@@ -70,6 +77,7 @@ void output_free(struct output *output) {
         free(output->groups[topic]);
     }
     span_batch_done(&output->spans);
+    free(output->types);
     free(output);
 }
 
@@ -117,53 +125,19 @@ int64_t output_events_count(const struct output *output, int32_t partition) {
     return (int64_t)output->producer->events[partition].count;
 }
 
-static void add_trace(rd_kafka_headers_t *headers, const struct trace_context *trace) {
-    char text[TRACE_TEXT_LEN + 1];
-    trace_format(trace, text);
-    rd_kafka_header_add(headers, TRACE_HEADER, -1, text, TRACE_TEXT_LEN);
-}
-
-// Of a record that has no others; NULL where trace is NULL or not set.
-static rd_kafka_headers_t *trace_headers(const struct trace_context *trace) {
-    if (!trace || !trace->is_set)
-        return NULL;
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(1);
-    add_trace(headers, trace);
-    return headers;
-}
-
-// CloudEvents, binary content mode of the Kafka protocol binding 1.0.
-static rd_kafka_headers_t *headers_new(enum domain domain, enum record_id type,
-                                       const struct id *event_id,
-                                       const struct trace_context *cause) {
-    static const char *const sources[DOMAIN_COUNT] = {"/orderlog/order", "/orderlog/inventory",
-                                                      "/orderlog/payment", "/orderlog/shipping"};
-    char id[ID_TEXT_LEN];
-    id_format(event_id, id);
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(6);
-    rd_kafka_header_add(headers, "ce_specversion", -1, "1.0", -1);
-    rd_kafka_header_add(headers, "ce_type", -1, record_types[type]->full_name, -1);
-    rd_kafka_header_add(headers, "ce_source", -1, sources[domain], -1);
-    rd_kafka_header_add(headers, "ce_id", -1, id, ID_TEXT_LEN);
-    rd_kafka_header_add(headers, "content-type", -1, "application/avro", -1);
-    if (cause->is_set)
-        add_trace(headers, cause);
-    return headers;
-}
-
 static bool too_large(const struct decided *decided, struct error *err) {
     return error_set(err, DISP_POISON, 0, "it leads to a %s of more than %d bytes",
                      record_types[decided->type]->name, OUTPUT_RECORD_BYTES_MAX);
 }
 
-// The record in wire format, in the transaction's memory.
+// The record in wire format, in memory of the producer.
 static uint8_t *encoded(struct output *output, enum topic_id topic, enum record_id type,
                         const void *body, size_t *ret_len, struct error *err) {
     const struct record_type *record = record_types[type];
     size_t room = MESSAGE_HEADER_LEN + record->size_max(body);
     uint8_t *payload = producer_memory(output->producer, room);
     if (!payload) {
-        error_set(err, DISP_FATAL, 0, "out of memory: a transaction writes more than allowed");
+        error_set(err, DISP_FATAL, 0, "out of memory for what a decision writes");
         return NULL;
     }
     uint8_t *end = message_encode(schema_ids_of(output->ids, topic, type), record, body, payload,
@@ -174,7 +148,7 @@ static uint8_t *encoded(struct output *output, enum topic_id topic, enum record_
 }
 
 struct payload {
-    uint8_t *bytes; // in the transaction's memory
+    uint8_t *bytes; // in memory of the producer
     size_t len;
 };
 
@@ -214,11 +188,15 @@ static bool send_event(struct output *output, int32_t partition, const struct de
         return false;
     }
     char key[TOPIC_KEY_MAX];
-    size_t key_len = address_key(&address, key);
-    return producer_send_event(
-        output->producer, partition, key, key_len, payload->bytes, payload->len,
-        headers_new(output->domain, event->type, address_event_id(event->body), &output->cause),
-        err);
+    UNINITIALIZED struct record_headers headers;
+    record_headers_of_event(&output->types[event->type], address_event_id(event->body),
+                            &output->cause, &headers);
+    const struct wire_record record = {.key = key,
+                                       .key_len = address_key(&address, key),
+                                       .value = payload->bytes,
+                                       .value_len = payload->len,
+                                       .headers = record_headers_wire(&headers)};
+    return producer_send_event(output->producer, partition, &record, err);
 }
 
 // Avro's zig-zag variable-length long.
@@ -235,10 +213,10 @@ static uint8_t *put_long(uint8_t *at, int64_t value) {
 static bool group_send(struct output *output, enum topic_id topic, int32_t partition,
                        struct group *group, struct error *err) {
     size_t room = MESSAGE_HEADER_LEN + COUNT_ROOM + group->len + 1;
+    producer_memory_reset(output->producer);
     uint8_t *payload = producer_memory(output->producer, room);
     if (!payload)
-        return error_set(err, DISP_FATAL, 0,
-                         "out of memory: a transaction writes more than allowed");
+        return error_set(err, DISP_FATAL, 0, "out of memory for a group of messages");
     uint32_t id = (uint32_t)schema_ids_of(output->ids, topic, RECORD_MESSAGE_GROUP);
     uint8_t *at = payload;
     *at++ = 0;
@@ -248,16 +226,20 @@ static bool group_send(struct output *output, enum topic_id topic, int32_t parti
     memcpy(at, group->items, group->len);
     at += group->len;
     *at++ = 0;
-    rd_kafka_headers_t *headers = NULL;
+    struct wire_record record = {.value = payload, .value_len = (size_t)(at - payload)};
     if (group->traces_len > 0) {
-        headers = rd_kafka_headers_new(1);
-        rd_kafka_header_add(headers, TRACE_HEADER_GROUP, -1, group->traces,
-                            (ssize_t)group->traces_len);
+        const size_t trace_room = strlen(TRACE_HEADER_GROUP) + group->traces_len + WIRE_HEADER_ROOM;
+        uint8_t *trace = producer_memory(output->producer, trace_room);
+        if (!trace)
+            return error_set(err, DISP_FATAL, 0, "out of memory for traces of messages");
+        const uint8_t *end = wire_header_put(trace, TRACE_HEADER_GROUP, strlen(TRACE_HEADER_GROUP),
+                                             group->traces, group->traces_len);
+        record.headers =
+            (struct wire_headers){.bytes = trace, .len = (size_t)(end - trace), .count = 1};
     }
     group->len = group->messages_count = 0;
     group->traces_len = 0;
-    return producer_send(output->producer, topic, partition, NULL, 0, payload,
-                         (size_t)(at - payload), headers, err);
+    return producer_send(output->producer, topic, partition, &record, err);
 }
 
 static void gather_trace(struct group *group, const struct trace_context *cause) {
@@ -312,6 +294,7 @@ static bool gather(struct output *output, const struct decided *message, struct 
 bool output_decision(struct output *output, int32_t partition, const struct decision *decision,
                      struct error *err) {
     struct payload payloads[DECISION_EVENTS_MAX];
+    producer_memory_reset(output->producer);
     if (!prepare(output, decision, payloads, err))
         return false;
     for (uint32_t i = 0; i < decision->events_count; i++)
@@ -323,14 +306,27 @@ bool output_decision(struct output *output, int32_t partition, const struct deci
     return true;
 }
 
+static bool send_one(struct output *output, enum topic_id topic, int32_t partition, struct view key,
+                     const struct payload *payload, const struct trace_context *trace,
+                     struct error *err) {
+    UNINITIALIZED struct record_headers headers;
+    record_headers_of_trace(trace, &headers);
+    const struct wire_record record = {.key = key.ptr,
+                                       .key_len = key.len,
+                                       .value = payload->bytes,
+                                       .value_len = payload->len,
+                                       .headers = record_headers_wire(&headers)};
+    return producer_send(output->producer, topic, partition, &record, err);
+}
+
 // One record of its own.
 static bool send_keyed(struct output *output, enum topic_id topic, int32_t partition,
                        enum record_id type, const void *body, struct view key,
                        const struct trace_context *trace, struct error *err) {
-    size_t len;
-    uint8_t *payload = encoded(output, topic, type, body, &len, err);
-    return payload && producer_send(output->producer, topic, partition, key.ptr, key.len, payload,
-                                    len, trace_headers(trace), err);
+    struct payload payload;
+    producer_memory_reset(output->producer);
+    payload.bytes = encoded(output, topic, type, body, &payload.len, err);
+    return payload.bytes && send_one(output, topic, partition, key, &payload, trace, err);
 }
 
 bool output_product(struct output *output, int32_t partition, const struct product *product,
@@ -374,12 +370,13 @@ bool output_retry(struct output *output, int32_t partition, const struct retry_p
 bool output_snapshot(struct output *output, int32_t partition, const struct snapshot_row *row,
                      struct error *err) {
     enum topic_id topic = domains[output->domain].state;
-    size_t len = 0;
-    uint8_t *payload = NULL; // a tombstone
-    if (row->body && !(payload = encoded(output, topic, row->type, row->body, &len, err)))
+    struct payload payload = {0}; // a tombstone
+    producer_memory_reset(output->producer);
+    if (row->body &&
+        !(payload.bytes = encoded(output, topic, row->type, row->body, &payload.len, err)))
         return false;
-    if (!producer_send(output->producer, topic, partition, row->key, row->key_len, payload, len,
-                       trace_headers(&row->trace), err))
+    const struct view key = {.ptr = row->key, .len = (uint32_t)row->key_len};
+    if (!send_one(output, topic, partition, key, &payload, &row->trace, err))
         return false;
     metrics_add(METRIC_SNAPSHOT_ROWS, 0, 1);
     return true;

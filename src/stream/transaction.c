@@ -269,6 +269,30 @@ bool transaction_begin(struct txn_loop *loop, struct partition *partition, struc
     return true;
 }
 
+static enum commit_outcome commit_offsets(struct txn_loop *loop, size_t count, struct error *err) {
+    // Taken here, in the polling thread: it names the generation whose input this is.
+    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(loop->consumer);
+    const int32_t generation = rd_kafka_consumer_group_metadata_generation_id(group);
+    enum commit_outcome outcome = COMMIT_ABORT;
+    // A client that was thrown out of the group has no generation, and a broker takes offsets
+    // without one where the group is empty: they would overwrite what a successor has committed.
+    if (generation != loop->generation) {
+        error_set(err, DISP_ABORT, 0, "the group has gone on without this worker");
+    } else {
+        const struct wire_group_member member = {
+            .generation = generation,
+            .member_id = rd_kafka_consumer_group_metadata_member_id(group),
+            .instance_id = loop->instance,
+            .topic = txn_loop_input_name(loop)};
+        int64_t started_us = clock_monotonic_us();
+        outcome =
+            producer_commit(&loop->producers[loop->current], &member, loop->offsets, count, err);
+        metrics_observe_us(METRIC_COMMIT, 0, clock_monotonic_us() - started_us);
+    }
+    rd_kafka_consumer_group_metadata_destroy(group);
+    return outcome;
+}
+
 static enum commit_outcome commit(struct txn_loop *loop, struct error *err) {
     int64_t flush_us = clock_monotonic_us();
     if (loop->first_us > 0)
@@ -276,37 +300,20 @@ static enum commit_outcome commit(struct txn_loop *loop, struct error *err) {
     if (!output_flush(loop->output, err))
         return COMMIT_ABORT;
     FAILPOINT(loop_flushed);
-    rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(8);
+    size_t count = 0;
     for (int32_t p = 0; p < loop->partitions_count; p++) {
         struct partition *partition = &loop->partitions[p];
         if (!partition->touched)
             continue;
         partition_stage(partition, output_events_count(loop->output, p), loop->by);
-        char text[OFFSET_METADATA_MAX];
-        offset_metadata_format(&partition->staged, text);
-        rd_kafka_topic_partition_t *element =
-            rd_kafka_topic_partition_list_add(offsets, txn_loop_input_name(loop), p);
-        element->offset = partition->staged_offset;
-        element->metadata = strdup(text); // owned by the list from here on
-        assert(element->metadata);
-        element->metadata_size = strlen(text);
+        offset_metadata_format(&partition->staged, loop->offset_texts[count]);
+        loop->offsets[count] = (struct wire_offset){.partition = p,
+                                                    .offset = partition->staged_offset,
+                                                    .metadata = loop->offset_texts[count]};
+        count++;
     }
     metrics_observe_us(METRIC_STEP, STEP_FLUSH, clock_monotonic_us() - flush_us);
-    // Taken here, in the polling thread: it names the generation whose input this is.
-    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(loop->consumer);
-    enum commit_outcome outcome = COMMIT_ABORT;
-    // A client that was thrown out of the group has no generation, and a broker takes offsets
-    // without one where the group is empty: they would overwrite what a successor has committed.
-    if (rd_kafka_consumer_group_metadata_generation_id(group) != loop->generation) {
-        error_set(err, DISP_ABORT, 0, "the group has gone on without this worker");
-    } else {
-        int64_t started_us = clock_monotonic_us();
-        outcome = producer_commit(&loop->producers[loop->current], offsets, group, err);
-        metrics_observe_us(METRIC_COMMIT, 0, clock_monotonic_us() - started_us);
-    }
-    rd_kafka_consumer_group_metadata_destroy(group);
-    rd_kafka_topic_partition_list_destroy(offsets);
-    return outcome;
+    return commit_offsets(loop, count, err);
 }
 
 // Ends the open transaction, if any.

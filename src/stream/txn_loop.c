@@ -365,7 +365,7 @@ static void report_lag(struct txn_loop *loop) {
         rd_kafka_queue_destroy(queue);
     int64_t sent = 0;
     for (int i = 0; i < PRODUCERS; i++)
-        sent += loop->producers[i].client ? rd_kafka_outq_len(loop->producers[i].client) : 0;
+        sent += (int64_t)producer_waiting(&loop->producers[i]);
     metrics_set(METRIC_KAFKA_QUEUE, 1, sent);
     metrics_set(METRIC_PARTITIONS, 0, assigned);
     metrics_set(METRIC_PARTITIONS_ALL, 0, loop->partitions_count);
@@ -467,14 +467,15 @@ static void *run(void *opaque) {
 static rd_kafka_t *consumer_new(struct txn_loop *loop, const char *isolation, bool input,
                                 struct error *err) {
     const char *role = domains[loop->role->domain].name;
-    char group[64], instance[64], session_ms[32], heartbeat_ms[32];
+    char group[64], session_ms[32], heartbeat_ms[32];
     (void)snprintf(group, sizeof(group), "orderlog.%s", role);
-    (void)snprintf(instance, sizeof(instance), "%s-%lld", role, (long long)loop->config->slot);
+    (void)snprintf(loop->instance, sizeof(loop->instance), "%s-%lld", role,
+                   (long long)loop->config->slot);
     (void)snprintf(session_ms, sizeof(session_ms), "%lld",
                    (long long)loop->config->session_timeout_ms);
     (void)snprintf(heartbeat_ms, sizeof(heartbeat_ms), "%lld",
                    (long long)(loop->config->session_timeout_ms / 4));
-    rd_kafka_conf_t *conf = kafka_conf_new(loop->config, instance, err);
+    rd_kafka_conf_t *conf = kafka_conf_new(loop->config, loop->instance, err);
     if (!conf)
         return NULL;
     const struct kafka_setting common[] = {{"group.id", group},
@@ -485,7 +486,7 @@ static rd_kafka_t *consumer_new(struct txn_loop *loop, const char *isolation, bo
                                            {"check.crcs", "true"},
                                            {NULL, NULL}};
     const struct kafka_setting reading[] = {
-        {"group.instance.id", instance},         {"session.timeout.ms", session_ms},
+        {"group.instance.id", loop->instance},   {"session.timeout.ms", session_ms},
         {"heartbeat.interval.ms", heartbeat_ms}, {"partition.assignment.strategy", "range"},
         {"enable.partition.eof", "true"},        {NULL, NULL}};
     // The default stalls a full queue for a second.
@@ -518,7 +519,7 @@ static bool open_producers(struct txn_loop *loop, const int32_t partitions[TOPIC
         settings[i] = (struct producer_settings){
             .config = loop->config,
             .transactional_id = ids[i],
-            .events = domain->events,
+            .domain = loop->role->domain,
             .events_partitions = partitions[domain->events],
             .watchdog = loop->watchdog,
         };
@@ -539,6 +540,8 @@ static void loop_free(struct txn_loop *loop) {
     for (int32_t p = 0; p < loop->partitions_count; p++)
         partition_done(&loop->partitions[p], loop->role);
     free(loop->partitions);
+    free(loop->offsets);
+    free(loop->offset_texts);
     for (int i = 0; i < PRODUCERS; i++)
         producer_close(&loop->producers[i]);
     if (loop->consumer)
@@ -571,7 +574,9 @@ static bool loop_open(struct txn_loop *loop, struct error *err) {
                              topics[domain->inbox].name, partitions[domain->inbox],
                              topics[written[i]].name, partitions[written[i]]);
     loop->partitions = calloc((size_t)loop->partitions_count, sizeof(*loop->partitions));
-    assert(loop->partitions);
+    loop->offsets = calloc((size_t)loop->partitions_count, sizeof(*loop->offsets));
+    loop->offset_texts = calloc((size_t)loop->partitions_count, sizeof(*loop->offset_texts));
+    assert(loop->partitions && loop->offsets && loop->offset_texts);
     for (int32_t p = 0; p < loop->partitions_count; p++)
         partition_init(&loop->partitions[p], p, loop->role->poll != NULL);
     loop->output = output_new(loop->role->domain, loop->ids, partitions);

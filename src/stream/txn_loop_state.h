@@ -10,6 +10,7 @@
 #include "service/log.h"
 #include "service/service.h"
 #include "service/watchdog.h"
+#include "stream/offset_metadata.h"
 #include "stream/output.h"
 #include "stream/partition.h"
 #include "stream/producer.h"
@@ -44,8 +45,11 @@ struct txn_loop {
 
     struct partition *partitions;
     int32_t partitions_count;
-    uint32_t by;        // names this process in offset metadata
-    int32_t generation; // of the group, when our partitions were assigned
+    struct wire_offset *offsets;               // owned: room for each partition's
+    char (*offset_texts)[OFFSET_METADATA_MAX]; // owned: and for its metadata
+    char instance[64];                         // of the group
+    uint32_t by;                               // names this process in offset metadata
+    int32_t generation;                        // of the group, when our partitions were assigned
 
     _Atomic(const char *) unready; // why /readyz says no; NULL: the partitions are at work
 

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Linked into orderlog-faulty around librdkafka (-Wl,--wrap): the N-th call of a function fails,
-// stops or kills the process, as the environment says:
+// Linked into orderlog-faulty around the producer's protocol (-Wl,--wrap): the N-th call of a
+// function fails, stops or kills the process, as the environment says:
 //
-//   ORDERLOG_FAULT="commit=done-but-unknown@3,produce=queue-full@10,offsets=kill@7"
+//   ORDERLOG_FAULT="commit=done-but-lost@3,produce=fail@10,offsets=kill@7"
 //
 // and a bug of ours: decisions that lead to this event of this order or SKU cannot be written.
 //
 //   ORDERLOG_FAULT="undecidable=OrderPlaced:0f3c…"
 //
-// Each fault is announced on stderr as "fault: commit=done-but-unknown@3", so that a test knows
+// Each fault is announced on stderr as "fault: commit=done-but-lost@3", so that a test knows
 // that it happened. One thread makes all these calls: the transaction loop's.
 #include <librdkafka/rdkafka.h>
 
 #include "stream/address.h"
 #include "stream/output.h"
+#include "wire/wire_code.h"
+#include "wire/wire_txn.h"
 
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,66 +73,34 @@ static const char *action_at(int which) {
     return "";
 }
 
-// ---- errors of our making ----------------------------------------------------------------------
-
-// Lives until the caller, which is of the same thread, has looked at it; librdkafka's own threads
-// destroy errors too.
-static _Thread_local const rd_kafka_error_t *made;
-static _Thread_local bool made_requires_abort, made_is_retriable;
-
-static rd_kafka_error_t *make_error(rd_kafka_resp_err_t code, const char *how) {
-    made_requires_abort = strcmp(how, "abort") == 0;
-    made_is_retriable = strcmp(how, "retriable") == 0;
-    rd_kafka_error_t *error = rd_kafka_error_new(code, "made by the test: %s", how);
-    made = error;
-    return error;
-}
-
-int __real_rd_kafka_error_txn_requires_abort(const rd_kafka_error_t *error);
-int __wrap_rd_kafka_error_txn_requires_abort(const rd_kafka_error_t *error);
-int __wrap_rd_kafka_error_txn_requires_abort(const rd_kafka_error_t *error) {
-    return error && error == made ? made_requires_abort
-                                  : __real_rd_kafka_error_txn_requires_abort(error);
-}
-
-int __real_rd_kafka_error_is_retriable(const rd_kafka_error_t *error);
-int __wrap_rd_kafka_error_is_retriable(const rd_kafka_error_t *error);
-int __wrap_rd_kafka_error_is_retriable(const rd_kafka_error_t *error) {
-    return error && error == made ? made_is_retriable : __real_rd_kafka_error_is_retriable(error);
-}
-
-void __real_rd_kafka_error_destroy(rd_kafka_error_t *error);
-void __wrap_rd_kafka_error_destroy(rd_kafka_error_t *error);
-void __wrap_rd_kafka_error_destroy(rd_kafka_error_t *error) {
-    if (error == made)
-        made = NULL;
-    __real_rd_kafka_error_destroy(error);
-}
-
 // ---- the calls ---------------------------------------------------------------------------------
 
-// The call is made again until it is done: only the first of each client counts.
-static rd_kafka_t **init_of(const rd_kafka_t *rk) {
-    static rd_kafka_t *begun[4];
-    for (size_t i = 0; i < sizeof(begun) / sizeof(begun[0]); i++)
-        if (begun[i] == rk)
-            return &begun[i];
-    return NULL;
+static bool made_error(struct error *err, enum disposition what, int code) {
+    return error_set(err, what, code, "made by the test");
 }
 
-rd_kafka_error_t *__real_rd_kafka_init_transactions(rd_kafka_t *rk, int timeout_ms);
-rd_kafka_error_t *__wrap_rd_kafka_init_transactions(rd_kafka_t *rk, int timeout_ms);
-rd_kafka_error_t *__wrap_rd_kafka_init_transactions(rd_kafka_t *rk, int timeout_ms) {
-    rd_kafka_t **begun = init_of(rk);
-    if (!begun && strcmp(action_at(INIT), "fail") == 0)
-        return make_error(RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, "final");
-    rd_kafka_error_t *error = __real_rd_kafka_init_transactions(rk, timeout_ms);
-    bool goes_on = error && __real_rd_kafka_error_is_retriable(error);
-    if (!begun)
-        begun = init_of(NULL);
-    if (begun)
-        *begun = goes_on ? rk : NULL;
-    return error;
+// While the broker is still busy with a predecessor's transaction the call is made again: only the
+// first counts.
+static bool goes_on(const struct wire_txn *txn, bool set, bool now) {
+    static const struct wire_txn *going[4];
+    for (size_t i = 0; i < sizeof(going) / sizeof(going[0]); i++)
+        if (going[i] == txn || (set && now && !going[i])) {
+            bool before = going[i] == txn;
+            if (set)
+                going[i] = now ? txn : NULL;
+            return before;
+        }
+    return false;
+}
+
+bool __real_wire_txn_init(struct wire_txn *txn, int64_t deadline_ms, struct error *err);
+bool __wrap_wire_txn_init(struct wire_txn *txn, int64_t deadline_ms, struct error *err);
+bool __wrap_wire_txn_init(struct wire_txn *txn, int64_t deadline_ms, struct error *err) {
+    if (!goes_on(txn, false, false) && strcmp(action_at(INIT), "fail") == 0)
+        return made_error(err, DISP_RETRY, WIRE_COORDINATOR_NOT_AVAILABLE);
+    const bool done = __real_wire_txn_init(txn, deadline_ms, err);
+    (void)goes_on(txn, true, !done);
+    return done;
 }
 
 // lost: sleeps, and wakes as a client that the group has thrown out: without a generation.
@@ -144,89 +113,59 @@ rd_kafka_consumer_group_metadata_t *__wrap_rd_kafka_consumer_group_metadata(rd_k
     return rd_kafka_consumer_group_metadata_new_with_genid("orderlog.order", -1, "", "order-0");
 }
 
-rd_kafka_error_t *__real_rd_kafka_send_offsets_to_transaction(
-    rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *offsets,
-    const rd_kafka_consumer_group_metadata_t *group, int timeout_ms);
-rd_kafka_error_t *__wrap_rd_kafka_send_offsets_to_transaction(
-    rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *offsets,
-    const rd_kafka_consumer_group_metadata_t *group, int timeout_ms);
-rd_kafka_error_t *__wrap_rd_kafka_send_offsets_to_transaction(
-    rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *offsets,
-    const rd_kafka_consumer_group_metadata_t *group, int timeout_ms) {
+bool __real_wire_txn_offsets(struct wire_txn *txn, const struct wire_group_member *member,
+                             const struct wire_offset *offsets, size_t count, int64_t deadline_ms,
+                             struct error *err);
+bool __wrap_wire_txn_offsets(struct wire_txn *txn, const struct wire_group_member *member,
+                             const struct wire_offset *offsets, size_t count, int64_t deadline_ms,
+                             struct error *err);
+bool __wrap_wire_txn_offsets(struct wire_txn *txn, const struct wire_group_member *member,
+                             const struct wire_offset *offsets, size_t count, int64_t deadline_ms,
+                             struct error *err) {
     const char *action = action_at(OFFSETS);
-    if (strcmp(action, "abort") == 0 || strcmp(action, "final") == 0 ||
-        strcmp(action, "retriable") == 0)
-        return make_error(RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, action);
-    return __real_rd_kafka_send_offsets_to_transaction(rk, offsets, group, timeout_ms);
+    if (strcmp(action, "lost") == 0)
+        return made_error(err, DISP_RETRY, 0);
+    if (strcmp(action, "refused") == 0)
+        return made_error(err, DISP_RETRY, WIRE_COORDINATOR_NOT_AVAILABLE);
+    return __real_wire_txn_offsets(txn, member, offsets, count, deadline_ms, err);
 }
 
-rd_kafka_error_t *__real_rd_kafka_commit_transaction(rd_kafka_t *rk, int timeout_ms);
-rd_kafka_error_t *__wrap_rd_kafka_commit_transaction(rd_kafka_t *rk, int timeout_ms);
-rd_kafka_error_t *__wrap_rd_kafka_commit_transaction(rd_kafka_t *rk, int timeout_ms) {
-    static const char done[] = "done-but-", not_done[] = "not-done-";
+bool __real_wire_txn_end(struct wire_txn *txn, bool commit, int64_t deadline_ms, struct error *err);
+bool __wrap_wire_txn_end(struct wire_txn *txn, bool commit, int64_t deadline_ms, struct error *err);
+bool __wrap_wire_txn_end(struct wire_txn *txn, bool commit, int64_t deadline_ms,
+                         struct error *err) {
+    if (!commit)
+        return __real_wire_txn_end(txn, commit, deadline_ms, err);
     const char *action = action_at(COMMIT);
     if (strcmp(action, "fenced") == 0)
-        return make_error(RD_KAFKA_RESP_ERR__FENCED, "final");
-    if (strncmp(action, not_done, strlen(not_done)) == 0)
-        return make_error(RD_KAFKA_RESP_ERR__TIMED_OUT, action + strlen(not_done));
-    rd_kafka_error_t *failed = __real_rd_kafka_commit_transaction(rk, timeout_ms);
-    if (failed)
-        return failed;
+        return made_error(err, DISP_RETRY, WIRE_PRODUCER_FENCED);
+    if (strcmp(action, "not-done-lost") == 0)
+        return made_error(err, DISP_RETRY, 0);
+    if (strcmp(action, "not-done-refused") == 0)
+        return made_error(err, DISP_RETRY, WIRE_NOT_COORDINATOR);
+    if (!__real_wire_txn_end(txn, commit, deadline_ms, err))
+        return false;
     if (strcmp(action, "kill-after") == 0)
         (void)raise(SIGKILL);
-    if (strncmp(action, done, strlen(done)) == 0)
-        return make_error(RD_KAFKA_RESP_ERR__TIMED_OUT, action + strlen(done));
-    return NULL;
+    return strcmp(action, "done-but-lost") != 0 || made_error(err, DISP_RETRY, 0);
 }
 
-// A variadic call cannot be passed on: its arguments are gathered for the array form.
-rd_kafka_resp_err_t __wrap_rd_kafka_producev(rd_kafka_t *rk, ...);
-rd_kafka_resp_err_t __wrap_rd_kafka_producev(rd_kafka_t *rk, ...) {
+bool __real_wire_txn_append(struct wire_txn *txn, size_t topic, int32_t partition,
+                            const struct wire_record *record, int64_t now_ms, int64_t deadline_ms,
+                            struct error *err);
+bool __wrap_wire_txn_append(struct wire_txn *txn, size_t topic, int32_t partition,
+                            const struct wire_record *record, int64_t now_ms, int64_t deadline_ms,
+                            struct error *err);
+bool __wrap_wire_txn_append(struct wire_txn *txn, size_t topic, int32_t partition,
+                            const struct wire_record *record, int64_t now_ms, int64_t deadline_ms,
+                            struct error *err) {
+    enum { MESSAGE_TOO_LARGE = 10 };
     const char *action = action_at(PRODUCE);
-    if (strcmp(action, "queue-full") == 0)
-        return RD_KAFKA_RESP_ERR__QUEUE_FULL;
+    if (strcmp(action, "lost") == 0)
+        return made_error(err, DISP_RETRY, 0);
     if (strcmp(action, "fail") == 0)
-        return RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
-    rd_kafka_vu_t vus[8];
-    size_t count = 0;
-    va_list arguments;
-    va_start(arguments, rk);
-    for (;;) {
-        rd_kafka_vtype_t type = va_arg(arguments, rd_kafka_vtype_t);
-        if (type == RD_KAFKA_VTYPE_END || count == sizeof(vus) / sizeof(vus[0]))
-            break;
-        rd_kafka_vu_t *vu = &vus[count++];
-        vu->vtype = type;
-        switch ((int)type) {
-        case RD_KAFKA_VTYPE_RKT:
-            vu->u.rkt = va_arg(arguments, rd_kafka_topic_t *);
-            break;
-        case RD_KAFKA_VTYPE_PARTITION:
-            vu->u.i32 = va_arg(arguments, int32_t);
-            break;
-        case RD_KAFKA_VTYPE_MSGFLAGS:
-            vu->u.i = va_arg(arguments, int);
-            break;
-        case RD_KAFKA_VTYPE_VALUE:
-        case RD_KAFKA_VTYPE_KEY:
-            vu->u.mem.ptr = va_arg(arguments, void *);
-            vu->u.mem.size = va_arg(arguments, size_t);
-            break;
-        case RD_KAFKA_VTYPE_HEADERS:
-            vu->u.headers = va_arg(arguments, rd_kafka_headers_t *);
-            break;
-        case RD_KAFKA_VTYPE_OPAQUE:
-            vu->u.ptr = va_arg(arguments, void *);
-            break;
-        default:
-            abort(); // a new kind of argument: add it above
-        }
-    }
-    va_end(arguments);
-    rd_kafka_error_t *failed = rd_kafka_produceva(rk, vus, count);
-    rd_kafka_resp_err_t code = failed ? rd_kafka_error_code(failed) : RD_KAFKA_RESP_ERR_NO_ERROR;
-    rd_kafka_error_destroy(failed);
-    return code;
+        return made_error(err, DISP_ABORT, MESSAGE_TOO_LARGE);
+    return __real_wire_txn_append(txn, topic, partition, record, now_ms, deadline_ms, err);
 }
 
 // ---- a bug of ours -----------------------------------------------------------------------------

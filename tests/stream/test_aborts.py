@@ -80,38 +80,34 @@ class Aborts(WorldTest):
     # ---- before the commit ----
 
     def test_an_aborted_transaction_leaves_no_trace(self):
-        self.whole_lives("order", "offsets=abort@1,offsets=abort@2,offsets=abort@5", 3)
+        self.whole_lives("order", "offsets=refused@1,offsets=refused@2,offsets=refused@5", 3)
 
-    def test_offsets_that_cannot_be_sent_are_tried_again(self):
-        self.whole_lives("order", "offsets=retriable@2,offsets=retriable@3,offsets=final@6", 3)
+    def test_offsets_that_cannot_be_sent_are_sent_with_the_next_try(self):
+        self.whole_lives("order", "offsets=lost@2,offsets=lost@3,offsets=refused@6", 3)
 
-    def test_a_full_queue_is_waited_for(self):
-        self.whole_lives("order", "produce=queue-full@1,produce=queue-full@2,produce=queue-full@9",
-                         3)
+    def test_a_connection_that_is_lost_with_records_on_it_aborts(self):
+        self.whole_lives("order", "produce=lost@1,produce=lost@8,produce=lost@30", 3)
 
     def test_a_record_that_cannot_be_produced_aborts(self):
         self.whole_lives("order", "produce=fail@1,produce=fail@8,produce=fail@30", 3)
 
     def test_a_producer_that_cannot_be_made_anew_is_made_later(self):
         # The third and fourth calls reopen the producer after the time-out of a call.
-        self.whole_lives("order", "offsets=retriable@2,init=fail@3,init=fail@4", 3)
+        self.whole_lives("order", "offsets=lost@2,init=fail@3,init=fail@4", 3)
 
     # ---- the commit itself ----
 
     def test_a_commit_that_was_not_done_is_undone(self):
-        self.whole_lives("order", "commit=not-done-final@1,commit=not-done-final@4", 2)
+        self.whole_lives("order", "commit=not-done-lost@1,commit=not-done-lost@4", 2)
 
     def test_a_commit_that_was_done_is_kept(self):
-        self.whole_lives("order", "commit=done-but-final@1,commit=done-but-final@4", 2)
+        self.whole_lives("order", "commit=done-but-lost@1,commit=done-but-lost@4", 2)
 
-    def test_a_commit_that_asks_for_an_abort_is_undone(self):
-        self.whole_lives("order", "commit=not-done-abort@2,commit=not-done-abort@3", 2)
+    def test_a_commit_that_was_refused_is_undone(self):
+        self.whole_lives("order", "commit=not-done-refused@2,commit=not-done-refused@3", 2)
 
-    def test_a_commit_that_asks_for_an_abort_but_was_done_is_kept(self):
-        self.whole_lives("order", "commit=done-but-abort@1,commit=done-but-abort@4", 2)
-
-    def test_a_commit_that_is_tried_again_but_was_done_is_kept(self):
-        self.whole_lives("order", "commit=done-but-retriable@2,commit=not-done-retriable@5", 2)
+    def test_a_commit_that_was_done_is_kept_beside_one_that_was_not(self):
+        self.whole_lives("order", "commit=done-but-lost@2,commit=not-done-lost@5", 2)
 
     def test_a_fenced_commit_ends_the_process(self):
         self.whole_lives("order", "commit=fenced@3", 1, exit_code=80)
@@ -122,16 +118,16 @@ class Aborts(WorldTest):
     # ---- the other roles ----
 
     def test_inventory_survives_all_of_it(self):
-        self.whole_lives("inventory", "offsets=abort@1,produce=fail@9,commit=not-done-final@4,"
-                                      "commit=done-but-final@6,commit=done-but-abort@8", 5)
+        self.whole_lives("inventory", "offsets=refused@1,produce=fail@9,commit=not-done-lost@4,"
+                                      "commit=done-but-lost@6,commit=done-but-lost@8", 5)
 
     def test_payment_survives_all_of_it(self):
-        self.whole_lives("payment", "offsets=abort@1,produce=fail@5,commit=not-done-final@3,"
-                                    "commit=done-but-final@6,commit=done-but-abort@7", 5)
+        self.whole_lives("payment", "offsets=refused@1,produce=fail@5,commit=not-done-lost@3,"
+                                    "commit=done-but-lost@6,commit=done-but-lost@7", 5)
 
     def test_shipping_survives_all_of_it(self):
-        self.whole_lives("shipping", "offsets=abort@1,produce=fail@5,commit=not-done-final@3,"
-                                     "commit=done-but-final@6,commit=done-but-abort@7", 5)
+        self.whole_lives("shipping", "offsets=refused@1,produce=fail@5,commit=not-done-lost@3,"
+                                     "commit=done-but-lost@6,commit=done-but-lost@7", 5)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from kafka import KafkaConsumer, TopicPartition
 from orderlog_world import NEVER_MS, OFTEN_MS, WorldTest, wait_until
 
 UNUSABLE = re.compile(r"snapshots cannot be used, all events are folded .*partition=(\d+)")
-FAULTS = ("commit=done-but-final@3,commit=not-done-final@5,offsets=abort@8,commit=not-done-abort@11,"
-          "commit=done-but-retriable@14,produce=fail@90")
+FAULTS = ("commit=done-but-lost@3,commit=not-done-lost@5,offsets=refused@8,commit=not-done-refused@11,"
+          "commit=done-but-lost@14,produce=fail@90")
 COPIED = ("customer_id", "currency", "lines", "items_minor", "discount_minor", "shipping_minor",
           "tax_minor", "total_minor")
 

@@ -97,8 +97,8 @@ class Executors(WorldTest):
         """What they answer belongs to a turn that was undone: only the call made again counts."""
         world = self.world
         worker = world.start("payment", payment_call_timeout_ms=60000,
-                             fault="offsets=abort@2,commit=not-done-final@3,offsets=abort@6,"
-                                   "commit=done-but-final@6,produce=fail@20,offsets=abort@12")
+                             fault="offsets=refused@2,commit=not-done-lost@3,offsets=refused@6,"
+                                   "commit=done-but-lost@6,produce=fail@20,offsets=refused@12")
         asked = {}
         for round_number in range(8):
             for partition in range(world.partitions):

@@ -278,7 +278,7 @@ class Parked(WorldTest):
         world.flush()
         self.await_parked(sick, 601)
         worker.kill()
-        worker = world.start("order", fault="offsets=abort@1,commit=kill@2,"
+        worker = world.start("order", fault="offsets=refused@1,commit=kill@2,"
                              "commit=kill-after@4").await_ready()
         asked = subprocess.Popen([PROGRAM, "deadletters", "retry", "--key", sick, "--wait", "60"],
                                  env=self.world.environment, stdout=subprocess.PIPE)

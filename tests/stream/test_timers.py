@@ -76,7 +76,7 @@ class Timers(WorldTest):
     def test_a_deadline_whose_transaction_aborts_passes_again(self):
         world, log = self.world, self.log
         self.stocked.kill()
-        worker = world.start("order", fault="offsets=abort@2,commit=not-done-final@2")
+        worker = world.start("order", fault="offsets=refused@2,commit=not-done-lost@2")
         order_id = world.place(self.id())
         world.flush()
         log.await_event([order_id], "OrderExpired", seconds=TTL_MS / 1000 + 20)

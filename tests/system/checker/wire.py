@@ -7,6 +7,8 @@ import socket
 import struct
 from collections import namedtuple
 
+import lz4.frame
+
 from world import Failed
 
 FETCH, LIST_OFFSETS, METADATA = 1, 2, 3
@@ -155,6 +157,17 @@ class Cluster:
                 offset = piece.batches[-1].last + 1
 
 
+# By codec: where a batch's records lie, in its bytes or in what they unpack to.
+UNPACK = {
+    0: lambda data, at, after: (data, at, after),
+    3: lambda data, at, after: whole(lz4.frame.decompress(data[at:after])),
+}
+
+
+def whole(data):
+    return data, 0, len(data)
+
+
 def batches(data, at, end, offset):
     """Whole ones, from the offset on; what is cut off at the end comes with the next answer."""
     found = []
@@ -164,11 +177,11 @@ def batches(data, at, end, offset):
         after = at + 12 + size
         if after > end:
             break
-        if magic != 2 or attributes & CODEC:
+        if magic != 2 or attributes & CODEC not in UNPACK:
             raise Failed(f"a batch at {first} has format {magic}, codec {attributes & CODEC}")
         if first + span >= offset:
-            found.append(Batch(first, first + span, producer, attributes, count, data,
-                               at + HEAD.size, after))
+            found.append(Batch(first, first + span, producer, attributes, count,
+                               *UNPACK[attributes & CODEC](data, at + HEAD.size, after)))
         at = after
     return found
 
