@@ -46,7 +46,9 @@ static const struct topic_setting settings[] = {
     {TOPIC_STATE, "segment.bytes", "33554432"},
     {TOPIC_STATE, "segment.ms", "600000"},
     {TOPIC_STATE, "max.compaction.lag.ms", "3600000"},
-    {TOPIC_STATE, "min.cleanable.dirty.ratio", "0.1"},
+    // Half of it may be rows that were replaced: each pass of the cleaner reads and writes all of it,
+    // so that a tenth would mean to write every row ten times over.
+    {TOPIC_STATE, "min.cleanable.dirty.ratio", "0.5"},
     {TOPIC_TABLE, "cleanup.policy", "compact"},
     {TOPIC_TABLE, "segment.bytes", "33554432"},
     {TOPIC_TABLE, "segment.ms", "3600000"},
