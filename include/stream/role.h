@@ -89,6 +89,10 @@ struct role {
     // All rows, in any order: for comparing.
     bool (*rows)(void *context, void *state, const struct snapshot_sink *sink, struct error *err);
 
+    // A message that handle() will be called for after some others, and again when it is soon: what
+    // of the state it will need is brought nearer. May be NULL.
+    void (*expect)(void *context, void *state, enum record_id type, const void *body, bool soon);
+
     // One message. Appends to output. For executors: submits the call and answers later through
     // completions. False: DISP_POISON parks the message's key (nothing may have been written for
     // it, nor changed), every other disposition ends the transaction.

@@ -133,6 +133,14 @@ static int64_t last_written(const struct output *output, int32_t partition) {
     return output_events_count(output, partition) - 1;
 }
 
+static void expect(void *context, void *state, enum record_id type, const void *body, bool soon) {
+    (void)context;
+    struct address address;
+    struct error err;
+    if (address_of_message(type, body, &address, &err))
+        orders_expect(state, address.order_id, soon);
+}
+
 static bool handle(void *context, void *state, const struct stream_input *input,
                    struct output *output, struct error *err) {
     struct order_role *self = context;
@@ -261,6 +269,7 @@ struct role *order_role_new(const struct config *config, struct error *err) {
         .snapshot_begin = snapshot_begin,
         .snapshot = snapshot,
         .rows = rows,
+        .expect = expect,
         .handle = handle,
         .located = located,
         .commit = commit,

@@ -48,6 +48,10 @@ static bool find(const struct orders *orders, const struct id *id, struct order_
     return block != NULL;
 }
 
+void orders_expect(const struct orders *orders, const struct id *id, bool soon) {
+    soft_table_expect(orders->open, id, sizeof(*id), soon);
+}
+
 struct order *orders_edit(struct orders *orders, const struct id *id) {
     struct order_block block;
     if (find(orders, id, &block)) {

@@ -38,6 +38,9 @@ struct orders {
 struct orders *orders_new(int64_t command_window_us, size_t commands_max); // asserts memory
 void orders_free(struct orders *orders);
 
+// The order will be needed (soft_table_expect()).
+void orders_expect(const struct orders *orders, const struct id *id, bool soon);
+
 // A copy of the order to work on, for orders_keep() to take or for the next call to overwrite; NULL
 // if there is none. A closed one is recalled.
 struct order *orders_edit(struct orders *orders, const struct id *id);

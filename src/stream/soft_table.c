@@ -259,6 +259,11 @@ static void save(struct soft_table *table, struct entry *entry) {
     entry->changed_in = table->transaction;
 }
 
+void soft_table_expect(const struct soft_table *table, const void *key, size_t key_len, bool soon) {
+    size_t at = XXH3_64bits(key, key_len) & (table->slots_count - 1);
+    __builtin_prefetch(soon ? (const void *)table->slots[at] : &table->slots[at]);
+}
+
 const void *soft_table_get(const struct soft_table *table, const void *key, size_t key_len,
                            size_t *ret_size) {
     const struct entry *entry = find(table, key, key_len);

@@ -13,6 +13,7 @@
 #include "service/log.h"
 #include "service/metrics.h"
 #include "service/service.h"
+#include "service/uninitialized.h"
 #include "service/watchdog.h"
 #include "stream/kafka_conf.h"
 #include "transaction.h"
@@ -40,42 +41,76 @@ static const char READY_CHECK[] = "partitions";
 
 // ---- one record --------------------------------------------------------------------------------
 
+// Messages of a record are decoded some ahead of the one at hand: state is larger than the
+// processor's caches, and what they need of it comes nearer meanwhile.
+enum { AHEAD = 8, SOON = 4 };
+
+struct ahead {
+    struct message message;
+    bool decoded;
+    struct error why; // it was not
+};
+
+static void look_ahead(struct txn_loop *loop, const struct partition *partition, struct view bytes,
+                       struct ahead *ret) {
+    ret->decoded =
+        input_decode(loop->ids, domains[loop->role->domain].inbox, partition->id,
+                     loop->partitions_count, bytes, &loop->arena, &ret->message, &ret->why);
+    if (ret->decoded && loop->role->expect)
+        loop->role->expect(loop->role->context, partition->state, ret->message.type,
+                           ret->message.body, false);
+}
+
 static bool handle_message(struct txn_loop *loop, struct partition *partition,
                            const struct input_record *record, uint32_t index, uint32_t ordinal,
-                           struct error *err) {
-    struct error why;
-    struct view bytes = record->messages[index];
-    struct message message;
+                           const struct ahead *ahead, struct error *err) {
     loop->messages++;
     bool executor = partition->window.answered;
     if (executor && window_is_answered(&partition->window, ordinal))
         return true;
     bool done = true;
-    if (input_decode(loop->ids, domains[loop->role->domain].inbox, partition->id,
-                     loop->partitions_count, bytes, &loop->arena, &message, &why)) {
+    if (ahead->decoded) {
         const bool traced = spans_are_on();
         if (traced)
-            causes_message(loop, record, index, &message);
+            causes_message(loop, record, index, &ahead->message);
         loop->record = record;
-        loop->message = &message;
+        loop->message = &ahead->message;
         bool handled =
-            park_or_handle(loop, partition, record, index, &message, ordinal, &done, err);
+            park_or_handle(loop, partition, record, index, &ahead->message, ordinal, &done, err);
         if (handled)
-            LOG(DEBUG, "message handled", F_STR("type", record_types[message.type]->name));
+            LOG(DEBUG, "message handled", F_STR("type", record_types[ahead->message.type]->name));
         loop->message = NULL;
         if (traced)
             causes_end(loop);
         if (!handled)
             return false;
-    } else if (why.what != DISP_POISON) {
-        *err = why;
+    } else if (ahead->why.what != DISP_POISON) {
+        *err = ahead->why;
         return false;
-    } else if (!park_aside(loop, record, record->is_group ? (int32_t)index : PARKED_ALONE, bytes,
-                           &why, err)) {
+    } else if (!park_aside(loop, record, record->is_group ? (int32_t)index : PARKED_ALONE,
+                           record->messages[index], &ahead->why, err)) {
         return false;
     }
     if (executor && done)
         window_answer(&partition->window, ordinal);
+    return true;
+}
+
+static bool handle_messages(struct txn_loop *loop, struct partition *partition,
+                            const struct input_record *record, uint32_t first, struct error *err) {
+    UNINITIALIZED struct ahead ring[AHEAD];
+    const struct role *role = loop->role;
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < record->messages_count; i++) {
+        for (; seen < record->messages_count && seen < i + AHEAD; seen++)
+            look_ahead(loop, partition, record->messages[seen], &ring[seen % AHEAD]);
+        const struct ahead *soon = i + SOON < seen ? &ring[(i + SOON) % AHEAD] : NULL;
+        if (soon && soon->decoded && role->expect)
+            role->expect(role->context, partition->state, soon->message.type, soon->message.body,
+                         true);
+        if (!handle_message(loop, partition, record, i, first + i, &ring[i % AHEAD], err))
+            return false;
+    }
     return true;
 }
 
@@ -124,9 +159,8 @@ static bool handle_record(struct txn_loop *loop, const rd_kafka_message_t *raw, 
             window_answer(&partition->window, first);
         return true;
     }
-    for (uint32_t i = 0; i < record.messages_count; i++)
-        if (!handle_message(loop, partition, &record, i, first + i, err))
-            return false;
+    if (!handle_messages(loop, partition, &record, first, err))
+        return false;
     metrics_add(METRIC_MESSAGES_IN, 0, record.messages_count);
     return true;
 }
