@@ -37,7 +37,7 @@
         "of `orderlog rights`; empty: whoever may connect may do all")                             \
     INT(slot, "slot", 0, 0, 9999, ROLES_PROCESS | ROLE_PROJECT,                                    \
         "Number that names this worker's group instance and transactional ids; one process each")  \
-    INT(commit_records_max, "commit.records.max", 5000, 1, 100000, ROLES_PROCESS,                  \
+    INT(commit_records_max, "commit.records.max", 20000, 1, 100000, ROLES_PROCESS,                  \
         "Commit after this many messages at the latest")                                           \
     MS(commit_interval_ms, "commit.interval.ms", 25, 1, 5000, ROLES_PROCESS,                       \
        "Commit after this time at the latest")                                                     \

@@ -7,7 +7,6 @@ An input is a message; a group of them is one record."""
 
 import os
 import time
-import urllib.request
 
 from confluent_kafka.admin import AdminClient
 
@@ -24,7 +23,7 @@ WRITTEN = (EVENTS, "orders.state", "inventory.inbox", "payments.inbox", "shippin
 EMPTIED = (INBOX, "orders.deadletters", *WRITTEN)
 KEPT = "bench.inbox"
 COPIED = "bench."
-COMMIT_MS, COMMIT_RECORDS = 25, 5000  # the defaults of commit.interval.ms and commit.records.max
+COMMIT_MS, COMMIT_RECORDS = 25, 20000  # the defaults of commit.interval.ms and commit.records.max
 PATIENCE_S = 120
 
 
@@ -72,13 +71,7 @@ class Replay:
         self.system.tool("setup")
 
     def messages_in(self):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.system.ports['order']}/metrics",
-            headers={"Authorization": f"Bearer {self.system.token}"})
-        for line in urllib.request.urlopen(request, timeout=5).read().decode().splitlines():
-            if line.startswith("orderlog_messages_in_total"):
-                return float(line.rpartition(" ")[2])
-        return 0.0
+        return self.system.metrics("order").get("orderlog_messages_in_total", 0.0)
 
     def used(self):
         """Seconds of CPU by process."""
