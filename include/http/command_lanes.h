@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { LANES_ACTIVE_MAX = 4, LANE_BURST_MAX = 4000 };
+enum { LANES_ACTIVE_MAX = 4, LANE_BURST_MAX = 10000 };
 
 // Embedded in what waits.
 struct lane_item {
@@ -51,7 +51,8 @@ void command_lanes_push(struct command_lanes *lanes, struct lane_item *item);
 // land once.
 struct lane_item *command_lanes_take(struct command_lanes *lanes);
 
-void command_lanes_landed(struct command_lanes *lanes, uint32_t lane);
+// So many of the lane's burst have landed.
+void command_lanes_landed(struct command_lanes *lanes, uint32_t lane, uint32_t count);
 
 // Takes out those that have waited since before_ms or longer: a list, NULL if none.
 struct lane_item *command_lanes_expire(struct command_lanes *lanes, int64_t before_ms);

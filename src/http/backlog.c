@@ -60,6 +60,8 @@ static void unlink_waiter(struct backlog *backlog, struct backlog_waiter *waiter
 }
 
 bool backlog_wait(struct backlog *backlog, struct backlog_waiter *waiter) {
+    if (!backlog_over(backlog))
+        return false;
     (void)pthread_mutex_lock(&backlog->lock);
     // Looked at under the lock: the thread lowers the lag first and wakes then.
     bool waits = backlog_over(backlog) && !service_stopping();

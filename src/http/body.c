@@ -106,7 +106,7 @@ bool body_part_root(struct body_part *part, const struct jsonin *root, struct pr
 void body_part_allow(const struct body_part *part, const char *const *names) {
     for (const struct jsonin *member = part->object->first; member; member = member->next) {
         const char *const *name = names;
-        while (*name && strcmp(*name, member->name) != 0)
+        while (*name && (**name != *member->name || strcmp(*name, member->name) != 0))
             name++;
         if (!*name)
             body_part_refuse(part, member->name, PROBLEM_UNKNOWN_FIELD,

@@ -6,11 +6,14 @@
 #include "command_seal.h"
 #include "domain/money.h"
 #include "event/message.h"
+#include "service/uninitialized.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+
+enum { CONTENT_FEW = 2048 };
 
 void command_done(struct command *command) {
     free(command->bytes);
@@ -124,7 +127,8 @@ bool command_content_id(enum record_id type, const void *record, const struct id
     size_t size = kind->size_max(record);
     if (size > COMMAND_BYTES_MAX)
         return too_large(problem);
-    uint8_t *bytes = malloc(size);
+    uint8_t few[CONTENT_FEW] UNINITIALIZED; // most have no more
+    uint8_t *bytes = size <= sizeof(few) ? few : malloc(size);
     if (!bytes)
         return problem_set(problem, PROBLEM_UNAVAILABLE, "out of memory");
     const uint8_t *end = kind->encode(bytes, bytes + size, record);
@@ -137,7 +141,8 @@ bool command_content_id(enum record_id type, const void *record, const struct id
                                             {bytes, (size_t)(end - bytes)},
                                             {print, SEAL_PRINT_LEN}},
                    print ? 3 : 2);
-    free(bytes);
+    if (bytes != few)
+        free(bytes);
     return true;
 }
 

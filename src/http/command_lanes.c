@@ -63,10 +63,11 @@ struct lane_item *command_lanes_take(struct command_lanes *lanes) {
     return NULL;
 }
 
-void command_lanes_landed(struct command_lanes *lanes, uint32_t number) {
+void command_lanes_landed(struct command_lanes *lanes, uint32_t number, uint32_t count) {
     struct lane *lane = &lanes->lanes[number];
-    assert(lane->outstanding > 0);
-    if (--lane->outstanding > 0)
+    assert(count > 0 && lane->outstanding >= count);
+    lane->outstanding -= count;
+    if (lane->outstanding > 0)
         return;
     lanes->active--;
     make_ready(lanes, number);

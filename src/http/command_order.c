@@ -17,15 +17,19 @@
 
 static const char default_payment_method[] = "tok_ok";
 
+enum { LINES_FEW = 8 }; // most orders have no more
+
 // What the body says beside the record itself.
 struct reading {
-    struct place_order record; // lines: owned
-    bool *explicit_price;      // owned, per line
+    struct place_order record; // lines: `few`, or owned
+    bool *explicit_price;      // per line: `few_explicit`, or owned
     bool has_expected_total;
     int64_t expected_total_minor;
     bool has_address;
     struct jsonout address;        // owned; where has_address
     struct personal_sealed sealed; // owned; the same
+    struct order_line few[LINES_FEW];
+    bool few_explicit[LINES_FEW];
 };
 
 static void read_name(const struct body_part *part, const char *name, bool required,
@@ -129,8 +133,10 @@ static bool read_lines(const struct command_context *context, const struct body_
                          "has %zu lines, at most %d are taken", count, COMMAND_LINES_MAX);
     if (count == 0 || count > COMMAND_LINES_MAX)
         return true;
-    reading->record.lines = calloc(count, sizeof(*reading->record.lines));
-    reading->explicit_price = calloc(count, sizeof(*reading->explicit_price));
+    const bool are_few = count <= LINES_FEW;
+    reading->record.lines = are_few ? reading->few : calloc(count, sizeof(*reading->record.lines));
+    reading->explicit_price =
+        are_few ? reading->few_explicit : calloc(count, sizeof(*reading->explicit_price));
     if (!reading->record.lines || !reading->explicit_price)
         return problem_set(part->problem, PROBLEM_UNAVAILABLE, "out of memory");
     reading->record.lines_count = (uint32_t)count;
@@ -293,8 +299,10 @@ bool command_place_order(const struct command_context *context, const struct jso
     struct command command = {.topic = TOPIC_ORDERS_INBOX, .type = RECORD_PLACE_ORDER};
     assert(problem->type == PROBLEM_NONE);
     bool ok = build(context, root, &reading, &command, problem);
-    free(reading.record.lines);
-    free(reading.explicit_price);
+    if (reading.record.lines != reading.few)
+        free(reading.record.lines);
+    if (reading.explicit_price != reading.few_explicit)
+        free(reading.explicit_price);
     if (reading.has_address) {
         seal_forget(reading.address.bytes, reading.address.length);
         jsonout_done(&reading.address);

@@ -5,11 +5,15 @@
 // has passed; what it then knows of it (never sent, sent without an answer, persisted) is exactly
 // what the caller is told. The payload is ours and freed with the report: no copy is made.
 //
+// Reports that are there together are handled as one round: their lanes go on and HTTP threads are
+// woken once for all of them.
+//
 // A fatal error of the idempotent producer (it cannot rule out a duplicate or a gap any more) ends
 // the process in an orderly way: it is restarted with a new producer id.
 #include "http/command_writer.h"
 
 #include "http/command_lanes.h"
+#include "http/respond.h"
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
@@ -48,6 +52,12 @@ struct command_writer {
     _Atomic int64_t pending_bytes;
     pthread_mutex_t lock; // of the lanes
     struct command_lanes lanes;
+
+    // The thread's own: the round at hand.
+    uint32_t *landed; // owned; by lane
+    int64_t landed_count;
+    int64_t landed_bytes;
+    int64_t round_us; // when its first report came
 };
 
 struct flight {
@@ -65,8 +75,14 @@ static struct flight *flight_of(struct lane_item *item) {
     return (struct flight *)item;
 }
 
+// The last step of flights that are over: a stop waits for it.
+static void forget(struct command_writer *writer, int64_t count, int64_t bytes) {
+    atomic_fetch_sub(&writer->pending_bytes, bytes);
+    metrics_set(METRIC_GATEWAY_PENDING, 0, atomic_fetch_sub(&writer->pending, count) - count);
+}
+
+// All but that step.
 static void land(struct flight *flight, enum writer_outcome outcome) {
-    struct command_writer *writer = flight->writer;
     if (flight->span) {
         flight->span->end_us = clock_now_us();
         flight->span->failed = outcome != WRITER_WRITTEN;
@@ -75,17 +91,17 @@ static void land(struct flight *flight, enum writer_outcome outcome) {
     }
     flight->done(flight->state, outcome);
     metrics_add(METRIC_GATEWAY_COMMANDS, (int)outcome, 1);
-    atomic_fetch_sub(&writer->pending_bytes, (int64_t)flight->command.length);
     command_done(&flight->command);
     free(flight);
-    // The last step: a stop waits for it.
-    metrics_set(METRIC_GATEWAY_PENDING, 0, atomic_fetch_sub(&writer->pending, 1) - 1);
 }
 
-static void land_all(struct lane_item *items, enum writer_outcome outcome) {
+static void land_all(struct command_writer *writer, struct lane_item *items,
+                     enum writer_outcome outcome) {
     while (items) {
         struct lane_item *next = items->next;
+        const int64_t bytes = (int64_t)flight_of(items)->command.length;
         land(flight_of(items), outcome);
+        forget(writer, 1, bytes);
         items = next;
     }
 }
@@ -124,20 +140,11 @@ static void dispatch(struct command_writer *writer, struct lane_item **refused) 
             if (produce(writer, flight_of(burst))) {
                 burst->next = *refused;
                 *refused = burst;
-                command_lanes_landed(&writer->lanes, lane);
+                command_lanes_landed(&writer->lanes, lane, 1);
             }
             burst = next;
         }
     }
-}
-
-static void landed(struct command_writer *writer, uint32_t lane) {
-    struct lane_item *refused = NULL;
-    (void)pthread_mutex_lock(&writer->lock);
-    command_lanes_landed(&writer->lanes, lane);
-    dispatch(writer, &refused);
-    (void)pthread_mutex_unlock(&writer->lock);
-    land_all(refused, WRITER_NOT_WRITTEN);
 }
 
 static enum writer_outcome outcome_of(const rd_kafka_message_t *message) {
@@ -156,12 +163,14 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
     (void)opaque;
     struct flight *flight = message->_private;
     struct command_writer *writer = flight->writer;
-    uint32_t lane = flight->item.lane;
     enum writer_outcome outcome = outcome_of(message);
+    if (writer->landed_count++ == 0)
+        writer->round_us = clock_monotonic_us();
+    writer->landed[flight->item.lane]++;
+    writer->landed_bytes += (int64_t)flight->command.length;
     if (outcome == WRITER_WRITTEN)
-        metrics_observe_us(METRIC_GATEWAY_PRODUCE, 0, clock_monotonic_us() - flight->sent_us);
+        metrics_observe_us(METRIC_GATEWAY_PRODUCE, 0, writer->round_us - flight->sent_us);
     land(flight, outcome);
-    landed(writer, lane);
 }
 
 // --- the thread --------------------------------------------------------------------------------
@@ -183,14 +192,34 @@ static void look_for_expired(struct command_writer *writer) {
     (void)pthread_mutex_unlock(&writer->lock);
     if (expired)
         LOG(WARN, "commands waited too long for the brokers, refusing them");
-    land_all(expired, WRITER_NOT_WRITTEN);
+    land_all(writer, expired, WRITER_NOT_WRITTEN);
+}
+
+// Lets the lanes that have landed go on.
+static void end_round(struct command_writer *writer) {
+    struct lane_item *refused = NULL;
+    (void)pthread_mutex_lock(&writer->lock);
+    for (uint32_t lane = 0; lane < writer->lanes.count; lane++) {
+        if (writer->landed[lane] > 0)
+            command_lanes_landed(&writer->lanes, lane, writer->landed[lane]);
+        writer->landed[lane] = 0;
+    }
+    dispatch(writer, &refused);
+    (void)pthread_mutex_unlock(&writer->lock);
+    land_all(writer, refused, WRITER_NOT_WRITTEN);
+    forget(writer, writer->landed_count, writer->landed_bytes);
 }
 
 static void *run(void *arg) {
     struct command_writer *writer = arg;
     int64_t next_look_ms = 0;
     while (!atomic_load(&writer->stop) || atomic_load(&writer->pending) > 0) {
+        writer->landed_count = writer->landed_bytes = 0;
+        respond_together_begin();
         (void)rd_kafka_poll(writer->client, POLL_MS);
+        if (writer->landed_count > 0)
+            end_round(writer);
+        respond_together_end();
         if (clock_monotonic_ms() < next_look_ms)
             continue;
         look_for_fatal(writer);
@@ -242,7 +271,8 @@ static bool start(struct command_writer *writer, const struct config *config, st
             return error_set(err, DISP_FATAL, 0, "topic %s: %s", name,
                              rd_kafka_err2str(rd_kafka_last_error()));
     }
-    if (!command_lanes_init(&writer->lanes, lanes_count))
+    writer->landed = calloc(lanes_count, sizeof(*writer->landed));
+    if (!writer->landed || !command_lanes_init(&writer->lanes, lanes_count))
         return error_set(err, DISP_FATAL, 0, "out of memory");
     if (pthread_create(&writer->thread, NULL, run, writer) != 0)
         return error_set(err, DISP_FATAL, 0, "cannot start a thread");
@@ -283,6 +313,7 @@ void command_writer_stop(struct command_writer *writer) {
     if (writer->client)
         kafka_client_free(writer->client);
     command_lanes_done(&writer->lanes);
+    free(writer->landed);
     (void)pthread_mutex_destroy(&writer->lock);
     free(writer);
 }
@@ -345,7 +376,8 @@ void command_writer_send(struct command_writer *writer, struct command *command,
     if (spans_are_on())
         begin_span(flight, trace != NULL);
     if (!has_room(writer, flight->command.length)) {
-        land(flight, WRITER_NOT_WRITTEN);
+        flight->item.next = NULL;
+        land_all(writer, &flight->item, WRITER_NOT_WRITTEN);
         return;
     }
     struct lane_item *refused = NULL;
@@ -353,5 +385,5 @@ void command_writer_send(struct command_writer *writer, struct command *command,
     command_lanes_push(&writer->lanes, &flight->item);
     dispatch(writer, &refused);
     (void)pthread_mutex_unlock(&writer->lock);
-    land_all(refused, WRITER_NOT_WRITTEN);
+    land_all(writer, refused, WRITER_NOT_WRITTEN);
 }

@@ -338,8 +338,19 @@ static bool still_holds(struct batch *batch, int64_t now_us) {
     return true;
 }
 
-static bool build(struct batch *batch, const char *text, size_t length, struct command *ret,
-                  struct command_wants_key *wants_key, struct problem *problem) {
+// What lines that arrived together share.
+struct moment {
+    int64_t now_us;
+    struct command_prices prices;
+};
+
+static struct moment moment_now(const struct batch *batch) {
+    return (struct moment){.now_us = clock_now_us(), .prices = gateway_prices(batch->gateway)};
+}
+
+static bool build(struct batch *batch, const struct moment *moment, const char *text, size_t length,
+                  struct command *ret, struct command_wants_key *wants_key,
+                  struct problem *problem) {
     const struct jsonin *root = NULL;
     char key[COMMAND_KEY_MAX + 1] UNINITIALIZED;
     if (service_stopping())
@@ -349,15 +360,14 @@ static bool build(struct batch *batch, const char *text, size_t length, struct c
     arena_reset(&batch->json);
     if (!body_parse(&batch->json, text, length, &root, problem))
         return false;
-    struct command_prices prices = gateway_prices(batch->gateway);
     const struct command_context context = {
         .caller = http_request_caller(batch->request),
         .ids = batch->gateway->ids,
-        .prices = &prices,
+        .prices = &moment->prices,
         .people = &batch->gateway->people,
         .idempotency_key = key,
         .key_in_body = true,
-        .now_us = clock_now_us(),
+        .now_us = moment->now_us,
         .wants_key = wants_key,
     };
     if (!still_holds(batch, context.now_us))
@@ -376,7 +386,8 @@ static bool is_blank(const char *text, size_t length) {
 
 // The caller has seen to it that there is room in the window. False: the line is to be given once
 // more, when the key of its customer is there; on_key() sees to that.
-static bool take_line(struct batch *batch, const char *text, size_t length, bool too_long) {
+static bool take_line(struct batch *batch, const struct moment *moment, const char *text,
+                      size_t length, bool too_long) {
     batch->line_number++;
     if (!too_long && is_blank(text, length))
         return true;
@@ -387,7 +398,7 @@ static bool take_line(struct batch *batch, const char *text, size_t length, bool
     bool ok = too_long
                   ? problem_set(&problem, PROBLEM_LINE_TOO_LARGE, "a line has at most %lld bytes",
                                 (long long)batch->gateway->config->http_line_bytes_max)
-                  : build(batch, text, length, &command, &wants_key, &problem);
+                  : build(batch, moment, text, length, &command, &wants_key, &problem);
     if (wants_key.wanted && !batch->has_waited) {
         batch->line_number--;
         wait_for_key(batch, wants_key.customer_id);
@@ -440,9 +451,9 @@ static void keep_partial(struct batch *batch, const char *bytes, size_t length) 
     batch->partial_length += length;
 }
 
-static bool end_partial(struct batch *batch) {
+static bool end_partial(struct batch *batch, const struct moment *moment) {
     batch->partial_ended = true;
-    if (!take_line(batch, batch->partial ? batch->partial : "", batch->partial_length,
+    if (!take_line(batch, moment, batch->partial ? batch->partial : "", batch->partial_length,
                    batch->partial_too_long))
         return false;
     batch->partial_ended = false;
@@ -451,42 +462,43 @@ static bool end_partial(struct batch *batch) {
     return true;
 }
 
-static bool waits_for_key(struct batch *batch) {
+// How many lines may be taken before this is to be asked again; 0: none now, reading will go on
+// when there is room, or when the line that waits for its customer's key has it. One place is kept
+// free for a last line without a newline, which cannot be put off.
+static size_t room_for_lines(struct batch *batch) {
     (void)pthread_mutex_lock(&batch->lock);
-    bool waits = batch->key_asked;
+    size_t room = WINDOW - 1 - (size_t)(batch->tail - batch->head);
+    batch->paused = room == 0;
+    if (batch->key_asked)
+        room = 0;
     (void)pthread_mutex_unlock(&batch->lock);
-    return waits;
-}
-
-// One place is kept free for a last line without a newline, which cannot be put off.
-static bool window_full(struct batch *batch) {
-    (void)pthread_mutex_lock(&batch->lock);
-    batch->paused = batch->tail - batch->head >= WINDOW - 1;
-    bool full = batch->paused;
-    (void)pthread_mutex_unlock(&batch->lock);
-    return full;
+    return room;
 }
 
 size_t gateway_batch_chunk(struct http_request *request, void *state, const char *bytes,
                            size_t length) {
     (void)state;
     struct batch *batch = http_request_attachment(request);
+    const struct moment moment = moment_now(batch);
+    size_t room = 0;
     size_t at = 0;
     while (at < length) {
-        if (window_full(batch) || waits_for_key(batch) ||
-            backlog_wait(batch->gateway->orders, &batch->waiter))
+        if (room == 0)
+            room = room_for_lines(batch);
+        if (room == 0 || backlog_wait(batch->gateway->orders, &batch->waiter))
             return at;
-        if (batch->partial_ended && !end_partial(batch))
+        room--;
+        if (batch->partial_ended && !end_partial(batch, &moment))
             return at;
         const char *newline = memchr(bytes + at, '\n', length - at);
         size_t part = newline ? (size_t)(newline - bytes) - at : length - at;
         if (newline && batch->partial_length == 0 && !batch->partial_too_long &&
             part <= (size_t)batch->gateway->config->http_line_bytes_max) {
-            if (!take_line(batch, bytes + at, part, /* too_long= */ false))
+            if (!take_line(batch, &moment, bytes + at, part, /* too_long= */ false))
                 return at;
         } else {
             keep_partial(batch, bytes + at, part);
-            if (newline && !end_partial(batch))
+            if (newline && !end_partial(batch, &moment))
                 return at + part + 1;
         }
         at += part + (newline != NULL);
@@ -507,8 +519,9 @@ static bool last_line_waits(struct batch *batch) {
 
 // When there is nothing more to read; once more when the last line has waited for a key.
 static void end_of_lines(struct batch *batch) {
+    const struct moment moment = moment_now(batch);
     if ((batch->partial_length > 0 || batch->partial_too_long) &&
-        (last_line_waits(batch) || !end_partial(batch)))
+        (last_line_waits(batch) || !end_partial(batch, &moment)))
         return;
     (void)pthread_mutex_lock(&batch->lock);
     batch->ended = true;

@@ -43,7 +43,7 @@ static void what_comes_during_a_burst_leaves_together_in_order(void **state) {
             assert_ptr_equal(command_lanes_take(&lanes), &items[0]);
     }
     assert_null(command_lanes_take(&lanes));
-    command_lanes_landed(&lanes, 1);
+    command_lanes_landed(&lanes, 1, 1);
     assert_ptr_equal(command_lanes_take(&lanes), &items[1]);
     assert_ptr_equal(items[1].next, &items[2]);
     assert_ptr_equal(items[2].next, &items[3]);
@@ -97,7 +97,7 @@ static void under_any_order_of_things_all_go_in_order_and_few_lanes_at_once(void
         if (on_the_way[lane] > 0) {
             on_the_way[lane]--;
             gone++;
-            command_lanes_landed(&lanes, lane);
+            command_lanes_landed(&lanes, lane, 1);
         }
         uint32_t active = 0;
         for (int i = 0; i < LANES; i++)
