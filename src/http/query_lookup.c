@@ -3,11 +3,19 @@
 // Orders by id, gathered: while PostgreSQL looks up the orders that were asked for, new requests
 // gather, and go to it together as one statement. With one caller that is a look-up as any other;
 // with many, the way there and back, and the statement's beginning and end, are shared.
+//
+// One thread asks at a time, at most every ROUND_US, so that what gathers is worth the way. Another
+// one helps where ENOUGH wait, or takes its place where it has not come back for PATIENCE_MS:
+//
+//   asking:   asks PostgreSQL and answers; then takes what waits by then
+//   watching: looks every PATIENCE_MS whether it is to help, as long as somebody asked lately
+//   idle:     woken by the next request, or by the one that goes asking after a quiet time
 #include "query_state.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "http/respond.h"
 #include "query_order.h"
@@ -18,7 +26,9 @@
 #include "service/uninitialized.h"
 #include "store/pg_array.h"
 
-enum { THREADS = 2, TOGETHER_MAX = 256 };
+enum { THREADS = 2, TOGETHER_MAX = 256, ENOUGH = 64 };
+
+enum { ROUND_US = 300, PATIENCE_MS = 20 };
 
 struct wanted {
     struct http_request *request; // suspended
@@ -34,6 +44,10 @@ struct query_lookup {
     size_t size;
     size_t first;
     size_t count;
+    size_t asking;    // threads, of this turn
+    uint64_t turn;    // another one when those who ask are not waited for any more
+    size_t watching;  // threads
+    int64_t begun_us; // when one went asking last
     size_t threads_count;
     pthread_t threads[THREADS];
 };
@@ -48,7 +62,8 @@ static bool add(struct query_lookup *lookup, struct http_request *request,
         lookup->waiting[(lookup->first + lookup->count) % lookup->size] =
             (struct wanted){.request = request, .order_id = *order_id};
         lookup->count++;
-        (void)pthread_cond_signal(&lookup->changed);
+        if (lookup->asking == 0 || lookup->count == ENOUGH)
+            (void)pthread_cond_signal(&lookup->changed);
     }
     (void)pthread_mutex_unlock(&lookup->lock);
     return room;
@@ -64,16 +79,68 @@ void query_lookup_order(struct http_request *request, struct query *query) {
         respond_refuse(request, PROBLEM_UNAVAILABLE, "too many reads are waiting");
 }
 
-// Waits until something is wanted. 0: the end.
-static size_t take(struct query_lookup *lookup, struct wanted *ret) {
-    (void)pthread_mutex_lock(&lookup->lock);
-    while (lookup->count == 0 && !lookup->stopping)
+// Under the lock, as what follows.
+static bool is_to_ask(struct query_lookup *lookup, int64_t now_us) {
+    if (lookup->count > 0 && lookup->asking > 0 &&
+        now_us - lookup->begun_us >= PATIENCE_MS * 1000) {
+        lookup->turn++;
+        lookup->asking = 0;
+    }
+    return lookup->count > 0 && (lookup->asking == 0 || lookup->count >= ENOUGH);
+}
+
+static void wait_for_more(struct query_lookup *lookup, int64_t now_us) {
+    if (lookup->asking == 0 && now_us - lookup->begun_us > 2 * PATIENCE_MS * 1000) {
         (void)pthread_cond_wait(&lookup->changed, &lookup->lock);
-    size_t count = lookup->count < TOGETHER_MAX ? lookup->count : TOGETHER_MAX;
+        return;
+    }
+    const int64_t until_us = now_us + PATIENCE_MS * 1000;
+    const struct timespec until = {until_us / 1000000, until_us % 1000000 * 1000};
+    lookup->watching++;
+    (void)pthread_cond_timedwait(&lookup->changed, &lookup->lock, &until);
+    lookup->watching--;
+}
+
+// Lets more gather, if the last round has only begun.
+static void rest(struct query_lookup *lookup) {
+    const int64_t left_us = lookup->begun_us + ROUND_US - clock_monotonic_us();
+    if (left_us <= 0 || lookup->count >= ENOUGH)
+        return;
+    (void)pthread_mutex_unlock(&lookup->lock);
+    (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = left_us * 1000}, NULL);
+    (void)pthread_mutex_lock(&lookup->lock);
+}
+
+static void come_back(struct query_lookup *lookup, uint64_t turn) {
+    lookup->asking -= turn == lookup->turn;
+}
+
+// Waits until something is wanted. 0: the end.
+static size_t take(struct query_lookup *lookup, struct wanted *ret, uint64_t *turn) {
+    size_t count = 0;
+    (void)pthread_mutex_lock(&lookup->lock);
+    if (*turn > 0)
+        come_back(lookup, *turn);
+    while (count == 0 && !(lookup->stopping && lookup->count == 0)) {
+        const int64_t now_us = clock_monotonic_us();
+        if (!lookup->stopping && !is_to_ask(lookup, now_us)) {
+            wait_for_more(lookup, now_us);
+            continue;
+        }
+        lookup->asking++;
+        *turn = lookup->turn;
+        rest(lookup);
+        count = lookup->count < TOGETHER_MAX ? lookup->count : TOGETHER_MAX;
+        if (count == 0) // another one was quicker
+            come_back(lookup, *turn);
+    }
     for (size_t i = 0; i < count; i++)
         ret[i] = lookup->waiting[(lookup->first + i) % lookup->size];
     lookup->first = (lookup->first + count) % lookup->size;
     lookup->count -= count;
+    lookup->begun_us = clock_monotonic_us();
+    if (count > 0 && lookup->watching == 0)
+        (void)pthread_cond_signal(&lookup->changed);
     (void)pthread_mutex_unlock(&lookup->lock);
     return count;
 }
@@ -198,7 +265,8 @@ static void *run(void *opaque) {
         .db = query_pulse_connection(query->pulse, "orderlog query orders", query_session_settings),
     };
     size_t count;
-    while ((count = take(lookup, wanted)) > 0) {
+    uint64_t turn = 0; // 0: has not asked yet
+    while ((count = take(lookup, wanted, &turn)) > 0) {
         if (tools.db)
             serve(query, &tools, wanted, count);
         for (size_t i = 0; !tools.db && i < count; i++)
@@ -216,9 +284,14 @@ bool query_lookup_start(struct query *query, struct error *err) {
         return error_set(err, DISP_FATAL, 0, "out of memory");
     query->lookup = lookup;
     lookup->query = query;
+    lookup->turn = 1;
     lookup->size = (size_t)query->config->http_connections_max;
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&lookup->lock, NULL);
-    (void)pthread_cond_init(&lookup->changed, NULL);
+    (void)pthread_cond_init(&lookup->changed, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
     lookup->waiting = calloc(lookup->size, sizeof(*lookup->waiting));
     while (lookup->waiting && lookup->threads_count < THREADS &&
            pthread_create(&lookup->threads[lookup->threads_count], NULL, run, lookup) == 0)
