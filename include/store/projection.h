@@ -60,10 +60,9 @@ struct projection_position {
 // where there are none: *ret holds partitions_count * projection_set_count() items, by partition,
 // then by projection, and room for them is the caller's. DISP_FATAL when a row belongs to another
 // topic of the same name: topic_id is the broker's id of the topic as it is now.
-bool projection_positions_load(struct db *db, struct projection_set *set,
-                               const char *topic_id, const int32_t *partitions,
-                               size_t partitions_count, struct projection_position *ret,
-                               struct error *err);
+bool projection_positions_load(struct db *db, struct projection_set *set, const char *topic_id,
+                               const int32_t *partitions, size_t partitions_count,
+                               struct projection_position *ret, struct error *err);
 
 // --- a batch ------------------------------------------------------------------------------------
 
@@ -101,7 +100,17 @@ struct projection_batch {
     size_t moves_count;
     const struct projection_skip *skips;
     size_t skips_count;
+    uint64_t folded; // what projection_set_fold() said of these records; 0: it was not asked
+    // Called when PostgreSQL has all of the batch and works on it; NULL: there is nothing to do
+    // meanwhile. It may fold the next one.
+    void (*meanwhile)(void *opaque);
+    void *opaque;
 };
+
+// Makes rows of records ahead of projection_set_apply(), which then has to do it only if others
+// were folded since. 0: memory was out.
+uint64_t projection_set_fold(struct projection_set *set, const struct projection_record *records,
+                             size_t count);
 
 // Applies and commits in one round trip. Errors are those of store/db.h; after DISP_RETRY it is not
 // known whether the batch was committed: load the positions again. *ret_failed (may be NULL) is the

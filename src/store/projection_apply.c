@@ -238,6 +238,8 @@ static bool exchange(const struct projection_set *set, struct db *db,
     }
     if (parts & PART_END)
         FAILPOINT(project_sent);
+    if ((parts & PART_END) && batch->meanwhile)
+        batch->meanwhile(batch->opaque);
     bool ok = receive_all(db, &sent, parts & PART_END, failed, err);
     if (!db_is_connected(db))
         return false;
@@ -266,24 +268,38 @@ static void roll_back(struct db *db) {
         db_disconnect(db);
 }
 
+uint64_t projection_set_fold(struct projection_set *set, const struct projection_record *records,
+                             size_t count) {
+    set->folded = 0;
+    relations_clear(&set->relations);
+    for (size_t i = 0; i < count; i++)
+        relations_add(&set->relations, &records[i], (int32_t)i);
+    if (relations_group(&set->relations, records, count) && relations_finish(&set->relations))
+        set->folded = ++set->folds;
+    return set->folded;
+}
+
+// Unless it is what they hold.
+static bool fold(struct projection_set *set, const struct projection_batch *batch, uint64_t *folded,
+                 struct error *err) {
+    if (*folded == 0 || *folded != set->folded)
+        *folded = projection_set_fold(set, batch->records, batch->records_count);
+    return *folded != 0 || error_set(err, DISP_RETRY, 0, "out of memory while preparing a batch");
+}
+
 bool projection_set_apply(struct projection_set *set, struct db *db,
                           const struct projection_batch *batch, int *ret_failed,
                           struct error *err) {
     int failed = -1;
+    uint64_t folded = batch->folded;
     assert(batch->moves_count > 0);
-    relations_clear(&set->relations);
-    for (size_t i = 0; i < batch->records_count; i++)
-        relations_add(&set->relations, &batch->records[i], (int32_t)i);
-    if (!relations_group(&set->relations, batch->records, batch->records_count) ||
-        !relations_finish(&set->relations))
-        return error_set(err, DISP_RETRY, 0, "out of memory while preparing a batch");
-    bool ok = prepare_all(set, db, err);
+    bool ok = fold(set, batch, &folded, err) && prepare_all(set, db, err);
     const bool copies = set->may_copy && batch->records_count >= COPY_RECORDS_MIN;
     if (ok && !run(set, db, batch, copies, &failed, err)) {
         roll_back(db);
         // COPY does not say for whom it refused a value: as parameters the statement does.
         ok = copies && failed < 0 && err->what == DISP_POISON && db_is_connected(db) &&
-             run(set, db, batch, false, &failed, err);
+             fold(set, batch, &folded, err) && run(set, db, batch, false, &failed, err);
         if (!ok)
             roll_back(db);
     }

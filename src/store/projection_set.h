@@ -27,6 +27,8 @@ struct projection_set {
     size_t count;
     int32_t generations[PROJECTIONS_MAX]; // as stored, when the positions were loaded
     struct relations relations;
+    uint64_t folds;  // so many times were they filled
+    uint64_t folded; // which of these they hold; 0: none
     struct projection_statement statements[STATEMENTS_MAX];
     size_t statements_count;
     uint64_t prepared_generation; // of the connection that knows the statements

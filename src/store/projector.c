@@ -49,8 +49,9 @@ struct projector {
     struct projection_set *set;
     struct db *db;
     struct projector_input input;
-    struct projector_batch batch;
-    int64_t gather_until_ms; // before the next one begins
+    struct projector_batch batches[2]; // that which is applied, and that which is read ahead of it
+    int turn;                          // which is the first
+    int64_t gather_until_ms;           // before the next one begins
     uint64_t dice;
     int failures; // in a row
     int64_t resume_at_ms;
@@ -175,7 +176,10 @@ static void try_to_resume(struct projector *projector) {
     struct projector_input *input = &projector->input;
     struct error err;
     size_t none;
-    if (!projector_input_poll(input, BACKOFF_FIRST_MS, &none, &err)) {
+    projector_batch_clear(&projector->batches[0]);
+    projector_batch_clear(&projector->batches[1]);
+    if (!projector_input_poll(input, BACKOFF_FIRST_MS, projector->batches[0].messages, &none,
+                              &err)) {
         give_up(&err);
         return;
     }
@@ -224,20 +228,40 @@ static void plan_gathering(struct projector *projector, int64_t begin_ms, size_t
         projector->gather_until_ms = 0;
 }
 
+static bool read_batch(struct projector *projector, struct projector_batch *batch, int timeout_ms) {
+    struct error err;
+    if (projector_input_poll(&projector->input, timeout_ms, batch->messages, &batch->count, &err))
+        return batch->count > 0;
+    give_up(&err);
+    return false;
+}
+
+// Far behind, the next batch is read and folded while PostgreSQL works on this one. At other times
+// it is left to gather.
+static void look_ahead(void *opaque) {
+    struct projector *projector = opaque;
+    const struct projector_batch *batch = &projector->batches[projector->turn];
+    struct projector_batch *next = &projector->batches[!projector->turn];
+    if (projector_input_waiting(&projector->input, batch->messages[batch->count - 1]) >
+            projector->options.config->projector_batch_records_max &&
+        read_batch(projector, next, 0))
+        projector_batch_prepare(next, &projector->input);
+}
+
 static void read_and_apply(struct projector *projector) {
     struct error err;
-    size_t count;
-    let_gather(projector);
-    if (!projector_input_poll(&projector->input, POLL_MS, &count, &err)) {
-        give_up(&err);
-        return;
+    struct projector_batch *batch = &projector->batches[projector->turn];
+    if (batch->count == 0) {
+        let_gather(projector);
+        if (!read_batch(projector, batch, POLL_MS))
+            return;
     }
-    if (count == 0)
-        return;
     int64_t begin_us = clock_monotonic_us();
-    bool ok = projector_batch_apply(&projector->batch, &projector->input, count, &err);
-    projector_input_release(&projector->input, count);
-    plan_gathering(projector, begin_us / 1000, count);
+    log_context = &batch->log_context;
+    bool ok = projector_batch_apply(batch, &projector->input, look_ahead, projector, &err);
+    plan_gathering(projector, begin_us / 1000, batch->count);
+    projector_batch_clear(batch);
+    projector->turn = !projector->turn;
     if (!ok) {
         act_on(projector, &err);
         return;
@@ -269,7 +293,7 @@ static void keep_house(struct projector *projector) {
 
 static void *run(void *arg) {
     struct projector *projector = arg;
-    log_context = &projector->batch.log_context;
+    log_context = &projector->batches[0].log_context;
     while (!atomic_load(&projector->stopping)) {
         heed_control(projector);
         if (projector->input.is_stale)
@@ -287,8 +311,9 @@ static void *run(void *arg) {
 }
 
 static void destroy(struct projector *projector) {
+    projector_batch_done(&projector->batches[0]);
+    projector_batch_done(&projector->batches[1]);
     projector_input_close(&projector->input);
-    projector_batch_done(&projector->batch);
     projection_set_free(projector->set);
     db_free(projector->db);
     free(projector);
@@ -301,9 +326,11 @@ static bool prepare(struct projector *projector, struct error *err) {
     snprintf(name, sizeof(name), "orderlog project %s", options->topic);
     projector->db = db_new(config->postgres_dsn, name,
                            config->projector_synchronous_commit ? settings_durable : settings_fast);
-    if (!projector->db ||
-        !projector_batch_init(&projector->batch, projector->set, projector->db, options->ids,
-                              (size_t)config->projector_batch_records_max))
+    bool ok = projector->db != NULL;
+    for (int i = 0; i < 2 && ok; i++)
+        ok = projector_batch_init(&projector->batches[i], projector->set, projector->db,
+                                  options->ids, (size_t)config->projector_batch_records_max);
+    if (!ok)
         return error_set(err, DISP_FATAL, 0, "out of memory");
     const char *kafka_name = options->kafka_name ? options->kafka_name : options->topic;
     return projector_input_open(&projector->input, config, kafka_name, options->worker, err);

@@ -55,15 +55,26 @@ bool projector_batch_init(struct projector_batch *batch, struct projection_set *
     batch->log_context = (struct log_context){.tell = tell, .opaque = batch};
     arena_init(&batch->arena, ARENA_BYTES_MAX);
     size_t moves_max = (size_t)PARTITIONS_MAX * projection_set_count(set);
+    batch->messages = calloc(entries_max, sizeof(rd_kafka_message_t *));
     batch->entries = calloc(entries_max, sizeof(*batch->entries));
     batch->records = calloc(entries_max, sizeof(*batch->records));
     batch->skips = calloc(entries_max, sizeof(*batch->skips));
     batch->group = calloc(entries_max, sizeof(*batch->group));
     batch->moves = calloc(moves_max, sizeof(*batch->moves));
-    return batch->entries && batch->records && batch->skips && batch->group && batch->moves;
+    return batch->messages && batch->entries && batch->records && batch->skips && batch->group &&
+           batch->moves;
+}
+
+void projector_batch_clear(struct projector_batch *batch) {
+    for (size_t i = 0; i < batch->count; i++)
+        rd_kafka_message_destroy(batch->messages[i]);
+    batch->count = batch->from = batch->entries_count = 0;
+    batch->folded = 0;
 }
 
 void projector_batch_done(struct projector_batch *batch) {
+    projector_batch_clear(batch);
+    free(batch->messages);
     free(batch->entries);
     free(batch->records);
     free(batch->skips);
@@ -142,16 +153,16 @@ static void begin_span(struct projector_batch *batch, const struct batch_entry *
     (void)snprintf(span->name, SPAN_NAME_MAX, "project %s", span->topic);
 }
 
-// Decodes the messages from the one at *from, which moves past what was done: to the end, or to
-// where the arena is full.
-static bool decode_some(struct projector_batch *batch, struct projector_input *input, size_t *from,
-                        size_t count, size_t *ret_entries, struct error *err) {
+// Decodes the messages that are not yet, to the end or to where the arena is full.
+static bool decode_some(struct projector_batch *batch, struct projector_input *input,
+                        struct error *err) {
     size_t projections = projection_set_count(batch->set);
     size_t n = 0;
+    int64_t begun_us = clock_monotonic_us();
     arena_reset(&batch->arena);
     span_batch_drop(&batch->spans); // of a batch that failed
-    for (; *from < count; ++*from) {
-        const rd_kafka_message_t *message = input->messages[*from];
+    for (; batch->from < batch->count; batch->from++) {
+        const rd_kafka_message_t *message = batch->messages[batch->from];
         struct projector_partition *partition = projector_input_find(input, message->partition);
         assert(partition);
         uint32_t mask = takers(input, partition, projections, message->offset);
@@ -172,8 +183,23 @@ static bool decode_some(struct projector_batch *batch, struct projector_input *i
         if (spans_are_on())
             begin_span(batch, entry);
     }
-    *ret_entries = n;
+    batch->entries_count = n;
+    metrics_observe_us(METRIC_STEP, STEP_DECODE, clock_monotonic_us() - begun_us);
     return true;
+}
+
+void projector_batch_prepare(struct projector_batch *batch, struct projector_input *input) {
+    struct error ignored;
+    if (!decode_some(batch, input, &ignored))
+        return;
+    // Only what goes into one transaction.
+    for (size_t i = 0; i < batch->entries_count; i++) {
+        const struct batch_entry *entry = &batch->entries[i];
+        if (entry->error || entry->mask != batch->entries[0].mask)
+            return;
+        batch->records[i] = entry->record;
+    }
+    batch->folded = projection_set_fold(batch->set, batch->records, batch->entries_count);
 }
 
 // --- transactions -------------------------------------------------------------------------------
@@ -232,6 +258,14 @@ static bool commit_group(struct projector_batch *batch, struct projector_input *
                          const char *refused, int *ret_failed, struct error *err) {
     struct projection_batch transaction = {
         .mask = mask, .records = batch->records, .moves = batch->moves, .skips = batch->skips};
+    // The last transaction, if all goes well.
+    if (batch->from == batch->count && count == batch->entries_count && !refused) {
+        transaction.meanwhile = batch->meanwhile;
+        transaction.opaque = batch->opaque;
+        transaction.folded = batch->folded;
+        batch->folded = 0;
+        batch->meanwhile = NULL;
+    }
     for (size_t i = 0; i < count; i++) {
         const struct batch_entry *entry = group[i];
         const char *error = refused ? refused : entry->error;
@@ -253,7 +287,9 @@ static bool commit_group(struct projector_batch *batch, struct projector_input *
         return false;
     metrics_observe_us(METRIC_STEP, STEP_APPLY, clock_monotonic_us() - begun_us);
     FAILPOINT(project_committed);
-    moved(batch, input, transaction.moves_count);
+    // Unless the group has taken them away meanwhile.
+    if (!input->is_stale)
+        moved(batch, input, transaction.moves_count);
     FAILPOINT(project_kept);
     metrics_add(METRIC_PROJECTED_RECORDS, 0, (int64_t)transaction.records_count);
     metrics_add(METRIC_DEAD_LETTERS, 0, (int64_t)transaction.skips_count);
@@ -296,7 +332,8 @@ static uint32_t next_mask(const struct projector_batch *batch, size_t entries) {
 }
 
 static bool apply_entries(struct projector_batch *batch, struct projector_input *input,
-                          size_t entries, struct error *err) {
+                          struct error *err) {
+    const size_t entries = batch->entries_count;
     uint32_t mask;
     while ((mask = next_mask(batch, entries)) != 0) {
         size_t grouped = 0;
@@ -311,7 +348,7 @@ static bool apply_entries(struct projector_batch *batch, struct projector_input 
     }
     span_batch_commit(&batch->spans, clock_now_us());
     int64_t oldest_ms = INT64_MAX;
-    for (size_t i = 0; i < entries; i++) {
+    for (size_t i = 0; i < entries && !input->is_stale; i++) {
         const struct batch_entry *entry = &batch->entries[i];
         int64_t written_ms = rd_kafka_message_timestamp(entry->message, NULL);
         input->partitions[entry->slot].last_timestamp_ms = written_ms;
@@ -326,17 +363,15 @@ static bool apply_entries(struct projector_batch *batch, struct projector_input 
 }
 
 bool projector_batch_apply(struct projector_batch *batch, struct projector_input *input,
-                           size_t count, struct error *err) {
-    assert(count <= batch->entries_max);
-    size_t from = 0;
-    while (from < count) {
-        size_t entries;
-        int64_t begun_us = clock_monotonic_us();
-        if (!decode_some(batch, input, &from, count, &entries, err))
+                           void (*meanwhile)(void *opaque), void *opaque, struct error *err) {
+    batch->meanwhile = meanwhile;
+    batch->opaque = opaque;
+    while (batch->entries_count > 0 || batch->from < batch->count) {
+        if (batch->entries_count == 0 && !decode_some(batch, input, err))
             return false;
-        metrics_observe_us(METRIC_STEP, STEP_DECODE, clock_monotonic_us() - begun_us);
-        if (!apply_entries(batch, input, entries, err))
+        if (!apply_entries(batch, input, err))
             return false;
+        batch->entries_count = 0;
     }
     return true;
 }

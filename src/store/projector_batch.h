@@ -25,6 +25,13 @@ struct batch_entry {
 };
 
 struct projector_batch {
+    rd_kafka_message_t **messages; // owned, as they are: `count` of them, with room for entries_max
+    size_t count;
+    size_t from;                     // so many of them are decoded
+    size_t entries_count;            // of those, to be applied
+    uint64_t folded;                 // records of all entries, ahead; 0: they are not
+    void (*meanwhile)(void *opaque); // of projector_batch_apply(); NULL: it was called
+    void *opaque;
     struct projection_set *set; // borrowed, like the next two
     struct db *db;
     const struct schema_ids *ids;
@@ -45,12 +52,20 @@ bool projector_batch_init(struct projector_batch *batch, struct projection_set *
                           const struct schema_ids *ids, size_t entries_max);
 void projector_batch_done(struct projector_batch *batch);
 
+// Decodes and folds its messages ahead of projector_batch_apply(). What does not work is left to
+// that.
+void projector_batch_prepare(struct projector_batch *batch, struct projector_input *input);
+
 // Lines of the thread that works on the batch are to have its log_context.
 //
-// Applies the first count messages of input and moves its partitions' positions. False with the
-// error of projection_set_apply (never DISP_POISON): what was committed so far is moved, and after
-// it the positions are to be loaded again.
+// Applies its messages and moves the input's partitions' positions. False with the error of
+// projection_set_apply (never DISP_POISON): what was committed so far is moved, and after it the
+// positions are to be loaded again. meanwhile: see struct projection_batch; it may change the
+// input's assignment.
 bool projector_batch_apply(struct projector_batch *batch, struct projector_input *input,
-                           size_t count, struct error *err);
+                           void (*meanwhile)(void *opaque), void *opaque, struct error *err);
+
+// Gives its messages back.
+void projector_batch_clear(struct projector_batch *batch);
 
 #endif

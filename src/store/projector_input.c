@@ -11,7 +11,7 @@
 #include "stream/kafka_conf.h"
 
 // How long a projector that is far behind waits for its batch to fill.
-enum { FILL_MS_MAX = 500, FILL_POLL_MS = 20 };
+enum { FAR_BEHIND_RECORDS = 20000, FILL_MS_MAX = 2000, FILL_POLL_MS = 20 };
 
 static void set_partitions(struct projector_input *input,
                            const rd_kafka_topic_partition_list_t *list) {
@@ -106,9 +106,8 @@ bool projector_input_open(struct projector_input *input, const struct config *co
                                       .is_stale = true,
                                       .messages_max = (size_t)config->projector_batch_records_max};
     input->partitions = calloc(PARTITIONS_MAX, sizeof(*input->partitions));
-    input->messages = calloc(input->messages_max, sizeof(rd_kafka_message_t *));
     set_partitions(input, NULL);
-    rd_kafka_conf_t *conf = input->partitions && input->messages
+    rd_kafka_conf_t *conf = input->partitions
                                 ? make_conf(input, config, worker, err)
                                 : (error_set(err, DISP_FATAL, 0, "out of memory"), NULL);
     if (conf)
@@ -133,7 +132,6 @@ void projector_input_close(struct projector_input *input) {
         kafka_client_free(input->consumer);
     }
     free(input->partitions);
-    free(input->messages);
     *input = (struct projector_input){0};
 }
 
@@ -249,60 +247,56 @@ static bool take_message(struct projector_input *input, rd_kafka_message_t *mess
     return is_record;
 }
 
-// More waits in the log than a batch can take.
-static bool is_far_behind(const struct projector_input *input, const rd_kafka_message_t *last) {
+int64_t projector_input_waiting(const struct projector_input *input,
+                                const rd_kafka_message_t *last) {
     int64_t low, high;
     return rd_kafka_get_watermark_offsets(input->consumer, input->topic, last->partition, &low,
                                           &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
-           high - last->offset > (int64_t)input->messages_max;
+                   high > last->offset
+               ? high - last->offset
+               : 0;
 }
 
 // At rest and under load, waiting a little for more would make batches no bigger and reads later.
 // Far behind, what the client has fetched ahead is less than a batch may hold.
-static size_t poll_more(struct projector_input *input) {
+static size_t poll_more(struct projector_input *input, rd_kafka_message_t **messages) {
     size_t polled = 1;
     int64_t until_ms = clock_monotonic_ms() + FILL_MS_MAX;
     int timeout_ms = 0;
     while (polled < input->messages_max) {
-        ssize_t more = rd_kafka_consume_batch_queue(
-            input->queue, timeout_ms, input->messages + polled, input->messages_max - polled);
+        ssize_t more = rd_kafka_consume_batch_queue(input->queue, timeout_ms, messages + polled,
+                                                    input->messages_max - polled);
         polled += more > 0 ? (size_t)more : 0;
         timeout_ms = FILL_POLL_MS;
-        if (clock_monotonic_ms() >= until_ms || !is_far_behind(input, input->messages[polled - 1]))
+        if (clock_monotonic_ms() >= until_ms ||
+            projector_input_waiting(input, messages[polled - 1]) < FAR_BEHIND_RECORDS)
             break;
     }
     return polled;
 }
 
-bool projector_input_poll(struct projector_input *input, int timeout_ms, size_t *ret_count,
-                          struct error *err) {
+bool projector_input_poll(struct projector_input *input, int timeout_ms,
+                          rd_kafka_message_t **messages, size_t *ret_count, struct error *err) {
     *ret_count = 0;
-    rd_kafka_message_t *first = rd_kafka_consumer_poll(input->consumer, timeout_ms);
-    if (!first)
+    messages[0] = rd_kafka_consumer_poll(input->consumer, timeout_ms);
+    if (!messages[0])
         return true;
-    input->messages[0] = first;
-    const size_t polled = poll_more(input);
+    const size_t polled = poll_more(input, messages);
     size_t kept = 0;
     struct error fatal = {.what = DISP_NONE};
     for (size_t i = 0; i < polled; i++)
-        if (take_message(input, input->messages[i], &fatal))
-            input->messages[kept++] = input->messages[i];
+        if (take_message(input, messages[i], &fatal))
+            messages[kept++] = messages[i];
     // The group may have taken everything away in the meantime.
-    if (input->is_stale || fatal.what != DISP_NONE) {
-        projector_input_release(input, kept);
-        kept = 0;
-    }
+    if (input->is_stale || fatal.what != DISP_NONE)
+        while (kept > 0)
+            rd_kafka_message_destroy(messages[--kept]);
     if (fatal.what != DISP_NONE) {
         *err = fatal;
         return false;
     }
     *ret_count = kept;
     return true;
-}
-
-void projector_input_release(struct projector_input *input, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        rd_kafka_message_destroy(input->messages[i]);
 }
 
 void projector_input_commit(struct projector_input *input, size_t projections) {

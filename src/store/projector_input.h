@@ -32,8 +32,7 @@ struct projector_input {
     uint32_t paused;                        // by read model: it takes nothing
     struct projector_partition *partitions; // owned
     size_t partitions_count;
-    int slot_of[PARTITIONS_MAX];   // partition → index, -1: not ours
-    rd_kafka_message_t **messages; // owned array of messages_max
+    int slot_of[PARTITIONS_MAX]; // partition → index, -1: not ours
     size_t messages_max;
 };
 
@@ -59,12 +58,15 @@ bool projector_input_resume(struct projector_input *input, size_t projections, s
 // Stops reading and forgets what was read ahead; membership in the group stays.
 void projector_input_pause(struct projector_input *input);
 
-// Up to messages_max records, waiting at most timeout_ms for the first one. To be called at least
-// every few seconds, as it is what keeps the membership alive. False with DISP_FATAL: a position is
-// outside the log.
-bool projector_input_poll(struct projector_input *input, int timeout_ms, size_t *ret_count,
-                          struct error *err);
-void projector_input_release(struct projector_input *input, size_t count);
+// Up to messages_max records, waiting at most timeout_ms for the first one; there is room for so
+// many. To be called at least every few seconds, as it is what keeps the membership alive; it may
+// change the assignment. False with DISP_FATAL: a position is outside the log.
+bool projector_input_poll(struct projector_input *input, int timeout_ms,
+                          rd_kafka_message_t **messages, size_t *ret_count, struct error *err);
+
+// How much is in the log behind this record, as far as known.
+int64_t projector_input_waiting(const struct projector_input *input,
+                                const rd_kafka_message_t *last);
 
 // Tells Kafka the positions, for tools that show lag; failures do not matter.
 void projector_input_commit(struct projector_input *input, size_t projections);

@@ -19,7 +19,7 @@
 
 enum {
     PARTITIONS_MAX = 1024,
-    BATCH_RECORDS = 20000,
+    BATCH_RECORDS = 100000, // the more of an order's events meet, the fewer rows are written
     ARENA_BYTES_MAX = 256 << 20,
     ARENA_BYTES_ENOUGH = 64 << 20,
     // So little is left that the live one may wait for it.

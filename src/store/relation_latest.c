@@ -457,18 +457,39 @@ static int compare_heads(const void *a, const void *b) {
     return (x->record > y->record) - (x->record < y->record);
 }
 
-// Those from begin on whose head is the same, by their whole keys. Returns where they end.
-static size_t sort_alike(struct relations *relations, const struct projection_record *records,
-                         size_t begin, size_t count) {
+// The records lie as they were decoded, not by key: each is a miss of the cache unless it is asked
+// for in time.
+enum { AHEAD = 16 };
+
+static void fetch(const struct relations *relations, const struct projection_record *records,
+                  size_t at, size_t count) {
+    if (at + AHEAD < count)
+        __builtin_prefetch(records[relations->order[at + AHEAD].record].value);
+}
+
+// Adds those from begin on whose heads are the same: of one key, but for chance. Returns where they
+// end.
+static size_t add_alike(struct relations *relations, const struct projection_record *records,
+                        size_t begin, size_t count) {
     struct latest_order *order = relations->order;
     struct sorting sorting = {.relations = relations, .records = records};
     bool same = true;
     size_t end = begin + 1;
-    for (; end < count && order[end].head == order[begin].head; end++)
+    fetch(relations, records, begin, count);
+    for (; end < count && order[end].head == order[begin].head; end++) {
+        fetch(relations, records, end, count);
         same = same && compare_keys(relations, &records[order[begin].record],
                                     &records[order[end].record]) == 0;
+    }
     if (!same)
         qsort_r(order + begin, end - begin, sizeof(*order), compare_records, &sorting);
+    for (size_t from = begin, to; from < end; from = to) {
+        for (to = same ? end : from + 1; to < end; to++)
+            if (compare_keys(relations, &records[order[from].record], &records[order[to].record]))
+                break;
+        const struct run run = {records, order + from, to - from};
+        add_run(relations, &run);
+    }
     return end;
 }
 
@@ -494,14 +515,6 @@ bool relations_group(struct relations *relations, const struct projection_record
         order[i] = (struct latest_order){head_of(relations, &records[i]), (uint32_t)i};
     qsort(order, count, sizeof(*order), compare_heads);
     for (size_t begin = 0; begin < count;)
-        begin = sort_alike(relations, records, begin, count);
-    for (size_t begin = 0, end = 1; begin < count; begin = end++) {
-        while (end < count && order[end].head == order[begin].head &&
-               compare_keys(relations, &records[order[begin].record],
-                            &records[order[end].record]) == 0)
-            end++;
-        const struct run run = {records, order + begin, end - begin};
-        add_run(relations, &run);
-    }
+        begin = add_alike(relations, records, begin, count);
     return true;
 }

@@ -226,8 +226,10 @@ static void sums_are_those_of_the_rows(void **state) {
     db_free(db);
 }
 
-static void a_stale_offset_writes_nothing(void **state) {
-    (void)state;
+// As parameters and by COPY.
+static const size_t small_and_large[] = {200, 3 * ORDERS};
+
+static void stale_offset(size_t count) {
     struct error err;
     struct db *live_db = fixture_connect();
     struct db *zombie_db = fixture_connect();
@@ -237,21 +239,26 @@ static void a_stale_offset_writes_nothing(void **state) {
     int64_t believed = load_position(zombie_db, zombie);
     assert_true(apply(live_db, live, 0, 100, load_position(live_db, live), &err));
 
-    assert_false(apply(zombie_db, zombie, 0, 200, believed, &err));
+    assert_false(apply(zombie_db, zombie, 0, count, believed, &err));
     assert_int_equal(err.what, DISP_ABORT);
     assert_int_equal(fixture_count(live_db, "SELECT count(*) FROM orders"), 100);
     assert_int_equal(fixture_count(live_db, "SELECT count(*) FROM order_timeline"), 100);
     // It may go on where the log really is.
-    assert_true(apply(zombie_db, zombie, 100, 200, load_position(zombie_db, zombie), &err));
-    assert_int_equal(fixture_count(live_db, "SELECT count(*) FROM orders"), 200);
+    assert_true(apply(zombie_db, zombie, 100, count, load_position(zombie_db, zombie), &err));
+    assert_int_equal(fixture_count(live_db, "SELECT count(*) FROM order_timeline"), count);
     projection_set_free(live);
     projection_set_free(zombie);
     db_free(live_db);
     db_free(zombie_db);
 }
 
-static void a_failing_statement_takes_rows_and_offset_with_it(void **state) {
+static void a_stale_offset_writes_nothing(void **state) {
     (void)state;
+    for (size_t i = 0; i < 2; i++)
+        stale_offset(small_and_large[i]);
+}
+
+static void failing_statement(size_t count) {
     struct error err;
     struct db *db = fixture_connect();
     struct projection_set *set = open_set();
@@ -260,14 +267,37 @@ static void a_failing_statement_takes_rows_and_offset_with_it(void **state) {
     // PostgreSQL's text cannot hold a NUL, which UTF-8 and Avro allow.
     struct view good = placed[42].customer_id;
     placed[42].customer_id = VIEW("a\0b");
-    assert_false(apply(db, set, 0, 100, 0, &err));
+    assert_false(apply(db, set, 0, count, 0, &err));
     assert_int_equal(err.what, DISP_POISON);
     assert_non_null(strstr(err.msg, "read model orders"));
     placed[42].customer_id = good;
     assert_int_equal(fixture_count(db, "SELECT count(*) FROM order_timeline"), 0);
     assert_int_equal(load_position(db, set), 0);
-    assert_true(apply(db, set, 0, 100, 0, &err)); // the connection is usable
-    assert_int_equal(fixture_count(db, "SELECT count(*) FROM orders"), 100);
+    assert_true(apply(db, set, 0, count, 0, &err)); // the connection is usable
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM order_timeline"), count);
+    projection_set_free(set);
+    db_free(db);
+}
+
+static void a_failing_statement_takes_rows_and_offset_with_it(void **state) {
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        failing_statement(small_and_large[i]);
+}
+
+// Setup had not granted it yet.
+static void without_temporary_tables_large_batches_are_applied_all_the_same(void **state) {
+    (void)state;
+    struct error err;
+    struct db *db = fixture_connect();
+    struct projection_set *set = open_set();
+    clear(db);
+    load_position(db, set);
+    fixture_exec(db, "SET default_transaction_read_only = on");
+    assert_false(apply(db, set, 0, 100, 0, &err)); // prepares all but these tables
+    fixture_exec(db, "SET default_transaction_read_only = off");
+    assert_true(apply(db, set, 0, 3 * ORDERS, 0, &err));
+    assert_int_equal(fixture_count(db, "SELECT count(*) FROM order_timeline"), 3 * ORDERS);
     projection_set_free(set);
     db_free(db);
 }
@@ -358,6 +388,7 @@ int main(void) {
         cmocka_unit_test(sums_are_those_of_the_rows),
         cmocka_unit_test(a_stale_offset_writes_nothing),
         cmocka_unit_test(a_failing_statement_takes_rows_and_offset_with_it),
+        cmocka_unit_test(without_temporary_tables_large_batches_are_applied_all_the_same),
         cmocka_unit_test(a_killed_connection_leaves_all_or_nothing),
         cmocka_unit_test(a_recreated_topic_is_refused),
         cmocka_unit_test(migrating_twice_changes_nothing_and_a_changed_file_is_refused),
