@@ -72,7 +72,7 @@ moved AS (
         closed_at = coalesce(o.closed_at, k.closed_at),
         updated_at = k.occurred_at
     FROM known k
-    WHERE o.order_id = k.order_id AND o.version < k.version
+    WHERE k.status_before IS NOT NULL AND o.order_id = k.order_id AND o.version < k.version
 ),
 -- How many orders came to stand so that stood so before.
 gained AS MATERIALIZED (
