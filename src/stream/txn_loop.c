@@ -525,7 +525,7 @@ static rd_kafka_t *consumer_new(struct txn_loop *loop, const char *isolation, bo
         {"enable.partition.eof", "true"},        {NULL, NULL}};
     // The default stalls a full queue for a second.
     const struct kafka_setting tuning[] = {
-        {"fetch.queue.backoff.ms", "5"}, {"queued.max.messages.kbytes", "16384"}, {NULL, NULL}};
+        {"fetch.queue.backoff.ms", "5"}, {"queued.max.messages.kbytes", "4096"}, {NULL, NULL}};
     if (!kafka_conf_set(conf, common, err) ||
         (input && (!kafka_conf_set(conf, reading, err) ||
                    !kafka_conf_suggest(conf, loop->config, tuning, err)))) {
