@@ -37,9 +37,9 @@ STATEMENTS = {
     "ALTER": "ALTER TABLE {0} ADD COLUMN stolen text",
 }
 INSUFFICIENT_PRIVILEGE = "42501"
+TEMPORARY = "CREATE TEMP TABLE stolen (a text)"
 FOR_NOBODY = (
     "CREATE TABLE stolen (a text)",
-    "CREATE TEMP TABLE stolen (a text)",
     "CREATE FUNCTION stolen() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "CREATE ROLE stolen",
     "ALTER ROLE orderlog PASSWORD 'stolen'",
@@ -310,8 +310,8 @@ def postgres_is_closed(world, rights):
         " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND attnum = ("
         "SELECT min(attnum) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0"
         " AND NOT attisdropped)")]
-    users = {user: operations for (user, where, *_), operations in rights.items()
-             if where == "postgresql"}
+    users, databases = ({user: operations for (user, where, what, *_), operations in rights.items()
+                         if (where, what) == ("postgresql", kind)} for kind in ("tables", "database"))
 
     for user, operations in users.items():
         attempts = [(f"{word} {table}", form.format(table, column), word in operations and
@@ -319,6 +319,7 @@ def postgres_is_closed(world, rights):
                     for (table, column), (word, form) in itertools.product(
                         tables, STATEMENTS.items())]
         attempts += [(sql, sql, False) for sql in FOR_NOBODY]
+        attempts.append((TEMPORARY, TEMPORARY, "TEMPORARY" in databases[user]))
         states = sqlstates(world.users[user]["ORDERLOG_POSTGRES"], [sql for _, sql, _ in attempts])
         if len(states) != len(attempts) or not {"00000", INSUFFICIENT_PRIVILEGE} >= set(states):
             raise Failed(f"{user}: {list(zip(attempts, states))}")
