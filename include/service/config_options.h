@@ -37,11 +37,11 @@
         "of `orderlog rights`; empty: whoever may connect may do all")                             \
     INT(slot, "slot", 0, 0, 9999, ROLES_PROCESS | ROLE_PROJECT,                                    \
         "Number that names this worker's group instance and transactional ids; one process each")  \
-    INT(commit_records_max, "commit.records.max", 20000, 1, 100000, ROLES_PROCESS,                  \
+    INT(commit_records_max, "commit.records.max", 20000, 1, 100000, ROLES_PROCESS,                 \
         "Commit after this many messages at the latest")                                           \
     MS(commit_interval_ms, "commit.interval.ms", 25, 1, 5000, ROLES_PROCESS,                       \
        "Commit after this time at the latest")                                                     \
-    MS(commit_linger_ms, "commit.linger.ms", 10, 0, 1000, ROLES_PROCESS,                           \
+    MS(commit_linger_ms, "commit.linger.ms", 3, 0, 1000, ROLES_PROCESS,                            \
        "Let messages gather for this time after a commit; the first after a rest is not kept")     \
     MS(commit_linger_ms_max, "commit.linger.ms.max", 60, 0, 1000, ROLES_PROCESS,                   \
        "In a flood, of 1,000 messages per transaction and more, for this time")                    \
@@ -107,13 +107,14 @@
        "With carrier.mode=auto: from dispatched to delivered")                                     \
     INT(projector_batch_records_max, "projector.batch.records.max", 50000, 1, 500000,              \
         ROLE_PROJECT, "Records applied in one database transaction at most")                       \
-    MS(projector_batch_interval_ms, "projector.batch.interval.ms", 50, 0, 1000, ROLE_PROJECT,      \
+    MS(projector_batch_interval_ms, "projector.batch.interval.ms", 25, 0, 1000, ROLE_PROJECT,      \
        "While records keep coming, transactions begin this far apart; further where it is busy")   \
     INT(projector_threads, "projector.threads", 1, 1, 64, ROLE_PROJECT,                            \
         "Threads per topic, each with its own consumer and database connection")                   \
     BOOL(projector_synchronous_commit, "projector.synchronous-commit", false, ROLE_PROJECT,        \
          "Wait for the disk at every commit; off loses nothing, as rows and offsets go together")  \
-    STR(customers_master_key_file, "customers.master.key.file", "", ROLE_GATEWAY | ROLE_QUERY | ROLE_TOOL,     \
+    STR(customers_master_key_file, "customers.master.key.file", "",                                \
+        ROLE_GATEWAY | ROLE_QUERY | ROLE_TOOL,                                                     \
         "File of the master keys that seal customers' keys; empty: no personal data is taken")     \
     MS(customers_erasure_ms, "customers.erasure.ms", 3600000, 1000, 604800000,                     \
        ROLE_SETUP | ROLE_GATEWAY,                                                                  \
@@ -212,7 +213,7 @@
         "traces")                                                                                  \
     SECRET(trace_otlp_key, "trace.otlp.key", NULL, ROLES_SERVER,                                   \
            "Sent to trace.otlp.url as Authorization: Bearer")                                      \
-    INT(trace_sample_every, "trace.sample.every", 1000, 0, 1000000000, ROLES_SERVER,             \
+    INT(trace_sample_every, "trace.sample.every", 1000, 0, 1000000000, ROLES_SERVER,               \
         "One order in so many is traced, chosen by its id; 0: only those whose callers ask for "   \
         "it")                                                                                      \
     BOOL(trace_callers, "trace.callers", true, ROLES_SERVER,                                       \

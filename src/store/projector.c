@@ -236,14 +236,16 @@ static bool read_batch(struct projector *projector, struct projector_batch *batc
     return false;
 }
 
-// Far behind, the next batch is read and folded while PostgreSQL works on this one. At other times
-// it is left to gather.
+// Behind by this much, the next batch is read and folded while PostgreSQL works on this one. At
+// other times it is left to gather.
+enum { READ_AHEAD_RECORDS = 20000 };
+
 static void look_ahead(void *opaque) {
     struct projector *projector = opaque;
     const struct projector_batch *batch = &projector->batches[projector->turn];
     struct projector_batch *next = &projector->batches[!projector->turn];
     if (projector_input_waiting(&projector->input, batch->messages[batch->count - 1]) >
-            projector->options.config->projector_batch_records_max &&
+            READ_AHEAD_RECORDS &&
         read_batch(projector, next, 0))
         projector_batch_prepare(next, &projector->input);
 }
