@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """All roles and servers on this machine: batches over HTTP until PostgreSQL shows every order
-completed. Rounds follow one another on one log; what an order costs is of the last of them."""
+completed. Rounds follow one another on one log; what an order costs is of the last of them.
+
+Two partitions, and a projector's thread for each: with one, PostgreSQL's connection for the events of orders
+is what everything waits for. The window lets as many orders be under way as two large batches hold."""
 
 import system_load
 import system_print
 
+CONFIG = {"projector.threads": "2"}
+
 
 def measure(bench):
-    settings = system_load.settings_of(bench, seconds=20)
+    bench.config = CONFIG | bench.config
+    settings = system_load.settings_of(bench, seconds=20, partitions=2, window=40000)
     system = system_load.start_system(bench, settings)
     orders = 0
     try:
