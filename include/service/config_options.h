@@ -43,7 +43,7 @@
        "Commit after this time at the latest")                                                     \
     MS(commit_linger_ms, "commit.linger.ms", 3, 0, 1000, ROLES_PROCESS,                            \
        "Let messages gather for this time after a commit; the first after a rest is not kept")     \
-    MS(commit_linger_ms_max, "commit.linger.ms.max", 60, 0, 1000, ROLES_PROCESS,                   \
+    MS(commit_linger_ms_max, "commit.linger.ms.max", 20, 0, 1000, ROLES_PROCESS,                   \
        "In a flood, of 1,000 messages per transaction and more, for this time")                    \
     INT(parked_letters_max, "parked.letters.max", 10000, 1, 10000000, ROLES_PROCESS,               \
         "A partition with so many inputs parked takes no more until some are retried or dropped")  \

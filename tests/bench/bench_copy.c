@@ -48,7 +48,7 @@ static rd_kafka_t *open_producer(const char *bootstrap, const char *group, int n
     const char *const settings[][2] = {{"transactional.id", id},
                                        {"enable.idempotence", "true"},
                                        {"acks", "all"},
-                                       {"linger.ms", "60"}, // until the commit, as the loop has it
+                                       {"linger.ms", "20"}, // until the commit, as the loop has it
                                        {"compression.type", "lz4"}, // too
                                        {"message.max.bytes", "4194304"},
                                        {"queue.buffering.max.messages", "1000000"},

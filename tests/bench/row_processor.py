@@ -23,7 +23,7 @@ WRITTEN = (EVENTS, "orders.state", "inventory.inbox", "payments.inbox", "shippin
 EMPTIED = (INBOX, "orders.deadletters", *WRITTEN)
 KEPT = "bench.inbox"
 COPIED = "bench."
-COMMIT_MS, COMMIT_RECORDS = 60, 20000  # the defaults of commit.linger.ms.max, commit.records.max
+COMMIT_MS, COMMIT_RECORDS = 20, 20000  # the defaults of commit.linger.ms.max, commit.records.max
 PATIENCE_S = 120
 
 
