@@ -18,11 +18,11 @@
 #define FAILPOINTS(X)                                                                              \
     /* The transaction loop, in the order of a turn. */                                            \
     X(loop_polled)            /* a record has been read, nothing begun */                          \
-    X(loop_begun)             /* the client has begun a transaction */                             \
-    X(loop_handled)           /* a record has been decided on, its events are with the client */   \
+    X(loop_begun)             /* the producer has begun a transaction */                           \
+    X(loop_handled)           /* a record has been decided on, its events are in a batch */       \
     X(loop_call_taken)        /* a finished call of an executor has been decided on */             \
     X(loop_deadline_fired)    /* so have deadlines */                                              \
-    X(loop_flushed)           /* all messages are with the client too */                           \
+    X(loop_flushed)           /* all messages are in batches too */                               \
     X(loop_before_offsets)    /* the offsets are about to be sent */                               \
     X(loop_before_commit)     /* they are in the transaction, the commit is about to be sent */    \
     X(loop_committed)         /* the broker has committed, memory does not know */                 \

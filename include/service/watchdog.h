@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ends the process (log line, then _exit(EXIT_WATCHDOG)) when a guarded call hangs. librdkafka has
-// known hangs in transaction calls: nothing inside the process can undo one, a restart can.
+// Ends the process (log line, then _exit(EXIT_WATCHDOG)) when a guarded call hangs, as
+// those of client libraries are known to: nothing inside the process can undo that, a restart can.
 //
 //   struct watchdog *guard = watchdog_register("order-worker");   // once per thread
-//   watchdog_enter(guard, "commit_transaction", config->watchdog_ms);
+//   watchdog_enter(guard, "EndTxn", config->watchdog_ms);
 //   …the call…
 //   watchdog_leave(guard);
 //

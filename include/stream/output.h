@@ -2,7 +2,7 @@
 //
 // What a transaction writes. Events go out at once, one keyed record each; messages for other
 // inboxes are gathered per partition and leave as one record each when the transaction ends (a
-// record costs librdkafka the same whatever its size).
+// record costs its reader the same whatever its size).
 //
 // Everything is addressed to explicit partitions: an event to the partition of the input that
 // caused it, a message to murmur2(its key). One thread.

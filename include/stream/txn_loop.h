@@ -19,8 +19,8 @@
 
 struct txn_loop;
 
-// Creates the clients; init_transactions fences predecessors in this slot. config, role and ids are
-// borrowed until txn_loop_stop.
+// Creates the clients; the new epochs of its producers fence predecessors in this slot. config,
+// role and ids are borrowed until txn_loop_stop.
 struct txn_loop *txn_loop_start(const struct config *config, const struct role *role,
                                 const struct schema_ids *ids, struct error *err);
 

@@ -81,7 +81,7 @@ bool wire_txn_offsets(struct wire_txn *txn, const struct wire_group_member *memb
 // ended.
 bool wire_txn_end(struct wire_txn *txn, bool commit, int64_t deadline_ms, struct error *err);
 
-// Bytes and batches that wait to be sent or acknowledged.
+// Records that wait to be sent or acknowledged.
 size_t wire_txn_waiting(const struct wire_txn *txn);
 
 #endif

@@ -117,7 +117,8 @@ void config_print_help(const struct config_command *command, FILE *out) {
     (void)fputs(
         "  --kafka.KEY=VALUE, --postgres.KEYWORD=VALUE\n"
         "      Handed to librdkafka and libpq as they are; what correctness depends on is\n"
-        "      refused.\n"
+        "      refused. Processors write with a producer of their own: an ssl.* or sasl.*\n"
+        "      setting that it cannot follow is refused there too.\n"
         "  --config=FILE\n"
         "      Read options from this INI file (or ORDERLOG_CONFIG). Flags come before the\n"
         "      environment, the environment before the file.\n"

@@ -3,6 +3,7 @@
 // Routes are found once, from the folder a record's schema lies in.
 #include "stream/output.h"
 
+#include "event/codec_inline.h"
 #include "event/message.h"
 #include "record_headers.h"
 #include "service/clock.h"
@@ -199,17 +200,6 @@ static bool send_event(struct output *output, int32_t partition, const struct de
     return producer_send_event(output->producer, partition, &record, err);
 }
 
-// Avro's zig-zag variable-length long.
-static uint8_t *put_long(uint8_t *at, int64_t value) {
-    uint64_t bits = (uint64_t)value << 1 ^ (uint64_t)(value >> 63);
-    while (bits >= 0x80) {
-        *at++ = (uint8_t)(bits | 0x80);
-        bits >>= 7;
-    }
-    *at++ = (uint8_t)bits;
-    return at;
-}
-
 static bool group_send(struct output *output, enum topic_id topic, int32_t partition,
                        struct group *group, struct error *err) {
     size_t room = MESSAGE_HEADER_LEN + COUNT_ROOM + group->len + 1;
@@ -222,7 +212,7 @@ static bool group_send(struct output *output, enum topic_id topic, int32_t parti
     *at++ = 0;
     for (int shift = 24; shift >= 0; shift -= 8)
         *at++ = (uint8_t)(id >> shift);
-    at = put_long(at, group->messages_count);
+    at = codec_put_long(at, group->messages_count);
     memcpy(at, group->items, group->len);
     at += group->len;
     *at++ = 0;
@@ -282,7 +272,7 @@ static bool gather(struct output *output, const struct decided *message, struct 
     uint8_t *end = message_encode(schema_ids_of(output->ids, topic, message->type), record,
                                   message->body, body, group->items + group->capacity);
     assert(end && "size_max is an upper bound");
-    uint8_t *at = put_long(start, end - body);
+    uint8_t *at = codec_put_long(start, end - body);
     memmove(at, body, (size_t)(end - body));
     group->len += (size_t)(at - start) + (size_t)(end - body);
     if (output->cause.is_set)
