@@ -6,6 +6,8 @@
 // snapshot, twice if it changed twice; undoing puts the queue's ends back.
 #include "closed_orders.h"
 
+#include "service/pages.h"
+
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -51,7 +53,7 @@ static void *must(void *memory) {
 
 struct closed_orders *closed_orders_new(void) {
     struct closed_orders *orders = must(calloc(1, sizeof(*orders)));
-    orders->slots = must(calloc(SLOTS_FIRST, sizeof(*orders->slots)));
+    orders->slots = must(pages_zeroed(SLOTS_FIRST, sizeof(*orders->slots)));
     orders->slots_count = SLOTS_FIRST;
     return orders;
 }
@@ -85,7 +87,7 @@ static uint32_t *slot_of(const struct closed_orders *orders, const struct id *or
 static void grow_slots(struct closed_orders *orders) {
     free(orders->slots);
     orders->slots_count *= 2;
-    orders->slots = must(calloc(orders->slots_count, sizeof(*orders->slots)));
+    orders->slots = must(pages_zeroed(orders->slots_count, sizeof(*orders->slots)));
     for (uint32_t number = 0; number < orders->count; number++)
         *slot_of(orders, &entry(orders, number)->order_id) = number + 1;
 }

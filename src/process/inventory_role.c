@@ -92,6 +92,38 @@ static bool send_product(const struct stream_input *input, const struct address 
     return output_product(output, input->partition, &product, err);
 }
 
+// The order that an input is about, or the key of a command. False: none of ours.
+static bool input_names(enum record_id type, const void *body, const struct id **ret_order_id,
+                        const struct id **ret_key_id) {
+    *ret_order_id = *ret_key_id = NULL;
+    switch ((int)type) {
+    case RECORD_REQUEST_STOCK:
+        *ret_order_id = &((const struct request_stock *)body)->order_id;
+        return true;
+    case RECORD_SET_PRODUCT:
+        *ret_key_id = &((const struct set_product *)body)->key_id;
+        return true;
+    case RECORD_RECEIVE_STOCK:
+        *ret_key_id = &((const struct receive_stock *)body)->key_id;
+        return true;
+    case RECORD_ADJUST_STOCK:
+        *ret_key_id = &((const struct adjust_stock *)body)->key_id;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void expect(void *context, void *state, enum record_id type, const void *body, bool soon) {
+    (void)context;
+    struct address address;
+    struct error err;
+    const struct id *order_id, *key_id;
+    if (address_of_message(type, body, &address, &err) &&
+        input_names(type, body, &order_id, &key_id))
+        shelf_expect(state, &address, order_id, soon);
+}
+
 static bool handle(void *context, void *state, const struct stream_input *input,
                    struct output *output, struct error *err) {
     struct inventory_role *self = context;
@@ -99,24 +131,10 @@ static bool handle(void *context, void *state, const struct stream_input *input,
     struct address address;
     if (!address_of_message(input->type, input->body, &address, err))
         return false;
-    const struct id *order_id = NULL, *key_id = NULL;
-    switch ((int)input->type) {
-    case RECORD_REQUEST_STOCK:
-        order_id = &((const struct request_stock *)input->body)->order_id;
-        break;
-    case RECORD_SET_PRODUCT:
-        key_id = &((const struct set_product *)input->body)->key_id;
-        break;
-    case RECORD_RECEIVE_STOCK:
-        key_id = &((const struct receive_stock *)input->body)->key_id;
-        break;
-    case RECORD_ADJUST_STOCK:
-        key_id = &((const struct adjust_stock *)input->body)->key_id;
-        break;
-    default:
+    const struct id *order_id, *key_id;
+    if (!input_names(input->type, input->body, &order_id, &key_id))
         return error_set(err, DISP_POISON, 0, "inventory does not know what to do with a %s",
                          record_types[input->type]->name);
-    }
     struct shelf_touched touched;
     shelf_touch(shelf, &address, order_id, key_id, &touched);
     arena_reset(&self->arena);
@@ -172,6 +190,7 @@ struct role *inventory_role_new(const struct config *config, struct error *err) 
         .snapshot_begin = snapshot_begin,
         .snapshot = snapshot,
         .rows = rows,
+        .expect = expect,
         .handle = handle,
         .commit = commit,
         .undo = undo,

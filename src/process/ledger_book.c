@@ -3,6 +3,8 @@
 // Ids are hashes already: eight of their bytes choose the place.
 #include "ledger_book.h"
 
+#include "service/pages.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +26,7 @@ static bool grow(struct ledger_book *book) {
         .capacity = book->capacity ? 2 * book->capacity : CAPACITY_FIRST,
         .count = book->count,
     };
-    larger.rows = calloc(larger.capacity, sizeof(*larger.rows));
+    larger.rows = pages_zeroed(larger.capacity, sizeof(*larger.rows));
     if (!larger.rows)
         return false;
     for (size_t i = 0; i < book->capacity; i++)

@@ -30,6 +30,26 @@ static void copy_entry(const struct soft_table *table, const void *key, size_t k
         memset(to, 0, size);
 }
 
+// Of an order's share in a SKU.
+static size_t reservation_key(const struct id *order_id, const char *stock_key,
+                              size_t stock_key_len, uint8_t out[SHELF_RESERVATION_KEY_MAX]) {
+    memcpy(out, order_id, sizeof(*order_id));
+    memcpy(out + sizeof(*order_id), stock_key, stock_key_len);
+    return sizeof(*order_id) + stock_key_len;
+}
+
+void shelf_expect(const struct shelf *shelf, const struct address *address,
+                  const struct id *order_id, bool soon) {
+    char stock_key[TOPIC_KEY_MAX];
+    const size_t stock_key_len = address_key(address, stock_key);
+    soft_table_expect(shelf->stocks, stock_key, stock_key_len, soon);
+    if (!order_id)
+        return;
+    uint8_t key[SHELF_RESERVATION_KEY_MAX];
+    const size_t key_len = reservation_key(order_id, stock_key, stock_key_len, key);
+    soft_table_expect(shelf->reservations, key, key_len, soon);
+}
+
 void shelf_touch(const struct shelf *shelf, const struct address *address,
                  const struct id *order_id, const struct id *key_id, struct shelf_touched *ret) {
     ret->stock_key_len = address_key(address, ret->stock_key);
@@ -38,9 +58,8 @@ void shelf_touch(const struct shelf *shelf, const struct address *address,
     ret->reservation_key_len = 0;
     ret->remembered = (struct remembered_command){0};
     if (order_id) {
-        memcpy(ret->reservation_key, order_id, sizeof(*order_id));
-        memcpy(ret->reservation_key + sizeof(*order_id), ret->stock_key, ret->stock_key_len);
-        ret->reservation_key_len = sizeof(*order_id) + ret->stock_key_len;
+        ret->reservation_key_len =
+            reservation_key(order_id, ret->stock_key, ret->stock_key_len, ret->reservation_key);
         copy_entry(shelf->reservations, ret->reservation_key, ret->reservation_key_len,
                    &ret->reservation, sizeof(ret->reservation));
         ret->slice.reservation = &ret->reservation;

@@ -42,6 +42,10 @@ void shelf_free(struct shelf *shelf);
 void shelf_touch(const struct shelf *shelf, const struct address *address,
                  const struct id *order_id, const struct id *key_id, struct shelf_touched *ret);
 
+// shelf_touch() will be called for these; see soft_table_expect().
+void shelf_expect(const struct shelf *shelf, const struct address *address,
+                  const struct id *order_id, bool soon);
+
 // Stores what changed.
 void shelf_put_back(struct shelf *shelf, const struct shelf_touched *touched);
 

@@ -9,6 +9,8 @@
 // there is a snapshot of them. An undo puts the queue's both ends back to where they were.
 #include "stream/soft_table.h"
 
+#include "service/pages.h"
+
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -67,7 +69,7 @@ static void *must(void *memory) {
 
 struct soft_table *soft_table_new(void) {
     struct soft_table *table = must(calloc(1, sizeof(*table)));
-    table->slots = must(calloc(SLOTS_FIRST, sizeof(struct entry *)));
+    table->slots = must(pages_zeroed(SLOTS_FIRST, sizeof(struct entry *)));
     table->slots_count = SLOTS_FIRST;
     table->transaction = 1;
     return table;
@@ -218,7 +220,7 @@ static void grow(struct soft_table *table) {
     while (count < kept * 3)
         count *= 2;
     struct soft_table old = *table;
-    table->slots = must(calloc(count, sizeof(struct entry *)));
+    table->slots = must(pages_zeroed(count, sizeof(struct entry *)));
     table->slots_count = count;
     table->used = 0;
     for (size_t i = 0; i < old.slots_count; i++) {
