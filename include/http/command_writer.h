@@ -15,7 +15,8 @@ enum writer_outcome {
     WRITER_UNKNOWN,     // it was sent, and no answer came
 };
 
-// In the writer's thread, or within command_writer_send(). Quick, no waiting.
+// In the writer's thread, that of whoever serves it, or within command_writer_send(). Quick, no
+// waiting.
 typedef void writer_done_fn(void *state, enum writer_outcome outcome);
 
 struct command_writer;
@@ -23,6 +24,13 @@ struct command_writer;
 // False: DISP_RETRY when no broker answers, DISP_FATAL when a topic is missing.
 bool command_writer_start(const struct config *config, struct command_writer **ret,
                           struct error *err);
+
+// Lets somebody else's thread take the brokers' answers: command_writer_serve(writer) is to be
+// called there after something has been written to the eventfd wake_fd, and a few times a second.
+// Until it is taken back.
+void command_writer_lend(struct command_writer *writer, int wake_fd);
+void command_writer_serve(void *writer);
+void command_writer_take_back(struct command_writer *writer);
 
 // Waits until every command has its answer. NULL is fine.
 void command_writer_stop(struct command_writer *writer);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Every status, header and body leaves through here. Each request is answered exactly once
-// (asserted), from its handler or, after http_request_suspend(), from any thread.
+// (asserted), from its handler or, after http_request_suspend() or _wait(), from any thread.
 #ifndef ORDERLOG_HTTP_RESPOND_H
 #define ORDERLOG_HTTP_RESPOND_H
 

@@ -37,8 +37,8 @@ struct http_route {
     const char *const *query; // names of query parameters, NULL at the end; NULL: none are taken
 
     // Called in an HTTP thread once the request has arrived whole. Exactly one of: answer with a
-    // respond_…() function before returning; or call http_request_suspend() first and let any
-    // thread answer later.
+    // respond_…() function before returning; or call http_request_suspend() or _wait() first and
+    // let any thread answer later.
     void (*handle)(struct http_request *request, void *state);
 
     // ROUTE_STREAM only. begin: after authentication, before the first byte; may answer at once

@@ -9,9 +9,9 @@
 // rate (401, 403, 429), query parameters known and each given once (400), body within its limit
 // (413), all of it arrived within http.read.timeout.ms (otherwise the connection is closed).
 //
-// Life of a request: begin → (chunks) → handle → [suspended] → answered → done. A suspended request
-// stays valid until it is answered, even when the client has gone: it must be answered exactly
-// once, by any thread.
+// Life of a request: begin → (chunks) → handle → [waits, or is suspended] → answered → done. One
+// that waits or is suspended stays valid until it is answered, even when the client has gone: it
+// must be answered exactly once, by any thread.
 #ifndef ORDERLOG_HTTP_SERVER_H
 #define ORDERLOG_HTTP_SERVER_H
 
@@ -76,6 +76,9 @@ struct http_server_options {
 
 struct http_server;
 
+// Work for others, in the first HTTP thread: quick.
+typedef void http_serve_fn(void *state);
+
 // Listens and serves when it returns true.
 bool http_server_start(const struct http_server_options *options, struct http_server **ret,
                        struct error *err);
@@ -84,11 +87,17 @@ bool http_server_start(const struct http_server_options *options, struct http_se
 // requests are answered 503 with Retry-After.
 void http_server_open(struct http_server *server, struct http_access access);
 
+// From now on, until the server is freed: serve is called after something has been written to the
+// eventfd http_server_wake_fd(), and ten times a second. Requests that it answers are sent without
+// a thread being woken.
+void http_server_serve(struct http_server *server, http_serve_fn *serve, void *state);
+int http_server_wake_fd(const struct http_server *server);
+
 // Stops listening and taking requests (answers get "Connection: close", new requests 503), waits
 // at most timeout_ms for open requests to be answered. True: none is left.
 bool http_server_drain(struct http_server *server, int64_t timeout_ms);
 
-// After drain. Every suspended request must have been answered. NULL is fine.
+// After drain. Every request that waits or is suspended must have been answered. NULL is fine.
 void http_server_free(struct http_server *server);
 
 int http_server_port(const struct http_server *server);
@@ -133,6 +142,11 @@ void *http_request_attachment(const struct http_request *request);
 // HTTP thread leaves the request alone until a respond_…() function is called on it. For a request
 // that is suspended it does nothing, in any thread.
 void http_request_suspend(struct http_request *request);
+
+// As http_request_suspend(), and cheaper where the answer comes within some milliseconds. But what
+// libmicrohttpd keeps of the request goes with the client: when the handler has returned, headers
+// and trace are not to be asked for, no event stream opened, and `done` may have been called.
+void http_request_wait(struct http_request *request);
 
 // For streams: after chunk() took less than it was given, read on. Any thread; calling it before
 // chunk() has returned, or without need, is fine.

@@ -6,7 +6,8 @@
 // what the caller is told. The payload is ours and freed with the report: no copy is made.
 //
 // Reports that are there together are handled as one round: their lanes go on and HTTP threads are
-// woken once for all of them.
+// woken once for all of them. While an HTTP thread serves the writer, which librdkafka then wakes
+// through an eventfd, no thread has to be woken at all; before and after the writer's own does it.
 //
 // A fatal error of the idempotent producer (it cannot rule out a duplicate or a gap any more) ends
 // the process in an orderly way: it is restarted with a new producer id.
@@ -22,11 +23,14 @@
 #include "stream/kafka_conf.h"
 
 #include <assert.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 enum { CONNECT_MS = 10000, POLL_MS = 100, LOOK_MS = 500 };
 
@@ -47,14 +51,16 @@ struct command_writer {
     int64_t wait_ms_max; // in the lanes
     pthread_t thread;
     bool running;
+    int bell_fd; // rung when the thread has something else to do
     _Atomic bool stop;
+    _Atomic bool lent; // somebody else serves
     _Atomic int64_t pending;
     _Atomic int64_t pending_bytes;
     pthread_mutex_t lock; // of the lanes
     struct command_lanes lanes;
 
-    // The thread's own: the round at hand.
-    uint32_t *landed; // owned; by lane
+    pthread_mutex_t round; // of what follows: the round at hand, of the thread that serves
+    uint32_t *landed;      // owned; by lane
     int64_t landed_count;
     int64_t landed_bytes;
     int64_t round_us; // when its first report came
@@ -210,16 +216,36 @@ static void end_round(struct command_writer *writer) {
     forget(writer, writer->landed_count, writer->landed_bytes);
 }
 
+// Under the lock `round`.
+static void take_reports(struct command_writer *writer, int wait_ms) {
+    writer->landed_count = writer->landed_bytes = 0;
+    respond_together_begin();
+    (void)rd_kafka_poll(writer->client, wait_ms);
+    if (writer->landed_count > 0)
+        end_round(writer);
+    respond_together_end();
+}
+
+void command_writer_serve(void *state) {
+    struct command_writer *writer = state;
+    if (pthread_mutex_trylock(&writer->round) != 0)
+        return; // the writer's thread still does
+    take_reports(writer, 0);
+    (void)pthread_mutex_unlock(&writer->round);
+}
+
 static void *run(void *arg) {
     struct command_writer *writer = arg;
     int64_t next_look_ms = 0;
     while (!atomic_load(&writer->stop) || atomic_load(&writer->pending) > 0) {
-        writer->landed_count = writer->landed_bytes = 0;
-        respond_together_begin();
-        (void)rd_kafka_poll(writer->client, POLL_MS);
-        if (writer->landed_count > 0)
-            end_round(writer);
-        respond_together_end();
+        if (atomic_load(&writer->lent)) {
+            struct pollfd bell = {.fd = writer->bell_fd, .events = POLLIN};
+            (void)poll(&bell, 1, LOOK_MS);
+        } else {
+            (void)pthread_mutex_lock(&writer->round);
+            take_reports(writer, POLL_MS);
+            (void)pthread_mutex_unlock(&writer->round);
+        }
         if (clock_monotonic_ms() < next_look_ms)
             continue;
         look_for_fatal(writer);
@@ -227,6 +253,25 @@ static void *run(void *arg) {
         next_look_ms = clock_monotonic_ms() + LOOK_MS;
     }
     return NULL;
+}
+
+// Without one: -1.
+static void set_wake_fd(struct command_writer *writer, int fd) {
+    static const uint64_t one = 1;
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(writer->client);
+    rd_kafka_queue_io_event_enable(queue, fd, &one, sizeof(one));
+    rd_kafka_queue_destroy(queue);
+}
+
+void command_writer_lend(struct command_writer *writer, int wake_fd) {
+    set_wake_fd(writer, wake_fd);
+    atomic_store(&writer->lent, true);
+}
+
+void command_writer_take_back(struct command_writer *writer) {
+    set_wake_fd(writer, -1);
+    atomic_store(&writer->lent, false);
+    (void)eventfd_write(writer->bell_fd, 1);
 }
 
 // --- start and stop ----------------------------------------------------------------------------
@@ -272,7 +317,8 @@ static bool start(struct command_writer *writer, const struct config *config, st
                              rd_kafka_err2str(rd_kafka_last_error()));
     }
     writer->landed = calloc(lanes_count, sizeof(*writer->landed));
-    if (!writer->landed || !command_lanes_init(&writer->lanes, lanes_count))
+    writer->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!writer->landed || writer->bell_fd < 0 || !command_lanes_init(&writer->lanes, lanes_count))
         return error_set(err, DISP_FATAL, 0, "out of memory");
     if (pthread_create(&writer->thread, NULL, run, writer) != 0)
         return error_set(err, DISP_FATAL, 0, "cannot start a thread");
@@ -283,10 +329,11 @@ static bool start(struct command_writer *writer, const struct config *config, st
 bool command_writer_start(const struct config *config, struct command_writer **ret,
                           struct error *err) {
     struct command_writer *writer = calloc(1, sizeof(*writer));
-    if (!writer || pthread_mutex_init(&writer->lock, NULL) != 0) {
-        free(writer);
+    if (!writer)
         return error_set(err, DISP_FATAL, 0, "out of memory");
-    }
+    (void)pthread_mutex_init(&writer->lock, NULL);
+    (void)pthread_mutex_init(&writer->round, NULL);
+    writer->bell_fd = -1;
     writer->wait_ms_max = config->gateway_request_timeout_ms / 2;
     metrics_name_series(METRIC_GATEWAY_COMMANDS, WRITER_WRITTEN, "written");
     metrics_name_series(METRIC_GATEWAY_COMMANDS, WRITER_NOT_WRITTEN, "not_written");
@@ -313,7 +360,10 @@ void command_writer_stop(struct command_writer *writer) {
     if (writer->client)
         kafka_client_free(writer->client);
     command_lanes_done(&writer->lanes);
+    if (writer->bell_fd >= 0)
+        (void)close(writer->bell_fd);
     free(writer->landed);
+    (void)pthread_mutex_destroy(&writer->round);
     (void)pthread_mutex_destroy(&writer->lock);
     free(writer);
 }

@@ -12,8 +12,10 @@
 #include "service/metrics.h"
 
 #include <assert.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -26,6 +28,56 @@ void connection_set_deadline(struct http_connection *link, int64_t in_ms) {
                               memory_order_relaxed);
 }
 
+// --- so many of one address --------------------------------------------------------------------
+
+static struct connection_address address_of(const struct sockaddr *address) {
+    struct connection_address ret = {.length = 0};
+    if (address && address->sa_family == AF_INET) {
+        ret.length = sizeof(struct in_addr);
+        memcpy(ret.bytes, &((const struct sockaddr_in *)(const void *)address)->sin_addr,
+               sizeof(struct in_addr));
+    } else if (address && address->sa_family == AF_INET6) {
+        ret.length = sizeof(struct in6_addr);
+        memcpy(ret.bytes, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr,
+               sizeof(struct in6_addr));
+    }
+    return ret;
+}
+
+// libmicrohttpd's own limit is one of each thread.
+enum MHD_Result connections_accept(void *state, const struct sockaddr *address, socklen_t length) {
+    (void)length;
+    struct http_server *server = state;
+    const struct connection_address from = address_of(address);
+    (void)pthread_mutex_lock(&server->lock);
+    const size_t *count = strmap_find(&server->addresses, from.bytes, from.length);
+    const bool room = !count || *count < (size_t)server->options.connections_per_ip_max;
+    (void)pthread_mutex_unlock(&server->lock);
+    return room ? MHD_YES : MHD_NO;
+}
+
+// Under the lock, as what follows. Without memory it is not counted.
+static void count_in(struct http_server *server, struct http_connection *link) {
+    size_t *count = link->address.length > 0
+                        ? strmap_put(&server->addresses, link->address.bytes, link->address.length)
+                        : NULL;
+    if (count)
+        ++*count;
+    else
+        link->address.length = 0;
+}
+
+static void count_out(struct http_server *server, const struct http_connection *link) {
+    const struct connection_address *address = &link->address;
+    size_t *count = address->length > 0
+                        ? strmap_find(&server->addresses, address->bytes, address->length)
+                        : NULL;
+    if (count && --*count == 0)
+        (void)strmap_remove(&server->addresses, address->bytes, address->length);
+}
+
+// --- the list ----------------------------------------------------------------------------------
+
 static void opened(struct http_server *server, struct MHD_Connection *connection,
                    void **socket_context) {
     struct http_connection *link = calloc(1, sizeof(*link));
@@ -34,12 +86,15 @@ static void opened(struct http_server *server, struct MHD_Connection *connection
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     link->fd = info ? info->connect_fd : -1;
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    link->address = address_of(info ? info->client_addr : NULL);
     connection_set_deadline(link, server->options.read_timeout_ms);
     (void)pthread_mutex_lock(&server->lock);
     link->next = server->connections;
     if (link->next)
         link->next->previous = link;
     server->connections = link;
+    count_in(server, link);
     (void)pthread_mutex_unlock(&server->lock);
     *socket_context = link;
     metrics_add(METRIC_HTTP_CONNECTIONS, 0, 1);
@@ -53,6 +108,7 @@ static void closed(struct http_server *server, struct http_connection *link) {
         server->connections = link->next;
     if (link->next)
         link->next->previous = link->previous;
+    count_out(server, link);
     (void)pthread_mutex_unlock(&server->lock);
     free(link);
     metrics_add(METRIC_HTTP_CONNECTIONS, 0, -1);
@@ -90,6 +146,7 @@ static void *run_reaper(void *arg) {
 }
 
 bool connections_start(struct http_server *server) {
+    strmap_init(&server->addresses, sizeof(size_t));
     server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server->stop_fd < 0)
         return false;
@@ -109,5 +166,6 @@ void connections_stop(struct http_server *server) {
     (void)close(server->stop_fd);
     server->stop_fd = -1;
     assert(!server->connections);
+    strmap_done(&server->addresses);
     (void)pthread_mutex_destroy(&server->lock);
 }

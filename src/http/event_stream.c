@@ -22,6 +22,7 @@ static const char beginning[] = ":\nretry: 1000\n\n";
 struct event_stream {
     struct event_stream_options options;
     pthread_mutex_t lock;
+    struct http_loop *loop;
     struct MHD_Connection *connection;
     struct http_connection *link;
     char *bytes; // owned; NULL: nothing waits
@@ -52,7 +53,7 @@ static void wake(struct event_stream *stream) {
     if (!stream->suspended)
         return;
     stream->suspended = false;
-    MHD_resume_connection(stream->connection);
+    loop_resume(stream->loop, stream->connection);
 }
 
 bool event_stream_push(struct event_stream *stream, const char *bytes, size_t length) {
@@ -148,6 +149,7 @@ bool event_stream_open(struct http_request *request, const struct event_stream_o
         return false;
     }
     stream->options = *options;
+    stream->loop = request->loop;
     stream->connection = request->connection;
     stream->link = request->link;
     (void)pthread_mutex_init(&stream->lock, NULL);

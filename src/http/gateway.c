@@ -382,17 +382,20 @@ static bool requests_start(void *state, struct error *err) {
     struct gateway *gateway = state;
     struct http_access access = access_keys_access(gateway->keys);
     access_tokens_add(gateway->tokens, &access);
+    http_server_serve(gateway->server, command_writer_serve, gateway->writer);
+    command_writer_lend(gateway->writer, http_server_wake_fd(gateway->server));
     http_server_open(gateway->server, access);
     return true;
 }
 
-// Every suspended request is answered by the writer within its time-out, so that a drain that does
+// Every request that waits is answered by the writer within its time-out, so that a drain that does
 // not end within the limit has only slow clients left, who are cut off.
 static void requests_stop(void *state) {
     struct gateway *gateway = state;
     int64_t limit_ms = gateway->config->shutdown_timeout_ms - DRAIN_RESERVE_MS;
     if (!http_server_drain(gateway->server, limit_ms > 0 ? limit_ms : 0))
         LOG(WARN, "requests are still open, cutting them off");
+    command_writer_take_back(gateway->writer);
     http_server_free(gateway->server);
     gateway->server = NULL;
 }

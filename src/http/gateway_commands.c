@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One command, one answer: the request is suspended while the log is written and answered by the
-// writer's thread.
+// One command, one answer: the request waits while the log is written, and is answered by who takes
+// the brokers' answers.
 #include "gateway_state.h"
 
 #include "http/respond.h"
@@ -81,7 +81,7 @@ static void submit(struct http_request *request, struct gateway *gateway, struct
     if (!suspended)
         LOG(DEBUG, "command goes to the log", F_STR("type", record_types[command->type]->name),
             F_STR("order_id", about_order ? id_text(&command->order_id).text : NULL));
-    http_request_suspend(request);
+    http_request_wait(request);
     command_writer_send(gateway->writer, command, &trace, on_written, submission);
 }
 

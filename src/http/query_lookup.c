@@ -57,8 +57,11 @@ static bool add(struct query_lookup *lookup, struct http_request *request,
     (void)pthread_mutex_lock(&lookup->lock);
     bool room = !lookup->stopping && lookup->count < lookup->size;
     if (room) {
-        // Before another thread can answer it.
-        http_request_suspend(request);
+        // Before another thread can answer it, which will want to know what the caller has.
+        if (http_request_header(request, "If-None-Match"))
+            http_request_suspend(request);
+        else
+            http_request_wait(request);
         lookup->waiting[(lookup->first + lookup->count) % lookup->size] =
             (struct wanted){.request = request, .order_id = *order_id};
         lookup->count++;

@@ -17,7 +17,8 @@
 
 enum { BODY_FIRST_BYTES = 4096 };
 
-struct http_request *request_new(struct http_server *server, const char *uri) {
+struct http_request *request_new(struct http_loop *loop, const char *uri) {
+    struct http_server *server = loop->server;
     struct http_request *request = malloc(sizeof(*request));
     if (!request)
         return NULL;
@@ -29,6 +30,8 @@ struct http_request *request_new(struct http_server *server, const char *uri) {
     memset(&request->trace_known, 0,
            offsetof(struct http_request, headers) - offsetof(struct http_request, trace_known));
     request->server = server;
+    request->loop = loop;
+    request->round = loop->rounds;
     request->start_us = server->options.measured ? clock_monotonic_us() : 0;
     request->uri = strdup(uri);
     if (!request->uri) {

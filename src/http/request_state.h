@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a request is inside the server: shared by server.c (its life), request.c (what is checked
-// and read of it), respond.c (its answer) and connection.c (its deadline).
+// and read of it), respond.c (its answer), connection.c (its deadline) and loop.c (its thread).
 #ifndef ORDERLOG_HTTP_REQUEST_STATE_H
 #define ORDERLOG_HTTP_REQUEST_STATE_H
 
@@ -11,6 +11,7 @@
 #include "http/router.h"
 #include "http/server.h"
 #include "service/spans.h"
+#include "service/strmap.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -28,6 +29,19 @@ enum request_phase {
     REQUEST_QUEUED,
 };
 
+// OPEN ─▶ WAITS ─▶ SUSPENDED ─▶ ANSWERED      whoever answers makes it ANSWERED and sees what it
+// was
+//   │       ├──▶ DESERTED ───────────▲ ▲ ▲    the connection is gone: who answers ends the request
+//   │       └──────────────────────────┘ │
+//   └────────────────────────────────────┘
+enum request_stage {
+    REQUEST_OPEN,
+    REQUEST_WAITS,     // libmicrohttpd asks for the answer in every round of the loop
+    REQUEST_SUSPENDED, // libmicrohttpd leaves the connection alone until it is resumed
+    REQUEST_ANSWERED,
+    REQUEST_DESERTED,
+};
+
 // READ_GOING: chunk() may be called. READ_PAUSED: the connection is suspended until read_more.
 // READ_TOKEN: read_more came first.
 enum read_state { READ_GOING, READ_PAUSED, READ_TOKEN };
@@ -36,17 +50,49 @@ enum read_state { READ_GOING, READ_PAUSED, READ_TOKEN };
 // reset.
 enum { QUERY_PARAMS_MAX = 16, DISCARD_BYTES_MAX = 8 * 1024 * 1024 };
 
+struct connection_address {
+    uint8_t bytes[16];
+    uint8_t length; // 0: none
+};
+
 // One per connection, in the server's list, so that deadlines can be watched from outside MHD.
 struct http_connection {
     struct http_connection *next;
     struct http_connection *previous;
     int fd;
-    _Atomic int64_t deadline_ms; // 0: none
+    struct connection_address address; // counted
+    _Atomic int64_t deadline_ms;       // 0: none
+};
+
+// An HTTP thread with a libmicrohttpd of its own.
+struct http_loop {
+    struct http_server *server;
+    struct MHD_Daemon *daemon;
+    int daemon_fd; // libmicrohttpd's epoll set
+    int wake_fd;
+    pthread_t thread;
+    bool running;
+    _Atomic bool woken;  // wake_fd has been written to, or need not be
+    _Atomic int holders; // threads that are about to wake it: until then it is not freed
+
+    // The thread's own.
+    uint64_t rounds;
+    int64_t round_us; // when the round began
+    size_t waiting;   // requests
+    size_t arriving;  // requests that have not arrived whole
+    bool moved;       // some of these came on in this round
+    bool queued;      // answers are to be sent
+    int pause_ms;
 };
 
 struct http_server {
     struct http_server_options options;
-    struct MHD_Daemon *daemon;
+    struct http_loop *loops; // owned
+    int loops_count;
+    int listen_fd;         // -1: closed
+    _Atomic bool stopping; // the loops are to end
+    http_serve_fn *_Atomic serve;
+    void *serve_state;
     const struct openapi_operation **operations; // owned; by route, NULL where there is none
     int port;
     _Atomic bool closed;
@@ -57,8 +103,9 @@ struct http_server {
     struct rate_limit *rate_limit; // NULL: none
     unsigned hangups_seen;
 
-    pthread_mutex_t lock; // of the connection list
+    pthread_mutex_t lock; // of the connection list and the counts
     struct http_connection *connections;
+    struct strmap addresses; // size_t: connections of each
     pthread_t reaper;
     int stop_fd;
 };
@@ -70,6 +117,7 @@ struct respond_header_line {
 
 struct http_request {
     struct http_server *server;
+    struct http_loop *loop;
     struct MHD_Connection *connection;
     struct http_connection *link;
     enum request_phase phase;
@@ -103,8 +151,12 @@ struct http_request {
 
     void *attachment;
     _Atomic int read_state;
-    bool suspended;
-    _Atomic bool answered;
+    _Atomic int stage;
+    bool suspended; // since it waits; the HTTP thread's own
+    bool waits;     // counted in the loop
+    bool arrives;   // likewise
+    uint64_t round; // in which it began
+    int64_t waits_since_us;
     bool close;          // after the answer
     bool is_conditional; // has If-Match
     bool in_work;        // counted
@@ -122,12 +174,17 @@ struct http_request {
 
 // --- server.c ----------------------------------------------------------------------------------
 
+// The last of a request whose connection and answer are both over.
+void server_end_request(struct http_request *request);
+
+struct MHD_Daemon *server_start_daemon(struct http_loop *loop, int connections_max);
+
 // Reads the certificate again if a SIGHUP asked for it. In the reaper's thread.
 void http_server_reload(struct http_server *server);
 
 // --- request.c ---------------------------------------------------------------------------------
 
-struct http_request *request_new(struct http_server *server, const char *uri);
+struct http_request *request_new(struct http_loop *loop, const char *uri);
 void request_free(struct http_request *request);
 
 // Everything that is checked before the body. False: the problem is set.
@@ -147,10 +204,32 @@ bool request_can_discard(const struct http_request *request);
 void respond_finish(struct http_request *request, int status, const char *content_type,
                     const char *problem, struct MHD_Response *response_take);
 
+// --- loop.c ------------------------------------------------------------------------------------
+
+bool loops_start(struct http_server *server);
+void loops_stop(struct http_server *server); // every request has been answered
+
+// From any thread, in which it must be known not to have been freed: loop_hold() before the last of
+// its requests is answered.
+void loop_hold(struct http_loop *loop);
+void loop_wake(struct http_loop *loop); // gives up the hold
+
+// Any thread.
+void loop_resume(struct http_loop *loop, struct MHD_Connection *connection);
+
+// Is this the loop's thread?
+bool loop_is_here(const struct http_loop *loop);
+
+// In the loop's thread: the request is to wait, is asked for again, does not wait any more.
+void loop_wait(struct http_loop *loop, struct http_request *request);
+void loop_look(struct http_loop *loop, struct http_request *request);
+void loop_forget(struct http_loop *loop, struct http_request *request);
+
 // --- connection.c ------------------------------------------------------------------------------
 
 bool connections_start(struct http_server *server);
 void connections_stop(struct http_server *server);
+enum MHD_Result connections_accept(void *state, const struct sockaddr *address, socklen_t length);
 void connections_notify(void *state, struct MHD_Connection *connection, void **socket_context,
                         enum MHD_ConnectionNotificationCode code);
 void connection_set_deadline(struct http_connection *link, int64_t in_ms); // 0: none

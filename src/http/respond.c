@@ -16,18 +16,22 @@
 #include <string.h>
 #include <unistd.h>
 
-// Connections that this thread has answered and not resumed yet.
-enum { TOGETHER_MAX = 128 };
+// What this thread has answered, and whose threads it has not woken yet.
+enum { TOGETHER_MAX = 128, LOOPS_MAX = 8 };
 static _Thread_local struct {
-    struct MHD_Connection *connections[TOGETHER_MAX];
-    size_t count;
+    struct MHD_Connection *connections[TOGETHER_MAX]; // suspended
+    size_t connections_count;
+    struct http_loop *loops[LOOPS_MAX]; // held
+    size_t loops_count;
     bool holds;
 } together;
 
-static void resume_held(void) {
-    for (size_t i = 0; i < together.count; i++)
+static void let_go(void) {
+    for (size_t i = 0; i < together.connections_count; i++)
         MHD_resume_connection(together.connections[i]);
-    together.count = 0;
+    for (size_t i = 0; i < together.loops_count; i++)
+        loop_wake(together.loops[i]);
+    together.connections_count = together.loops_count = 0;
 }
 
 void respond_together_begin(void) {
@@ -36,17 +40,25 @@ void respond_together_begin(void) {
 
 void respond_together_end(void) {
     together.holds = false;
-    resume_held();
+    let_go();
 }
 
-static void resume(struct MHD_Connection *connection) {
-    if (!together.holds) {
-        MHD_resume_connection(connection);
-        return;
+static bool is_held(const struct http_loop *loop) {
+    for (size_t i = 0; i < together.loops_count; i++) {
+        if (together.loops[i] == loop)
+            return true;
     }
-    if (together.count == TOGETHER_MAX)
-        resume_held();
-    together.connections[together.count++] = connection;
+    return false;
+}
+
+// Before a request is answered: its loop will be woken, unless this is its own thread.
+static void hold(struct http_loop *loop) {
+    if (together.connections_count == TOGETHER_MAX || together.loops_count == LOOPS_MAX)
+        let_go();
+    if (loop_is_here(loop) || is_held(loop))
+        return;
+    loop_hold(loop);
+    together.loops[together.loops_count++] = loop;
 }
 
 void respond_header(struct http_request *request, const char *name, const char *fmt, ...) {
@@ -77,11 +89,40 @@ static void check_named(const struct http_request *request, int status, const ch
         F_STR("problem", problem ? problem : ""));
 }
 
+// In its own thread a loop is not woken, but may have passed the request in this round already.
+static void look_again(struct http_loop *loop) {
+    if (loop_is_here(loop))
+        loop->queued = true;
+}
+
+// The last touch, unless the caller is the request's handler: afterwards it may be gone.
+static void hand_over(struct http_request *request) {
+    struct http_loop *loop = request->loop;
+    struct MHD_Connection *connection = request->connection;
+    hold(loop);
+    switch ((enum request_stage)atomic_exchange(&request->stage, REQUEST_ANSWERED)) {
+    case REQUEST_SUSPENDED:
+        together.connections[together.connections_count++] = connection;
+        look_again(loop);
+        break;
+    case REQUEST_WAITS:
+        look_again(loop);
+        break;
+    case REQUEST_DESERTED:
+        server_end_request(request);
+        break;
+    case REQUEST_OPEN:
+    case REQUEST_ANSWERED:
+        break;
+    }
+    if (!together.holds)
+        let_go();
+}
+
 // problem: the name of its type, NULL when it is none.
 void respond_finish(struct http_request *request, int status, const char *content_type,
                     const char *problem, struct MHD_Response *response) {
-    bool answered_before = atomic_exchange(&request->answered, true);
-    assert(!answered_before);
+    assert(atomic_load(&request->stage) != REQUEST_ANSWERED);
     check_named(request, status, problem);
     request->status = status;
     request->response = response;
@@ -95,8 +136,7 @@ void respond_finish(struct http_request *request, int status, const char *conten
             (void)MHD_add_response_header(response, "Connection", "close");
     }
     // Without memory for a response the connection is closed: http_server sees that it is NULL.
-    if (request->suspended)
-        resume(request->connection);
+    hand_over(request);
 }
 
 void respond_static(struct http_request *request, int status, const char *content_type,

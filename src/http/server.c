@@ -39,8 +39,9 @@ enum { CONNECTION_MEMORY_BYTES = 32 * 1024, LISTEN_BACKLOG = 1024, WRITE_TIMEOUT
 enum { STREAM_PROGRESS_BYTES = 64 * 1024 };
 
 static void *on_uri(void *state, const char *uri, struct MHD_Connection *connection) {
-    struct http_server *server = state;
-    struct http_request *request = request_new(server, uri);
+    struct http_loop *loop = state;
+    struct http_server *server = loop->server;
+    struct http_request *request = request_new(loop, uri);
     if (!request)
         return NULL;
     const union MHD_ConnectionInfo *info =
@@ -53,14 +54,30 @@ static void *on_uri(void *state, const char *uri, struct MHD_Connection *connect
     return request;
 }
 
+void server_end_request(struct http_request *request) {
+    struct http_server *server = request->server;
+    request_free(request);
+    metrics_add(METRIC_HTTP_REQUESTS_OPEN, 0, -1);
+    atomic_fetch_sub(&server->requests_open, 1);
+}
+
+static void set_arrives(struct http_request *request, bool arrives) {
+    request->loop->arriving += arrives;
+    request->loop->arriving -= request->arrives;
+    request->arrives = arrives;
+}
+
 static void on_complete(void *state, struct MHD_Connection *connection, void **request_context,
                         enum MHD_RequestTerminationCode code) {
     (void)connection;
-    struct http_server *server = state;
+    struct http_loop *loop = state;
+    const struct http_server *server = loop->server;
     struct http_request *request = *request_context;
     if (!request)
         return;
     *request_context = NULL;
+    set_arrives(request, false);
+    loop_forget(loop, request);
     const struct http_route *route = request->match.route;
     if (route && route->done && request->attachment)
         route->done(request, request->attachment, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
@@ -71,17 +88,17 @@ static void on_complete(void *state, struct MHD_Connection *connection, void **r
         metrics_observe_us(METRIC_HTTP_REQUEST, (int)(route - server->options.routes->routes),
                            clock_monotonic_us() - request->start_us);
     if (request->has_span) {
-        request->span.status = request->status;
-        request->span.failed = request->status >= 500;
+        request->span.status = request->phase == REQUEST_QUEUED ? request->status : 0;
+        request->span.failed = request->span.status >= 500;
         request->span.end_us = clock_now_us();
         spans_add(&request->span);
     }
     // Between requests the idle timeout counts; the next request line must not trickle in for ever.
     connection_set_deadline(request->link,
                             server->options.idle_timeout_ms + server->options.read_timeout_ms);
-    request_free(request);
-    metrics_add(METRIC_HTTP_REQUESTS_OPEN, 0, -1);
-    atomic_fetch_sub(&server->requests_open, 1);
+    int waits = REQUEST_WAITS;
+    if (!atomic_compare_exchange_strong(&request->stage, &waits, REQUEST_DESERTED))
+        server_end_request(request);
 }
 
 // --- one request -------------------------------------------------------------------------------
@@ -92,6 +109,11 @@ static enum MHD_Result queue(struct http_request *request) {
     if (!request->response)
         return MHD_NO; // no memory: close
     bool stream = request->match.route && (request->match.route->flags & ROUTE_STREAM);
+    set_arrives(request, false);
+    loop_forget(request->loop, request);
+    // What came and is answered within one round is sent in that round.
+    if (request->round != request->loop->rounds)
+        request->loop->queued = true;
     connection_set_deadline(request->link, stream ? 0 : WRITE_TIMEOUT_MS);
     enum MHD_Result queued =
         MHD_queue_response(request->connection, (unsigned)request->status, request->response);
@@ -116,6 +138,8 @@ static enum MHD_Result admit(struct http_request *request, const char *method,
     request->method = method;
     request->version = version;
     request->phase = REQUEST_BODY;
+    set_arrives(request, true);
+    request->loop->moved = true;
     if (!request_admit(request, &problem)) {
         respond_problem(request, &problem);
         return queue_or_discard(request);
@@ -123,7 +147,7 @@ static enum MHD_Result admit(struct http_request *request, const char *method,
     const struct http_route *route = request->match.route;
     if (route->flags & ROUTE_STREAM) {
         route->begin(request, request->server->options.state);
-        if (atomic_load(&request->answered))
+        if (atomic_load(&request->stage) == REQUEST_ANSWERED)
             return queue_or_discard(request);
     }
     return MHD_YES;
@@ -131,6 +155,7 @@ static enum MHD_Result admit(struct http_request *request, const char *method,
 
 // Some of the body. Sets *length to what is left over.
 static enum MHD_Result take(struct http_request *request, const char *bytes, size_t *length) {
+    request->loop->moved = true;
     if (request->phase == REQUEST_DISCARD || request->body_refused) {
         request->body_seen += *length;
         *length = 0;
@@ -160,7 +185,7 @@ static enum MHD_Result take(struct http_request *request, const char *bytes, siz
     MHD_suspend_connection(request->connection);
     int going = READ_GOING;
     if (!atomic_compare_exchange_strong(&request->read_state, &going, READ_PAUSED))
-        MHD_resume_connection(request->connection); // read_more was quicker
+        loop_resume(request->loop, request->connection); // read_more was quicker
     return MHD_YES;
 }
 
@@ -168,7 +193,7 @@ void http_request_read_more(struct http_request *request) {
     int paused = READ_PAUSED;
     if (atomic_compare_exchange_strong(&request->read_state, &paused, READ_GOING)) {
         connection_set_deadline(request->link, request->server->options.read_timeout_ms);
-        MHD_resume_connection(request->connection);
+        loop_resume(request->loop, request->connection);
         return;
     }
     int going = READ_GOING;
@@ -176,11 +201,19 @@ void http_request_read_more(struct http_request *request) {
 }
 
 void http_request_suspend(struct http_request *request) {
-    assert(!atomic_load(&request->answered));
-    if (request->suspended)
+    if (atomic_load(&request->stage) == REQUEST_SUSPENDED)
         return;
+    assert(atomic_load(&request->stage) == REQUEST_OPEN);
+    atomic_store(&request->stage, REQUEST_SUSPENDED);
     request->suspended = true;
     MHD_suspend_connection(request->connection);
+}
+
+void http_request_wait(struct http_request *request) {
+    if (atomic_load(&request->stage) == REQUEST_SUSPENDED)
+        return;
+    assert(atomic_load(&request->stage) == REQUEST_OPEN);
+    loop_wait(request->loop, request);
 }
 
 // For lines of log: the caller's trace, and the order where one is known.
@@ -196,9 +229,18 @@ static void tell(const void *opaque, struct log_about *ret) {
     }
 }
 
+// In every round, while the request waits.
+static enum MHD_Result await_answer(struct http_request *request) {
+    if (atomic_load(&request->stage) == REQUEST_ANSWERED)
+        return queue(request);
+    loop_look(request->loop, request);
+    return MHD_YES;
+}
+
 // All of the body has arrived.
 static enum MHD_Result handle(struct http_request *request) {
     request->phase = REQUEST_HANDLED;
+    set_arrives(request, false);
     connection_set_deadline(request->link, 0);
     if (request->body_refused) {
         respond_refuse(request, request->late, "at most %lld bytes are taken",
@@ -215,8 +257,7 @@ static enum MHD_Result handle(struct http_request *request) {
     // A suspended request may have been answered, but is queued only after it has been resumed.
     if (request->suspended)
         return MHD_YES;
-    assert(atomic_load(&request->answered));
-    return queue(request);
+    return await_answer(request);
 }
 
 static enum MHD_Result on_access(void *state, struct MHD_Connection *connection, const char *url,
@@ -238,7 +279,7 @@ static enum MHD_Result on_access(void *state, struct MHD_Connection *connection,
             return take(request, upload_data, upload_data_size);
         return queue(request);
     case REQUEST_HANDLED:
-        return atomic_load(&request->answered) ? queue(request) : MHD_YES;
+        return await_answer(request);
     case REQUEST_QUEUED:
         return MHD_YES;
     }
@@ -322,16 +363,10 @@ void http_server_reload(struct http_server *server) {
             F_ERR(&err));
 }
 
-static struct MHD_Daemon *start_daemon(struct http_server *server, int listen_fd) {
+struct MHD_Daemon *server_start_daemon(struct http_loop *loop, int connections_max) {
+    struct http_server *server = loop->server;
     const struct http_server_options *options = &server->options;
-    unsigned flags =
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_ITC;
-    struct MHD_OptionItem pool[] = {
-        {MHD_OPTION_THREAD_POOL_SIZE, options->threads, NULL},
-        {MHD_OPTION_END, 0, NULL},
-    };
-    if (options->threads < 2)
-        pool[0] = pool[1];
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, NULL},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)tls_priorities(options->tls_1_2)},
@@ -343,15 +378,13 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int listen_fd
     else
         tls[0] = tls[2];
     return MHD_start_daemon(
-        flags, 0, NULL, NULL, on_access, server, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-        MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        flags, 0, connections_accept, server, on_access, loop, MHD_OPTION_EXTERNAL_LOGGER, on_log,
+        NULL, MHD_OPTION_LISTEN_SOCKET, server->listen_fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)options->connections_max,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)options->connections_per_ip_max,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((options->idle_timeout_ms + 999) / 1000),
-        MHD_OPTION_URI_LOG_CALLBACK, on_uri, server, MHD_OPTION_NOTIFY_COMPLETED, on_complete,
-        server, MHD_OPTION_NOTIFY_CONNECTION, connections_notify, server, MHD_OPTION_ARRAY, pool,
-        MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections_max, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)((options->idle_timeout_ms + 999) / 1000), MHD_OPTION_URI_LOG_CALLBACK, on_uri,
+        loop, MHD_OPTION_NOTIFY_COMPLETED, on_complete, loop, MHD_OPTION_NOTIFY_CONNECTION,
+        connections_notify, server, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 // A connection is a file, and the limit that is set by default is lower than what is allowed.
@@ -393,10 +426,9 @@ bool http_server_start(const struct http_server_options *options, struct http_se
         return error_set(err, DISP_FATAL, 0, "out of memory");
     server->options = *options;
     server->closed = options->closed;
-    server->stop_fd = -1;
-    int listen_fd = -1;
+    server->stop_fd = server->listen_fd = -1;
     if (!load_certificate(server, err) ||
-        !listen_on(options->host, options->port, &listen_fd, &server->port, err)) {
+        !listen_on(options->host, options->port, &server->listen_fd, &server->port, err)) {
         free(server);
         return false;
     }
@@ -405,11 +437,10 @@ bool http_server_start(const struct http_server_options *options, struct http_se
     metrics_add(METRIC_HTTP_REFUSED, PROBLEM_CATALOGUE_STALE, 0); // an alert watches its increase
     for (size_t i = 0; options->measured && i < options->routes->count; i++)
         metrics_name_series(METRIC_HTTP_REQUEST, (int)i, options->routes->routes[i].pattern);
-    if (find_operations(server) && limit_rate(server) && connections_start(server))
-        server->daemon = start_daemon(server, listen_fd);
-    if (!server->daemon) {
+    if (!find_operations(server) || !limit_rate(server) || !connections_start(server) ||
+        !loops_start(server)) {
         connections_stop(server);
-        (void)close(listen_fd);
+        (void)close(server->listen_fd);
         free(server->operations);
         rate_limit_free(server->rate_limit);
         free(server);
@@ -426,11 +457,17 @@ void http_server_open(struct http_server *server, struct http_access access) {
     atomic_store(&server->closed, false);
 }
 
+static void close_listening(struct http_server *server) {
+    if (server->listen_fd >= 0)
+        (void)close(server->listen_fd);
+    server->listen_fd = -1;
+}
+
 bool http_server_drain(struct http_server *server, int64_t timeout_ms) {
     atomic_store(&server->draining, true);
-    int listen_fd = MHD_quiesce_daemon(server->daemon);
-    if (listen_fd >= 0)
-        (void)close(listen_fd);
+    for (int i = 0; i < server->loops_count; i++)
+        (void)MHD_quiesce_daemon(server->loops[i].daemon);
+    close_listening(server);
     // Looking a few times a second is enough here, and needs nothing from the hot path.
     int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
     int fd = eventfd(0, EFD_CLOEXEC);
@@ -444,7 +481,8 @@ bool http_server_drain(struct http_server *server, int64_t timeout_ms) {
 void http_server_free(struct http_server *server) {
     if (!server)
         return;
-    MHD_stop_daemon(server->daemon);
+    loops_stop(server);
+    close_listening(server);
     connections_stop(server);
     if (has_tls(server))
         tls_forget();

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { WAIT_MS = 5000, READ_TIMEOUT_MS = 600, BODY_MAX = 10000 };
@@ -69,6 +70,20 @@ static void handle_at_once(struct http_request *request, void *state) {
     answer(request, "suspended and answered at once");
 }
 
+static void handle_later_waiting(struct http_request *request, void *state) {
+    (void)state;
+    pthread_t thread;
+    http_request_wait(request);
+    assert_int_equal(pthread_create(&thread, NULL, answer_later, request), 0);
+    assert_int_equal(pthread_detach(thread), 0);
+}
+
+static void handle_at_once_waiting(struct http_request *request, void *state) {
+    (void)state;
+    http_request_wait(request);
+    answer(request, "waited and answered at once");
+}
+
 static _Atomic(struct http_request *) held;
 static sem_t held_ready;
 static _Atomic int done_calls;
@@ -79,6 +94,32 @@ static void handle_hold(struct http_request *request, void *state) {
     http_request_suspend(request);
     atomic_store(&held, request);
     assert_int_equal(sem_post(&held_ready), 0);
+}
+
+// All of them are kept until there are as many as wanted.
+enum { CROWD_MAX = 40 };
+static pthread_mutex_t crowd_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct http_request *crowd[CROWD_MAX];
+static int crowd_count;
+
+static void handle_wait(struct http_request *request, void *state) {
+    (void)state;
+    http_request_wait(request);
+    (void)pthread_mutex_lock(&crowd_lock);
+    assert_true(crowd_count < CROWD_MAX);
+    crowd[crowd_count++] = request;
+    (void)pthread_mutex_unlock(&crowd_lock);
+    assert_int_equal(sem_post(&held_ready), 0);
+}
+
+static void answer_crowd(bool together) {
+    if (together)
+        respond_together_begin();
+    for (int i = 0; i < crowd_count; i++)
+        answer(crowd[i], "waited");
+    crowd_count = 0;
+    if (together)
+        respond_together_end();
 }
 
 static void count_done(struct http_request *request, void *attachment, bool complete) {
@@ -169,6 +210,12 @@ static const struct http_route rows[] = {
      .summary = "s",
      .handle = handle_hold,
      .done = count_done},
+    {.method = "GET", .pattern = "/later-waiting", .summary = "l", .handle = handle_later_waiting},
+    {.method = "GET",
+     .pattern = "/at-once-waiting",
+     .summary = "a",
+     .handle = handle_at_once_waiting},
+    {.method = "GET", .pattern = "/wait", .summary = "w", .handle = handle_wait},
     {.method = "POST",
      .pattern = "/stream",
      .query = stream_query,
@@ -439,6 +486,84 @@ static void a_client_that_leaves_does_not_take_its_request_with_it(void **state)
     wait_until_done(before + 1);
 }
 
+static void any_thread_may_answer_a_request_that_waits(void **state) {
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        expect("GET /later-waiting HTTP/1.1\r\n" HOST "\r\n", "200", "later", false);
+        expect("GET /at-once-waiting HTTP/1.1\r\n" HOST "\r\n", "200", "waited and", false);
+    }
+}
+
+// Until what waits is suspended after all.
+static void serve_others(int64_t for_ms) {
+    const int64_t until_ms = clock_monotonic_ms() + for_ms;
+    do
+        expect("GET /livez HTTP/1.1\r\n" HOST "\r\n", "200", NULL, false);
+    while (clock_monotonic_ms() < until_ms);
+}
+
+static void all_that_wait_are_answered_and_others_served_meanwhile(void **state) {
+    (void)state;
+    int fds[CROWD_MAX];
+    char reply[8192];
+    for (int i = 0; i < CROWD_MAX; i++)
+        fds[i] = dial();
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < CROWD_MAX; i++) // the second is there before the first is answered
+            send_text(fds[i], "GET /wait HTTP/1.1\r\n" HOST "\r\n"
+                              "GET /livez HTTP/1.1\r\n" HOST "\r\n");
+        for (int i = 0; i < CROWD_MAX; i++)
+            assert_int_equal(sem_wait(&held_ready), 0);
+        serve_others(round < 2 ? 0 : 250);
+        answer_crowd(round % 2 == 0);
+        for (int i = 0; i < CROWD_MAX; i++) {
+            do
+                assert_true(receive(fds[i], reply, sizeof(reply)));
+            while (!strstr(reply, "ok\n"));
+        }
+    }
+    for (int i = 0; i < CROWD_MAX; i++)
+        assert_int_equal(close(fds[i]), 0);
+}
+
+static int64_t cpu_ms(void) {
+    struct timespec used;
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used), 0);
+    return used.tv_sec * 1000 + used.tv_nsec / 1000000;
+}
+
+static void a_request_that_waits_takes_no_time(void **state) {
+    (void)state;
+    char reply[8192];
+    int fd = dial();
+    send_text(fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(sem_wait(&held_ready), 0);
+    const int64_t before_ms = cpu_ms();
+    struct pollfd never = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&never, 1, 400), 0);
+    assert_true(cpu_ms() - before_ms < 100);
+    answer_crowd(false);
+    assert_true(receive(fd, reply, sizeof(reply)));
+    assert_int_equal(close(fd), 0);
+}
+
+static void a_client_that_leaves_while_its_request_waits_harms_nobody(void **state) {
+    (void)state;
+    static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < CROWD_MAX; i++) {
+            int fd = dial();
+            send_text(fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
+            assert_int_equal(sem_wait(&held_ready), 0);
+            assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+            assert_int_equal(close(fd), 0);
+        }
+        serve_others(round == 0 ? 0 : 250);
+        answer_crowd(true);
+        serve_others(0);
+    }
+}
+
 static void a_stream_may_pause_and_gets_every_byte(void **state) {
     (void)state;
     enum { BYTES = 300000 };
@@ -551,6 +676,46 @@ static void draining_answers_what_is_open_and_takes_nothing_new(void **state) {
     assert_int_equal(close(idle), 0);
 }
 
+static bool is_served(int fd) {
+    static const char request[] = "GET /livez HTTP/1.1\r\n" HOST "\r\n";
+    char reply[8192];
+    (void)send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL); // it may be closed already
+    return receive(fd, reply, sizeof(reply));
+}
+
+// A client sees that a connection is closed before it is counted no more.
+static int dial_until_served(void) {
+    const int64_t until_ms = clock_monotonic_ms() + WAIT_MS;
+    int fd = dial();
+    while (!is_served(fd)) {
+        assert_true(clock_monotonic_ms() < until_ms);
+        assert_int_equal(close(fd), 0);
+        fd = dial();
+    }
+    return fd;
+}
+
+static void an_address_has_so_many_connections(void **state) {
+    (void)state;
+    http_server_free(server);
+    struct error err;
+    struct http_server_options options = server_options;
+    options.connections_per_ip_max = 3;
+    assert_true(http_server_start(&options, &server, &err));
+    int fds[3];
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 3; i++)
+            fds[i] = dial_until_served();
+        int more = dial();
+        assert_true(is_closed(more));
+        assert_int_equal(close(more), 0);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(close(fds[i]), 0);
+    }
+    http_server_free(server);
+    assert_true(http_server_start(&server_options, &server, &err));
+}
+
 static int start(void **state) {
     (void)state;
     log_init(LEVEL_WARN, LOG_FORMAT_TEXT, NULL, -1);
@@ -577,10 +742,15 @@ int main(void) {
         cmocka_unit_test(any_thread_may_answer_a_suspended_request),
         cmocka_unit_test(others_are_served_while_requests_are_suspended),
         cmocka_unit_test(a_client_that_leaves_does_not_take_its_request_with_it),
+        cmocka_unit_test(any_thread_may_answer_a_request_that_waits),
+        cmocka_unit_test(all_that_wait_are_answered_and_others_served_meanwhile),
+        cmocka_unit_test(a_request_that_waits_takes_no_time),
+        cmocka_unit_test(a_client_that_leaves_while_its_request_waits_harms_nobody),
         cmocka_unit_test(a_stream_may_pause_and_gets_every_byte),
         cmocka_unit_test(a_request_that_trickles_in_is_cut_off),
         cmocka_unit_test(trace_context_is_kept),
         cmocka_unit_test(until_it_is_opened_only_health_is_answered),
+        cmocka_unit_test(an_address_has_so_many_connections),
         cmocka_unit_test(draining_answers_what_is_open_and_takes_nothing_new),
     };
     return cmocka_run_group_tests(tests, start, stop);

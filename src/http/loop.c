@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The HTTP threads. libmicrohttpd is run from a loop of ours, so that whatever else a thread waits
+// for (answers of other threads, the reports of those who are served besides) is taken between two
+// of its rounds.
+//
+// A request that waits is not suspended: libmicrohttpd asks for its answer in every round, which
+// costs next to nothing; to suspend and resume costs four system calls. What waits for long, or
+// with too many others, is suspended after all, so that rounds stay short.
+//
+// While requests wait libmicrohttpd always believes that it has something to do, and cannot tell
+// whether it is right. What it has besides is known from its callbacks, but for rare cases (a
+// header that filled its buffer, a file that is being sent): for these a round comes after a pause
+// that begins short and grows.
+#include "request_state.h"
+
+#include "service/clock.h"
+
+#include <assert.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { WAITING_MAX = 256, WAITS_US_MAX = 100000 };
+
+enum { PAUSE_MS_MAX = 16, SERVE_MS = 100 };
+
+static _Thread_local const struct http_loop *here;
+
+bool loop_is_here(const struct http_loop *loop) {
+    return here == loop;
+}
+
+// --- other threads -----------------------------------------------------------------------------
+
+void loop_hold(struct http_loop *loop) {
+    (void)atomic_fetch_add(&loop->holders, 1);
+}
+
+void loop_wake(struct http_loop *loop) {
+    if (!atomic_exchange(&loop->woken, true))
+        (void)eventfd_write(loop->wake_fd, 1);
+    (void)atomic_fetch_sub(&loop->holders, 1);
+}
+
+void loop_resume(struct http_loop *loop, struct MHD_Connection *connection) {
+    if (loop_is_here(loop)) {
+        MHD_resume_connection(connection);
+        loop->queued = true;
+        return;
+    }
+    loop_hold(loop);
+    MHD_resume_connection(connection);
+    loop_wake(loop);
+}
+
+int http_server_wake_fd(const struct http_server *server) {
+    return server->loops[0].wake_fd;
+}
+
+void http_server_serve(struct http_server *server, http_serve_fn *serve, void *state) {
+    server->serve_state = state;
+    atomic_store(&server->serve, serve);
+}
+
+// --- requests that wait ------------------------------------------------------------------------
+
+static void suspend(struct http_request *request) {
+    int waits = REQUEST_WAITS;
+    request->suspended = true;
+    MHD_suspend_connection(request->connection);
+    if (!atomic_compare_exchange_strong(&request->stage, &waits, REQUEST_SUSPENDED))
+        loop_resume(request->loop, request->connection); // the answer was quicker
+}
+
+void loop_wait(struct http_loop *loop, struct http_request *request) {
+    atomic_store(&request->stage, REQUEST_WAITS);
+    if (loop->waiting >= WAITING_MAX) {
+        suspend(request);
+        return;
+    }
+    request->waits = true;
+    request->waits_since_us = loop->round_us;
+    loop->waiting++;
+}
+
+void loop_forget(struct http_loop *loop, struct http_request *request) {
+    loop->waiting -= request->waits;
+    request->waits = false;
+}
+
+void loop_look(struct http_loop *loop, struct http_request *request) {
+    if (!request->waits || loop->round_us - request->waits_since_us < WAITS_US_MAX)
+        return;
+    loop_forget(loop, request);
+    suspend(request);
+}
+
+// --- the thread --------------------------------------------------------------------------------
+
+static int pause_ms(struct http_loop *loop) {
+    MHD_UNSIGNED_LONG_LONG left_ms = PAUSE_MS_MAX;
+    const int longest_ms = atomic_load(&loop->server->serve) ? SERVE_MS : -1;
+    if (loop->waiting > 0) {
+        if (loop->moved && loop->arriving > 0)
+            return 0;
+        loop->pause_ms = loop->pause_ms < PAUSE_MS_MAX / 2 ? loop->pause_ms * 2 : PAUSE_MS_MAX;
+        return loop->pause_ms;
+    }
+    if (MHD_get_timeout(loop->daemon, &left_ms) == MHD_NO)
+        return longest_ms;
+    const int most_ms = longest_ms > 0 ? longest_ms : INT32_MAX;
+    return left_ms < (unsigned)most_ms ? (int)left_ms : most_ms;
+}
+
+static void serve(const struct http_server *server) {
+    http_serve_fn *serve = atomic_load(&server->serve);
+    if (serve)
+        serve(server->serve_state);
+}
+
+static void await(struct http_loop *loop) {
+    struct pollfd fds[] = {{.fd = loop->daemon_fd, .events = POLLIN},
+                           {.fd = loop->wake_fd, .events = POLLIN}};
+    eventfd_t ignored;
+    const int ready = poll(fds, 2, pause_ms(loop));
+    if (ready > 0)
+        loop->pause_ms = 1;
+    if (ready > 0 && fds[1].revents) {
+        (void)eventfd_read(loop->wake_fd, &ignored);
+        atomic_store(&loop->woken, false);
+    }
+    if (loop == loop->server->loops && (ready <= 0 || fds[1].revents))
+        serve(loop->server);
+}
+
+static void *run(void *arg) {
+    struct http_loop *loop = arg;
+    here = loop;
+    while (!atomic_load(&loop->server->stopping)) {
+        await(loop);
+        loop->round_us = clock_monotonic_us();
+        do {
+            loop->rounds++;
+            loop->moved = loop->queued = false;
+            (void)MHD_run(loop->daemon);
+        } while (loop->queued); // an answer is sent in the round after the one that queued it
+    }
+    return NULL;
+}
+
+static bool start(struct http_loop *loop, int connections_max) {
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    loop->daemon = loop->wake_fd >= 0 ? server_start_daemon(loop, connections_max) : NULL;
+    const union MHD_DaemonInfo *info =
+        loop->daemon ? MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    if (!info)
+        return false;
+    loop->daemon_fd = info->epoll_fd;
+    loop->pause_ms = 1;
+    loop->running = pthread_create(&loop->thread, NULL, run, loop) == 0;
+    return loop->running;
+}
+
+bool loops_start(struct http_server *server) {
+    const struct http_server_options *options = &server->options;
+    server->loops = calloc((size_t)options->threads, sizeof(*server->loops));
+    if (!server->loops)
+        return false;
+    // Before the first thread runs: they look at each other's.
+    for (int i = 0; i < options->threads; i++) {
+        server->loops[i].server = server;
+        server->loops[i].wake_fd = -1;
+    }
+    while (server->loops_count < options->threads) {
+        const int i = server->loops_count++;
+        // All of them together, and each at least one.
+        const int share = options->connections_max / options->threads +
+                          (i < options->connections_max % options->threads);
+        if (!start(&server->loops[i], share > 0 ? share : 1)) {
+            loops_stop(server);
+            return false;
+        }
+    }
+    return true;
+}
+
+void loops_stop(struct http_server *server) {
+    atomic_store(&server->stopping, true);
+    for (int i = 0; i < server->loops_count; i++) {
+        struct http_loop *loop = &server->loops[i];
+        if (!loop->running)
+            continue;
+        loop_hold(loop);
+        loop_wake(loop);
+        (void)pthread_join(loop->thread, NULL);
+    }
+    for (int i = 0; i < server->loops_count; i++) {
+        struct http_loop *loop = &server->loops[i];
+        if (loop->daemon) {
+            (void)MHD_quiesce_daemon(loop->daemon); // else it closes what all listen on
+            MHD_stop_daemon(loop->daemon);
+        }
+        while (atomic_load(&loop->holders) > 0) // a few instructions of another thread
+            (void)sched_yield();
+        if (loop->wake_fd >= 0)
+            (void)close(loop->wake_fd);
+    }
+    free(server->loops);
+    server->loops = NULL;
+    server->loops_count = 0;
+}
