@@ -41,6 +41,8 @@
         "Commit after this many messages at the latest")                                           \
     MS(commit_interval_ms, "commit.interval.ms", 25, 1, 5000, ROLES_PROCESS,                       \
        "Commit after this time at the latest")                                                     \
+    MS(commit_interval_ms_max, "commit.interval.ms.max", 100, 1, 5000, ROLES_PROCESS,              \
+       "While more is waiting than that time is enough for: up to this time")                      \
     MS(commit_linger_ms, "commit.linger.ms", 3, 0, 1000, ROLES_PROCESS,                            \
        "Let messages gather for this time after a commit; the first after a rest is not kept")     \
     MS(commit_linger_ms_max, "commit.linger.ms.max", 20, 0, 1000, ROLES_PROCESS,                   \

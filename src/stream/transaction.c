@@ -80,6 +80,16 @@ static int64_t gather_us(const struct txn_loop *loop) {
     return least_us + (most_us - least_us) * above / (FLOOD_MESSAGES - CALM_MESSAGES);
 }
 
+// How long the next batch may take. Where more is waiting than time was enough for, what is last
+// has waited for long already, and a commit keeps everything waiting: fewer of them, then.
+static int64_t interval_ms(const struct txn_loop *loop) {
+    const int64_t least_ms = loop->config->commit_interval_ms;
+    const int64_t most_ms = loop->config->commit_interval_ms_max;
+    if (!loop->more_waits || most_ms <= least_ms)
+        return least_ms;
+    return 2 * loop->interval_ms < most_ms ? 2 * loop->interval_ms : most_ms;
+}
+
 static void measure(const struct txn_loop *loop) {
     metrics_add(METRIC_TRANSACTIONS, 0, 1);
     metrics_observe_us(METRIC_STEP, STEP_TRANSACTION, clock_monotonic_us() - loop->begun_us);
@@ -114,6 +124,7 @@ static void commit_succeeded(struct txn_loop *loop) {
     loop->open = false;
     loop->failures = 0;
     loop->current ^= 1;
+    loop->interval_ms = interval_ms(loop);
     loop->gather_us = gather_us(loop);
     loop->gather_until_us = clock_monotonic_us() + loop->gather_us;
     measure(loop);

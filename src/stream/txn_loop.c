@@ -416,8 +416,7 @@ static int gather_ms(const struct txn_loop *loop) {
 // From the first message on.
 static int64_t latest_ms(const struct txn_loop *loop) {
     int64_t gather_ms = loop->gather_us / 1000;
-    return gather_ms > loop->config->commit_interval_ms ? gather_ms
-                                                        : loop->config->commit_interval_ms;
+    return gather_ms > loop->interval_ms ? gather_ms : loop->interval_ms;
 }
 
 // Reads until the input is drained, or the batch is big or old enough.
@@ -449,9 +448,12 @@ static bool take_input(struct txn_loop *loop, struct error *err) {
         int64_t now_ms = clock_monotonic_ms();
         if (until_ms == INT64_MAX)
             until_ms = now_ms + latest_ms(loop);
-        if (now_ms >= until_ms)
+        if (now_ms >= until_ms) {
+            loop->more_waits = true;
             return true;
+        }
     }
+    loop->more_waits = true;
     return true;
 }
 
@@ -461,6 +463,7 @@ static void txn_loop_turn(struct txn_loop *loop) {
     const int failures = loop->failures;
     loop->messages = 0;
     loop->first_us = 0;
+    loop->more_waits = false;
     loop->oldest_ms = INT64_MAX;
     arena_reset(&loop->arena);
     if (park_resume(loop, &err) && take_input(loop, &err) && take_completions(loop, &err) &&
@@ -628,6 +631,7 @@ struct txn_loop *txn_loop_start(const struct config *config, const struct role *
     loop->role = role;
     loop->ids = ids;
     loop->dice = backoff_dice();
+    loop->interval_ms = config->commit_interval_ms;
     loop->watchdog = watchdog_register("transaction-loop");
     loop->turn_started_ms = clock_monotonic_ms();
     atomic_store(&loop->unready, "not yet let into its group");

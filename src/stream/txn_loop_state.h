@@ -75,6 +75,8 @@ struct txn_loop {
     int64_t oldest_ms; // when the batch's oldest record was written; INT64_MAX: none
     int64_t now_us;    // last time handed to a decider
     int64_t turn_started_ms;
+    int64_t interval_ms;        // the batch may take, from its first message on
+    bool more_waits;            // that time ended it
     int64_t gather_us;          // how long after the last commit
     int64_t gather_until_us;    // a commit before that would be a small one: see take_input()
     int64_t uncertain_until_ms; // until then the slot may have been given away in our sleep
