@@ -32,6 +32,10 @@ void command_writer_lend(struct command_writer *writer, int wake_fd);
 void command_writer_serve(void *writer);
 void command_writer_take_back(struct command_writer *writer);
 
+// What a thread sends between the two goes to the brokers together, at the end.
+void command_writer_together_begin(void *writer);
+void command_writer_together_end(void *writer);
+
 // Waits until every command has its answer. NULL is fine.
 void command_writer_stop(struct command_writer *writer);
 

@@ -19,6 +19,9 @@ enum { RESPOND_HEADERS_MAX = 12, RESPOND_HEADER_VALUE_MAX = 512 };
 void respond_header(struct http_request *request, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+// The same with a value that needs no formatting.
+void respond_header_text(struct http_request *request, const char *name, const char *value);
+
 // body_take is owned by the server from here on (free()), may be NULL when length is 0.
 void respond_json_take(struct http_request *request, int status, char *body_take, size_t length);
 

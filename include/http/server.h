@@ -76,8 +76,17 @@ struct http_server_options {
 
 struct http_server;
 
-// Work for others, in the first HTTP thread: quick.
-typedef void http_serve_fn(void *state);
+// Work for others, done in the HTTP threads. All of it is quick.
+struct http_side_work {
+    // In the first thread, after something has been written to the eventfd http_server_wake_fd(),
+    // and ten times a second. Requests that it answers are sent without a thread being woken.
+    void (*serve)(void *state);
+
+    // In each thread around a round, in which handlers may be called.
+    void (*round_begins)(void *state);
+    void (*round_ends)(void *state);
+    void *state;
+};
 
 // Listens and serves when it returns true.
 bool http_server_start(const struct http_server_options *options, struct http_server **ret,
@@ -87,10 +96,8 @@ bool http_server_start(const struct http_server_options *options, struct http_se
 // requests are answered 503 with Retry-After.
 void http_server_open(struct http_server *server, struct http_access access);
 
-// From now on, until the server is freed: serve is called after something has been written to the
-// eventfd http_server_wake_fd(), and ten times a second. Requests that it answers are sent without
-// a thread being woken.
-void http_server_serve(struct http_server *server, http_serve_fn *serve, void *state);
+// From now on, until the server is freed. work is borrowed.
+void http_server_add_work(struct http_server *server, const struct http_side_work *work);
 int http_server_wake_fd(const struct http_server *server);
 
 // Stops listening and taking requests (answers get "Connection: close", new requests 503), waits

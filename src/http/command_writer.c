@@ -66,6 +66,13 @@ struct command_writer {
     int64_t round_us; // when its first report came
 };
 
+// What this thread has sent and not handed over yet.
+static _Thread_local struct {
+    bool gathers;
+    struct lane_item *first;
+    struct lane_item *last;
+} together;
+
 struct flight {
     struct lane_item item; // first member
     struct command_writer *writer;
@@ -397,6 +404,19 @@ static void begin_span(struct flight *flight, bool trace_given) {
     flight->trace = span->self;
 }
 
+static void hand_over(struct command_writer *writer, struct lane_item *items) {
+    struct lane_item *refused = NULL;
+    (void)pthread_mutex_lock(&writer->lock);
+    while (items) {
+        struct lane_item *next = items->next;
+        command_lanes_push(&writer->lanes, items);
+        items = next;
+    }
+    dispatch(writer, &refused);
+    (void)pthread_mutex_unlock(&writer->lock);
+    land_all(writer, refused, WRITER_NOT_WRITTEN);
+}
+
 void command_writer_send(struct command_writer *writer, struct command *command,
                          const struct trace_context *trace, writer_done_fn *done, void *state) {
     struct flight *flight = malloc(sizeof(*flight));
@@ -430,10 +450,27 @@ void command_writer_send(struct command_writer *writer, struct command *command,
         land_all(writer, &flight->item, WRITER_NOT_WRITTEN);
         return;
     }
-    struct lane_item *refused = NULL;
-    (void)pthread_mutex_lock(&writer->lock);
-    command_lanes_push(&writer->lanes, &flight->item);
-    dispatch(writer, &refused);
-    (void)pthread_mutex_unlock(&writer->lock);
-    land_all(writer, refused, WRITER_NOT_WRITTEN);
+    flight->item.next = NULL;
+    if (!together.gathers) {
+        hand_over(writer, &flight->item);
+        return;
+    }
+    if (together.first)
+        together.last->next = &flight->item;
+    else
+        together.first = &flight->item;
+    together.last = &flight->item;
+}
+
+void command_writer_together_begin(void *writer) {
+    (void)writer;
+    together.gathers = true;
+}
+
+void command_writer_together_end(void *writer) {
+    struct lane_item *items = together.first;
+    together.gathers = false;
+    together.first = NULL;
+    if (items)
+        hand_over(writer, items);
 }

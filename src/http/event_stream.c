@@ -156,8 +156,8 @@ bool event_stream_open(struct http_request *request, const struct event_stream_o
     *ret_stream = stream;
     bound_send_buffer(request->connection);
     request->close = true; // so that the end is told by the connection, too
-    respond_header(request, "Cache-Control", "no-store");
-    respond_header(request, "X-Accel-Buffering", "no"); // else nginx keeps events back
+    respond_header_text(request, "Cache-Control", "no-store");
+    respond_header_text(request, "X-Accel-Buffering", "no"); // else nginx keeps events back
     respond_finish(request, 200, "text/event-stream", NULL, response);
     return true;
 }

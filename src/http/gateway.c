@@ -42,9 +42,16 @@ struct command_prices gateway_prices(struct gateway *gateway) {
     };
 }
 
+struct gateway_link gateway_link(const char *folder, const struct id *id) {
+    struct gateway_link link;
+    char *at = stpcpy(stpcpy(stpcpy(link.text, "/v1/"), folder), "/");
+    id_format(id, at);
+    at[ID_TEXT_LEN] = '\0';
+    return link;
+}
+
 void gateway_write_receipt(struct jsonout *out, const struct command *command,
                            const char *made_key) {
-    char link[80];
     bool about_order = !id_is_nil(&command->order_id);
     struct id_text command_id = id_text(&command->command_id);
     struct id_text order_id = id_text(&command->order_id);
@@ -60,12 +67,9 @@ void gateway_write_receipt(struct jsonout *out, const struct command *command,
     if (made_key)
         jsonout_string(out, "idempotency_key", made_key);
     jsonout_object_begin(out, "links");
-    if (about_order) {
-        (void)snprintf(link, sizeof(link), "/v1/orders/%s", order_id.text);
-        jsonout_string(out, "order", link);
-    }
-    (void)snprintf(link, sizeof(link), "/v1/commands/%s", command_id.text);
-    jsonout_string(out, "command", link);
+    if (about_order)
+        jsonout_string(out, "order", gateway_link("orders", &command->order_id).text);
+    jsonout_string(out, "command", gateway_link("commands", &command->command_id).text);
     jsonout_object_end(out);
     jsonout_object_end(out);
     jsonout_newline(out);
@@ -382,7 +386,11 @@ static bool requests_start(void *state, struct error *err) {
     struct gateway *gateway = state;
     struct http_access access = access_keys_access(gateway->keys);
     access_tokens_add(gateway->tokens, &access);
-    http_server_serve(gateway->server, command_writer_serve, gateway->writer);
+    gateway->work = (struct http_side_work){.serve = command_writer_serve,
+                                            .round_begins = command_writer_together_begin,
+                                            .round_ends = command_writer_together_end,
+                                            .state = gateway->writer};
+    http_server_add_work(gateway->server, &gateway->work);
     command_writer_lend(gateway->writer, http_server_wake_fd(gateway->server));
     http_server_open(gateway->server, access);
     return true;

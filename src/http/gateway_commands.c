@@ -9,25 +9,22 @@
 #include "service/log.h"
 #include "service/uninitialized.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { LOCATION_MAX = 80 };
 
 // What is needed to answer once the brokers have.
 struct submission {
     struct http_request *request;
     char *body; // owned until answered
     size_t body_length;
-    char location[LOCATION_MAX];
+    struct gateway_link location;
 };
 
 static void on_written(void *state, enum writer_outcome outcome) {
     struct submission *submission = state;
     struct http_request *request = submission->request;
     if (outcome == WRITER_WRITTEN) {
-        respond_header(request, "Location", "%s", submission->location);
+        respond_header_text(request, "Location", submission->location.text);
         respond_json_take(request, 202, submission->body, submission->body_length);
     } else {
         struct problem problem;
@@ -54,9 +51,8 @@ static struct submission *new_submission(struct http_request *request,
     submission->request = request;
     submission->body = body;
     bool about_order = !id_is_nil(&command->order_id);
-    struct id_text id = id_text(about_order ? &command->order_id : &command->command_id);
-    (void)snprintf(submission->location, LOCATION_MAX, "/v1/%s/%s",
-                   about_order ? "orders" : "commands", id.text);
+    submission->location = about_order ? gateway_link("orders", &command->order_id)
+                                       : gateway_link("commands", &command->command_id);
     return submission;
 }
 

@@ -29,11 +29,18 @@ struct gateway {
     struct backlog *orders; // what order and inventory processors have not handled yet
     struct backlog *stock;
     struct http_server *server;
+    struct http_side_work work; // the writer's, in the server's threads
     struct http_server *admin;
 };
 
 // Prices as they are now. False in `fresh` when the catalogue is too old.
 struct command_prices gateway_prices(struct gateway *gateway);
+
+// "/v1/orders/ID": folder is "orders" or "commands".
+struct gateway_link {
+    char text[64];
+};
+struct gateway_link gateway_link(const char *folder, const struct id *id);
 
 // The body of an acknowledgement: ids, links, and the key when the caller gave none.
 void gateway_write_receipt(struct jsonout *out, const struct command *command,

@@ -60,9 +60,8 @@ int http_server_wake_fd(const struct http_server *server) {
     return server->loops[0].wake_fd;
 }
 
-void http_server_serve(struct http_server *server, http_serve_fn *serve, void *state) {
-    server->serve_state = state;
-    atomic_store(&server->serve, serve);
+void http_server_add_work(struct http_server *server, const struct http_side_work *work) {
+    atomic_store(&server->work, work);
 }
 
 // --- requests that wait ------------------------------------------------------------------------
@@ -102,7 +101,7 @@ void loop_look(struct http_loop *loop, struct http_request *request) {
 
 static int pause_ms(struct http_loop *loop) {
     MHD_UNSIGNED_LONG_LONG left_ms = PAUSE_MS_MAX;
-    const int longest_ms = atomic_load(&loop->server->serve) ? SERVE_MS : -1;
+    const int longest_ms = atomic_load(&loop->server->work) ? SERVE_MS : -1;
     if (loop->waiting > 0) {
         if (loop->moved && loop->arriving > 0)
             return 0;
@@ -115,13 +114,7 @@ static int pause_ms(struct http_loop *loop) {
     return left_ms < (unsigned)most_ms ? (int)left_ms : most_ms;
 }
 
-static void serve(const struct http_server *server) {
-    http_serve_fn *serve = atomic_load(&server->serve);
-    if (serve)
-        serve(server->serve_state);
-}
-
-static void await(struct http_loop *loop) {
+static void await(struct http_loop *loop, const struct http_side_work *work) {
     struct pollfd fds[] = {{.fd = loop->daemon_fd, .events = POLLIN},
                            {.fd = loop->wake_fd, .events = POLLIN}};
     eventfd_t ignored;
@@ -132,21 +125,30 @@ static void await(struct http_loop *loop) {
         (void)eventfd_read(loop->wake_fd, &ignored);
         atomic_store(&loop->woken, false);
     }
-    if (loop == loop->server->loops && (ready <= 0 || fds[1].revents))
-        serve(loop->server);
+    if (work && loop == loop->server->loops && (ready <= 0 || fds[1].revents))
+        work->serve(work->state);
+}
+
+static void run_round(struct http_loop *loop, const struct http_side_work *work) {
+    loop->rounds++;
+    loop->moved = loop->queued = false;
+    if (work)
+        work->round_begins(work->state);
+    (void)MHD_run(loop->daemon);
+    if (work)
+        work->round_ends(work->state);
 }
 
 static void *run(void *arg) {
     struct http_loop *loop = arg;
     here = loop;
     while (!atomic_load(&loop->server->stopping)) {
-        await(loop);
+        const struct http_side_work *work = atomic_load(&loop->server->work);
+        await(loop, work);
         loop->round_us = clock_monotonic_us();
-        do {
-            loop->rounds++;
-            loop->moved = loop->queued = false;
-            (void)MHD_run(loop->daemon);
-        } while (loop->queued); // an answer is sent in the round after the one that queued it
+        do
+            run_round(loop, work);
+        while (loop->queued); // an answer is sent in the round after the one that queued it
     }
     return NULL;
 }

@@ -44,7 +44,7 @@ static const struct openapi_texts *texts_of(const struct http_request *request) 
 
 // It changes with the program only.
 static void allow_caching(struct http_request *request) {
-    respond_header(request, "Cache-Control", "public, max-age=300");
+    respond_header_text(request, "Cache-Control", "public, max-age=300");
 }
 
 void openapi_handle_json(struct http_request *request, void *state) {
@@ -58,7 +58,7 @@ void openapi_handle_docs(struct http_request *request, void *state) {
     (void)state;
     const struct openapi_texts *texts = texts_of(request);
     allow_caching(request);
-    respond_header(request, "Content-Security-Policy",
-                   "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+    respond_header_text(request, "Content-Security-Policy",
+                        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
     respond_static(request, 200, "text/html; charset=utf-8", texts->page, texts->page_length);
 }

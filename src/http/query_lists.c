@@ -137,7 +137,7 @@ void query_answer_list(struct http_request *request, struct jsonout *out) {
         respond_refuse(request, PROBLEM_UNAVAILABLE, "out of memory");
         return;
     }
-    respond_header(request, "Cache-Control", "private, no-cache");
+    respond_header_text(request, "Cache-Control", "private, no-cache");
     respond_json_take(request, 200, body, length);
 }
 

@@ -55,7 +55,7 @@ static bool is_known_to_caller(struct http_request *request, const char *tag) {
 }
 
 static void add_headers(struct http_request *request, int64_t version) {
-    respond_header(request, "Cache-Control", "private, no-cache");
+    respond_header_text(request, "Cache-Control", "private, no-cache");
     if (version >= 0)
         respond_header(request, "ETag", "\"%lld\"", (long long)version);
 }

@@ -200,7 +200,7 @@ static bool check_room(struct http_request *request, struct problem *problem) {
 
 static bool unauthenticated(struct http_request *request, struct problem *problem,
                             const char *detail) {
-    respond_header(request, "WWW-Authenticate", "Bearer");
+    respond_header_text(request, "WWW-Authenticate", "Bearer");
     return problem_set(problem, PROBLEM_UNAUTHENTICATED, "%s", detail);
 }
 
@@ -255,7 +255,7 @@ static bool check_rate(struct http_request *request, struct problem *problem) {
     struct rate_limit_state state;
     rate_limit_take(limit, caller, offsetof(struct http_caller, scopes), clock_monotonic_us(),
                     &state);
-    respond_header(request, "RateLimit-Policy", "%s", rate_limit_policy(limit));
+    respond_header_text(request, "RateLimit-Policy", rate_limit_policy(limit));
     respond_header(request, "RateLimit", "\"caller\";r=%lld;t=%lld", (long long)state.remaining,
                    (long long)state.full_in_s);
     if (state.allowed)
@@ -370,7 +370,7 @@ bool request_admit(struct http_request *request, struct problem *problem) {
                       &request->match))
         return problem_set(problem, PROBLEM_INVALID_PARAMETER, "the path is malformed");
     if (!request->match.route && request->match.path_known) {
-        respond_header(request, "Allow", "%s", request->match.allow);
+        respond_header_text(request, "Allow", request->match.allow);
         return problem_set(problem, PROBLEM_METHOD_NOT_ALLOWED, "allowed: %s",
                            request->match.allow);
     }

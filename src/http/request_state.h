@@ -89,10 +89,9 @@ struct http_server {
     struct http_server_options options;
     struct http_loop *loops; // owned
     int loops_count;
-    int listen_fd;         // -1: closed
-    _Atomic bool stopping; // the loops are to end
-    http_serve_fn *_Atomic serve;
-    void *serve_state;
+    int listen_fd;                               // -1: closed
+    _Atomic bool stopping;                       // the loops are to end
+    const struct http_side_work *_Atomic work;   // NULL: none
     const struct openapi_operation **operations; // owned; by route, NULL where there is none
     int port;
     _Atomic bool closed;

@@ -61,17 +61,35 @@ static void hold(struct http_loop *loop) {
     together.loops[together.loops_count++] = loop;
 }
 
-void respond_header(struct http_request *request, const char *name, const char *fmt, ...) {
+static struct respond_header_line *add_line(struct http_request *request, const char *name) {
     assert(request->headers_count < RESPOND_HEADERS_MAX);
     struct respond_header_line *line = &request->headers[request->headers_count++];
     line->name = name;
+    return line;
+}
+
+static void check_printable(const struct respond_header_line *line) {
+    (void)line;
+    for (const char *at = line->value; *at; at++)
+        assert((unsigned char)*at >= 0x20 && *at != 0x7F);
+}
+
+void respond_header(struct http_request *request, const char *name, const char *fmt, ...) {
+    struct respond_header_line *line = add_line(request, name);
     va_list args;
     va_start(args, fmt);
     int length = vsnprintf(line->value, sizeof(line->value), fmt, args);
     va_end(args);
     assert(length >= 0 && length < RESPOND_HEADER_VALUE_MAX);
-    for (const char *at = line->value; *at; at++)
-        assert((unsigned char)*at >= 0x20 && *at != 0x7F);
+    check_printable(line);
+}
+
+void respond_header_text(struct http_request *request, const char *name, const char *value) {
+    struct respond_header_line *line = add_line(request, name);
+    const size_t length = strlen(value);
+    assert(length < RESPOND_HEADER_VALUE_MAX);
+    memcpy(line->value, value, length + 1);
+    check_printable(line);
 }
 
 // What callers were told to expect is checked where they get it; a test that provokes an answer
