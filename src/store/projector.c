@@ -51,6 +51,7 @@ struct projector {
     struct projector_input input;
     struct projector_batch batches[2]; // that which is applied, and that which is read ahead of it
     int turn;                          // which is the first
+    bool is_ahead;                     // that one is read already
     int64_t gather_until_ms;           // before the next one begins
     uint64_t dice;
     int failures; // in a row
@@ -176,6 +177,7 @@ static void try_to_resume(struct projector *projector) {
     struct projector_input *input = &projector->input;
     struct error err;
     size_t none;
+    projector->is_ahead = false;
     projector_batch_clear(&projector->batches[0]);
     projector_batch_clear(&projector->batches[1]);
     if (!projector_input_poll(input, BACKOFF_FIRST_MS, projector->batches[0].messages, &none,
@@ -228,8 +230,11 @@ static void plan_gathering(struct projector *projector, int64_t begin_ms, size_t
         projector->gather_until_ms = 0;
 }
 
+// Messages that were applied are given back here and no sooner: while there are more, PostgreSQL
+// does not wait for that.
 static bool read_batch(struct projector *projector, struct projector_batch *batch, int timeout_ms) {
     struct error err;
+    projector_batch_clear(batch);
     if (projector_input_poll(&projector->input, timeout_ms, batch->messages, &batch->count, &err))
         return batch->count > 0;
     give_up(&err);
@@ -246,23 +251,25 @@ static void look_ahead(void *opaque) {
     struct projector_batch *next = &projector->batches[!projector->turn];
     if (projector_input_waiting(&projector->input, batch->messages[batch->count - 1]) >
             READ_AHEAD_RECORDS &&
-        read_batch(projector, next, 0))
+        read_batch(projector, next, 0)) {
+        projector->is_ahead = true;
         projector_batch_prepare(next, &projector->input);
+    }
 }
 
 static void read_and_apply(struct projector *projector) {
     struct error err;
     struct projector_batch *batch = &projector->batches[projector->turn];
-    if (batch->count == 0) {
+    if (!projector->is_ahead) {
         let_gather(projector);
         if (!read_batch(projector, batch, POLL_MS))
             return;
     }
+    projector->is_ahead = false;
     int64_t begin_us = clock_monotonic_us();
     log_context = &batch->log_context;
     bool ok = projector_batch_apply(batch, &projector->input, look_ahead, projector, &err);
     plan_gathering(projector, begin_us / 1000, batch->count);
-    projector_batch_clear(batch);
     projector->turn = !projector->turn;
     if (!ok) {
         act_on(projector, &err);
