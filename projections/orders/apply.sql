@@ -2,8 +2,8 @@
 -- topic: orders.events
 -- One write per order and batch, however many of its events are in it: orders placed in this batch are
 -- inserted as they end it, and the others are updated where their version is older. Each order is looked
--- up once; what is not there is inserted without asking again, as only who moves the partition's offset
--- writes its orders.
+-- up once; what is not there is inserted without asking again, and what is there is updated where it was
+-- found, as only who moves the partition's offset writes its orders.
 
 WITH known AS MATERIALIZED (
     SELECT
@@ -26,7 +26,7 @@ WITH known AS MATERIALIZED (
         coalesce(
             l.order_completed__occurred_at, l.order_rejected__occurred_at,
             l.order_cancelled__occurred_at, l.order_expired__occurred_at) AS closed_at,
-        o.status AS status_before, o.close_reason AS close_reason_before,
+        o.ctid AS found_at, o.status AS status_before, o.close_reason AS close_reason_before,
         o.captured_minor AS captured_before
     FROM latest l
     LEFT JOIN orders o ON o.order_id = l.order_id
@@ -72,7 +72,7 @@ moved AS (
         closed_at = coalesce(o.closed_at, k.closed_at),
         updated_at = k.occurred_at
     FROM known k
-    WHERE k.status_before IS NOT NULL AND o.order_id = k.order_id AND o.version < k.version
+    WHERE k.status_before IS NOT NULL AND o.ctid = k.found_at AND o.version < k.version
 ),
 -- How many orders came to stand so that stood so before.
 gained AS MATERIALIZED (
@@ -111,30 +111,37 @@ counted AS (
         orders = c.orders + excluded.orders,
         total_minor = c.total_minor + excluded.total_minor,
         captured_minor = c.captured_minor + excluded.captured_minor
-)
+),
 -- Only when an order begins and when it ends.
+of_customers AS MATERIALIZED (
+    SELECT
+        shop_id, customer_id, currency,
+        count(*) FILTER (WHERE status_before IS NULL) AS orders,
+        count(*) FILTER (WHERE status = 'COMPLETED')
+            - count(*) FILTER (WHERE status_before = 'COMPLETED') AS completed,
+        count(*) FILTER (WHERE status = 'CANCELLED')
+            - count(*) FILTER (WHERE status_before = 'CANCELLED') AS cancelled,
+        count(*) FILTER (WHERE status = 'REJECTED')
+            - count(*) FILTER (WHERE status_before = 'REJECTED') AS rejected,
+        count(*) FILTER (WHERE status = 'EXPIRED')
+            - count(*) FILTER (WHERE status_before = 'EXPIRED') AS expired,
+        coalesce(sum(total_minor) FILTER (WHERE status_before IS NULL), 0) AS total_minor,
+        coalesce(sum(total_minor) FILTER (WHERE status = 'COMPLETED'), 0)
+            - coalesce(sum(total_minor) FILTER (WHERE status_before = 'COMPLETED'), 0)
+            AS completed_minor,
+        min(placed_at) AS first_placed_at, max(placed_at) AS last_placed_at
+    FROM known
+    WHERE status_before IS NULL
+        OR (status <> status_before
+            AND (status IN ('COMPLETED', 'CANCELLED', 'REJECTED', 'EXPIRED')
+                OR status_before IN ('COMPLETED', 'CANCELLED', 'REJECTED', 'EXPIRED')))
+    GROUP BY shop_id, customer_id, currency
+)
 INSERT INTO customer_counts AS c
 SELECT
-    shop_id, customer_id, currency,
-    count(*) FILTER (WHERE status_before IS NULL),
-    count(*) FILTER (WHERE status = 'COMPLETED')
-        - count(*) FILTER (WHERE status_before = 'COMPLETED'),
-    count(*) FILTER (WHERE status = 'CANCELLED')
-        - count(*) FILTER (WHERE status_before = 'CANCELLED'),
-    count(*) FILTER (WHERE status = 'REJECTED')
-        - count(*) FILTER (WHERE status_before = 'REJECTED'),
-    count(*) FILTER (WHERE status = 'EXPIRED')
-        - count(*) FILTER (WHERE status_before = 'EXPIRED'),
-    coalesce(sum(total_minor) FILTER (WHERE status_before IS NULL), 0),
-    coalesce(sum(total_minor) FILTER (WHERE status = 'COMPLETED'), 0)
-        - coalesce(sum(total_minor) FILTER (WHERE status_before = 'COMPLETED'), 0),
-    min(placed_at), max(placed_at)
-FROM known
-WHERE status_before IS NULL
-    OR (status <> status_before
-        AND (status IN ('COMPLETED', 'CANCELLED', 'REJECTED', 'EXPIRED')
-            OR status_before IN ('COMPLETED', 'CANCELLED', 'REJECTED', 'EXPIRED')))
-GROUP BY shop_id, customer_id, currency
+    shop_id, customer_id, currency, orders, completed, cancelled, rejected, expired, total_minor,
+    completed_minor, first_placed_at, last_placed_at
+FROM of_customers
 ORDER BY shop_id, customer_id, currency
 ON CONFLICT (shop_id, customer_id, currency) DO UPDATE
 SET
