@@ -25,7 +25,7 @@
 
 enum { WAITING_MAX = 256, WAITS_US_MAX = 100000 };
 
-enum { PAUSE_MS_MAX = 16, SERVE_MS = 100 };
+enum { PAUSE_MS_MAX = 4, SERVE_MS = 100, ROUNDS_MAX = 4 };
 
 static _Thread_local const struct http_loop *here;
 
@@ -102,9 +102,9 @@ void loop_look(struct http_loop *loop, struct http_request *request) {
 static int pause_ms(struct http_loop *loop) {
     MHD_UNSIGNED_LONG_LONG left_ms = PAUSE_MS_MAX;
     const int longest_ms = atomic_load(&loop->server->work) ? SERVE_MS : -1;
+    if (loop->queued || (loop->moved && loop->arriving > 0))
+        return 0;
     if (loop->waiting > 0) {
-        if (loop->moved && loop->arriving > 0)
-            return 0;
         loop->pause_ms = loop->pause_ms < PAUSE_MS_MAX / 2 ? loop->pause_ms * 2 : PAUSE_MS_MAX;
         return loop->pause_ms;
     }
@@ -146,9 +146,10 @@ static void *run(void *arg) {
         const struct http_side_work *work = atomic_load(&loop->server->work);
         await(loop, work);
         loop->round_us = clock_monotonic_us();
-        do
+        run_round(loop, work);
+        // An answer is sent in the round after the one that queued it.
+        for (int more = 1; loop->queued && more < ROUNDS_MAX; more++)
             run_round(loop, work);
-        while (loop->queued); // an answer is sent in the round after the one that queued it
     }
     return NULL;
 }

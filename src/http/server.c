@@ -257,6 +257,7 @@ static enum MHD_Result handle(struct http_request *request) {
     // A suspended request may have been answered, but is queued only after it has been resumed.
     if (request->suspended)
         return MHD_YES;
+    assert(request->waits || atomic_load(&request->stage) == REQUEST_ANSWERED);
     return await_answer(request);
 }
 
