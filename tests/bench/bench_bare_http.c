@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The yardstick of the HTTP services: libmicrohttpd, run as they run it, with nothing behind it.
+// The yardstick of the HTTP services: libmicrohttpd in threads of its own, with nothing behind it.
 //
 //   bench_bare_http post THREADS BODY_BYTES   reads the body, answers 202 with Location and such a
 //                                             body
