@@ -110,8 +110,9 @@ size_t order_unpacked_size(const uint8_t *packed, size_t len);
 void order_unpack(const struct id *order_id, const uint8_t *packed, size_t len,
                   struct order *order);
 
-// order_deadline_us() of the order.
+// order_deadline_us() and order_version() of the order.
 int64_t order_packed_deadline_us(const uint8_t *packed, size_t len);
+int64_t order_packed_version(const uint8_t *packed, size_t len);
 
 // ---- snapshots ----
 

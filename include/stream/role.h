@@ -10,6 +10,7 @@
 #include "stream/output.h"
 #include "stream/parked.h"
 #include "stream/snapshot.h"
+#include "stream/soft_table.h"
 
 // Why something is done, where traces are on: what an answer's span is made of when it comes.
 struct stream_cause {
@@ -92,6 +93,9 @@ struct role {
     // A message that handle() will be called for after some others, and again when it is soon: what
     // of the state it will need is brought nearer. May be NULL.
     void (*expect)(void *context, void *state, enum record_id type, const void *body, bool soon);
+    // The same for a record of that key, which restore() or fold() will be called for. May be NULL.
+    void (*expect_key)(void *context, void *state, const void *key, size_t key_len,
+                       enum soft_step step);
 
     // One message. Appends to output. For executors: submits the call and answers later through
     // completions. False: DISP_POISON parks the message's key (nothing may have been written for

@@ -21,9 +21,11 @@ void soft_table_free(struct soft_table *table);
 const void *soft_table_get(const struct soft_table *table, const void *key, size_t key_len,
                            size_t *ret_size);
 
-// The key will be asked for: what is not in the processor's caches is brought there meanwhile. To
-// be called twice, the second time when it is soon. Of use where tables are larger than caches.
-void soft_table_expect(const struct soft_table *table, const void *key, size_t key_len, bool soon);
+// The key will be asked for: what is not in the processor's caches is brought there meanwhile, one
+// step further by each call, some other keys later. Of use where tables are larger than caches.
+enum soft_step { SOFT_SLOT, SOFT_ENTRY, SOFT_BLOCK };
+void soft_table_expect(const struct soft_table *table, const void *key, size_t key_len,
+                       enum soft_step step);
 
 // A block of this size for the caller to fill, 16-byte aligned, whatever there was before. Asserts
 // memory.

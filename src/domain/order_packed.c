@@ -15,6 +15,8 @@ enum { RESERVATION_RUNS = 1, PAYMENT_RUNS = 2 };
 _Static_assert((RESERVATION_RUNS | PAYMENT_RUNS) < ORDER_PACKED_FIRST_END, "the first byte");
 
 enum { BLOCK_UNIT = 8, CURRENCY_LEN = 3, ITEM_STATE_BITS = 2 };
+// What is fixed: the command that placed it, four machines, cases, currency.
+enum { MACHINES_LEN = 2, FIXED_LEN = sizeof(struct id) + MACHINES_LEN + 1 + CURRENCY_LEN };
 
 // ---- writing -----------------------------------------------------------------------------------
 
@@ -160,6 +162,14 @@ int64_t order_packed_deadline_us(const uint8_t *packed, size_t len) {
                                                            : deadlines.payment_us;
 }
 
+int64_t order_packed_version(const uint8_t *packed, size_t len) {
+    struct reading reading = {.at = packed, .end = packed + len};
+    (void)get_deadlines(&reading);
+    (void)get_size(&reading);
+    (void)get_bytes(&reading, FIXED_LEN);
+    return get_number(&reading);
+}
+
 size_t order_unpacked_size(const uint8_t *packed, size_t len) {
     struct reading reading = {.at = packed, .end = packed + len};
     (void)get_deadlines(&reading);
@@ -202,7 +212,7 @@ void order_unpack(const struct id *order_id, const uint8_t *packed, size_t len,
     memset(order, 0, size);
     order->order_id = *order_id;
     memcpy(&order->place_command_id, get_bytes(&reading, sizeof(struct id)), sizeof(struct id));
-    const uint8_t *machines = get_bytes(&reading, 2);
+    const uint8_t *machines = get_bytes(&reading, MACHINES_LEN);
     order->life = machines[0] & 15;
     order->reservation = machines[0] >> 4;
     order->payment = machines[1] & 15;

@@ -121,7 +121,7 @@ static void expect(void *context, void *state, enum record_id type, const void *
     const struct id *order_id, *key_id;
     if (address_of_message(type, body, &address, &err) &&
         input_names(type, body, &order_id, &key_id))
-        shelf_expect(state, &address, order_id, soon);
+        shelf_expect(state, &address, order_id, soon ? SOFT_ENTRY : SOFT_SLOT);
 }
 
 static bool handle(void *context, void *state, const struct stream_input *input,

@@ -138,7 +138,15 @@ static void expect(void *context, void *state, enum record_id type, const void *
     struct address address;
     struct error err;
     if (address_of_message(type, body, &address, &err))
-        orders_expect(state, address.order_id, soon);
+        orders_expect(state, address.order_id, soon ? SOFT_ENTRY : SOFT_SLOT);
+}
+
+static void expect_key(void *context, void *state, const void *key, size_t key_len,
+                       enum soft_step step) {
+    (void)context;
+    struct id id;
+    if (id_parse(key, key_len, &id))
+        orders_expect(state, &id, step);
 }
 
 static bool handle(void *context, void *state, const struct stream_input *input,
@@ -270,6 +278,7 @@ struct role *order_role_new(const struct config *config, struct error *err) {
         .snapshot = snapshot,
         .rows = rows,
         .expect = expect,
+        .expect_key = expect_key,
         .handle = handle,
         .located = located,
         .commit = commit,

@@ -48,19 +48,46 @@ static bool find(const struct orders *orders, const struct id *id, struct order_
     return block != NULL;
 }
 
-void orders_expect(const struct orders *orders, const struct id *id, bool soon) {
-    soft_table_expect(orders->open, id, sizeof(*id), soon);
+void orders_expect(const struct orders *orders, const struct id *id, enum soft_step step) {
+    soft_table_expect(orders->open, id, sizeof(*id), step);
+}
+
+// An order as it lies in memory, borrowed from there: open, closed, or neither.
+struct at_rest {
+    bool is_open;
+    struct order_block block;
+    const struct order_closed *closed;
+};
+
+static struct at_rest look_up(const struct orders *orders, const struct id *id) {
+    struct at_rest found = {0};
+    found.is_open = find(orders, id, &found.block);
+    if (!found.is_open)
+        found.closed = closed_orders_get(orders->closed, id);
+    return found;
+}
+
+static struct order *take_up(struct orders *orders, const struct id *id,
+                             const struct at_rest *from) {
+    if (from->closed)
+        return order_recall(from->closed, orders_room(orders, ORDER_RECALLED_SIZE));
+    if (!from->is_open)
+        return NULL;
+    const struct order_block *block = &from->block;
+    struct order *order = orders_room(orders, order_unpacked_size(block->packed, block->len));
+    order_unpack(id, block->packed, block->len, order);
+    return order;
+}
+
+static int64_t version_at_rest(const struct at_rest *order) {
+    if (order->is_open)
+        return order_packed_version(order->block.packed, order->block.len);
+    return order->closed ? order->closed->version : 0;
 }
 
 struct order *orders_edit(struct orders *orders, const struct id *id) {
-    struct order_block block;
-    if (find(orders, id, &block)) {
-        struct order *order = orders_room(orders, order_unpacked_size(block.packed, block.len));
-        order_unpack(id, block.packed, block.len, order);
-        return order;
-    }
-    const struct order_closed *closed = closed_orders_get(orders->closed, id);
-    return closed ? order_recall(closed, orders_room(orders, ORDER_RECALLED_SIZE)) : NULL;
+    const struct at_rest found = look_up(orders, id);
+    return take_up(orders, id, &found);
 }
 
 struct trace_context orders_trace(const struct orders *orders, const struct id *id) {
@@ -175,13 +202,14 @@ bool orders_fold(struct orders *orders, enum record_id type, const void *event, 
         return true; // it has no version and changes no order
     }
     const struct id *id = address.order_id;
-    struct order *order = orders_edit(orders, id);
     const struct order_head *head = event;
-    struct orders_before before = orders_before(order);
-    if (orders->refolds && head->version <= before.version) {
+    const struct at_rest known = look_up(orders, id);
+    if (orders->refolds && head->version <= version_at_rest(&known)) {
         remember(orders, type, event);
         return true;
     }
+    struct order *order = take_up(orders, id, &known);
+    struct orders_before before = orders_before(order);
     if (head->version != before.version + 1 || (type == RECORD_ORDER_PLACED) != !order)
         return error_set(err, DISP_POISON, 0, "%s version %lld of order %s does not follow %lld",
                          record_types[type]->name, (long long)head->version, id_text(id).text,
@@ -227,7 +255,7 @@ static bool is_parked(const struct orders *orders, const struct id *id) {
 }
 
 // Deadlines of orders that may not be parked any more run again.
-static void take_up(struct orders *orders) {
+static void run_again(struct orders *orders) {
     if (!orders->parked || orders->freed_seen == parked_freed(orders->parked))
         return;
     orders->freed_seen = parked_freed(orders->parked);
@@ -243,7 +271,7 @@ const struct timer *orders_next_deadline(struct orders *orders) {
         orders->watching = true;
         soft_table_each(orders->open, watch, orders);
     }
-    take_up(orders);
+    run_again(orders);
     const struct timer *top;
     while ((top = timers_top(&orders->timers))) {
         bool is_running = runs(orders, top);

@@ -39,7 +39,7 @@ struct orders *orders_new(int64_t command_window_us, size_t commands_max); // as
 void orders_free(struct orders *orders);
 
 // The order will be needed (soft_table_expect()).
-void orders_expect(const struct orders *orders, const struct id *id, bool soon);
+void orders_expect(const struct orders *orders, const struct id *id, enum soft_step step);
 
 // A copy of the order to work on, for orders_keep() to take or for the next call to overwrite; NULL
 // if there is none. A closed one is recalled.

@@ -44,7 +44,7 @@ void shelf_touch(const struct shelf *shelf, const struct address *address,
 
 // shelf_touch() will be called for these; see soft_table_expect().
 void shelf_expect(const struct shelf *shelf, const struct address *address,
-                  const struct id *order_id, bool soon);
+                  const struct id *order_id, enum soft_step step);
 
 // Stores what changed.
 void shelf_put_back(struct shelf *shelf, const struct shelf_touched *touched);

@@ -49,11 +49,11 @@ static rd_kafka_t *reader_new(const struct takeover *takeover, struct error *err
                                         {"isolation.level", "read_committed"},
                                         {"enable.partition.eof", "true"},
                                         {"check.crcs", "true"},
-                                        {"fetch.queue.backoff.ms", "5"},
+                                        {"fetch.queue.backoff.ms", "2"},
                                         // The end, past trailing markers, is told by a fetch that
                                         // finds nothing: by default it waits for half a second.
                                         {"fetch.wait.max.ms", "20"},
-                                        {"queued.max.messages.kbytes", "16384"},
+                                        {"queued.max.messages.kbytes", "8192"},
                                         {NULL, NULL}};
     if (!kafka_conf_set(conf, own, err)) {
         rd_kafka_conf_destroy(conf);
@@ -63,6 +63,28 @@ static rd_kafka_t *reader_new(const struct takeover *takeover, struct error *err
     if (reader)
         rd_kafka_poll_set_consumer(reader);
     return reader;
+}
+
+// State is larger than the processor's caches: what the next records of the batch will need comes
+// nearer while this one is worked on.
+static void look_ahead(const struct role *role, struct log_span *spans, size_t count,
+                       rd_kafka_message_t *const *batch, ssize_t left) {
+    enum { BYTES = 32 };
+    static const struct {
+        ssize_t records;
+        enum soft_step step;
+    } steps[] = {{24, SOFT_SLOT}, {16, SOFT_ENTRY}, {8, SOFT_BLOCK}};
+    if (left > BYTES)
+        __builtin_prefetch(batch[BYTES]->key);
+    for (size_t s = 0; s < sizeof(steps) / sizeof(steps[0]); s++) {
+        if (steps[s].records >= left)
+            continue;
+        const rd_kafka_message_t *record = batch[steps[s].records];
+        const struct log_span *span = record->key ? span_of(spans, count, record->partition) : NULL;
+        if (span && span->state)
+            role->expect_key(role->context, span->state, record->key, record->key_len,
+                             steps[s].step);
+    }
 }
 
 // False: it tells of a failure.
@@ -114,6 +136,8 @@ enum takeover_result log_span_read(const struct takeover *takeover, enum topic_i
     while (result == TAKEOVER_DONE && !finished(spans, count)) {
         ssize_t got = rd_kafka_consume_batch_queue(queue, POLL_MS, batch, BATCH_RECORDS);
         for (ssize_t i = 0; i < got; i++) {
+            if (takeover->role->expect_key)
+                look_ahead(takeover->role, spans, count, batch + i, got - i);
             if (result == TAKEOVER_DONE && !take(spans, count, batch[i], each, context)) {
                 result = TAKEOVER_RETRY;
                 error_set(err, DISP_RETRY, batch[i]->err, "reading %s: %s", topics[topic].name,

@@ -12,6 +12,7 @@ struct log_span {
     int64_t from;
     int64_t end;
     int64_t position; // read up to here
+    void *state;      // of the role, for its expect_key(); may be NULL
     void *opaque;     // the reader's own
 };
 

@@ -102,6 +102,7 @@ enum takeover_result restore_run(const struct takeover *takeover, struct restore
         spans[i] = (struct log_span){.partition = restores[i].partition->id,
                                      .from = restores[i].state_low,
                                      .end = restores[i].state_end,
+                                     .state = restores[i].partition->state,
                                      .opaque = &restores[i]};
     struct loading loading = {.takeover = takeover};
     arena_init(&loading.arena, 0);

@@ -261,9 +261,16 @@ static void save(struct soft_table *table, struct entry *entry) {
     entry->changed_in = table->transaction;
 }
 
-void soft_table_expect(const struct soft_table *table, const void *key, size_t key_len, bool soon) {
+void soft_table_expect(const struct soft_table *table, const void *key, size_t key_len,
+                       enum soft_step step) {
     size_t at = XXH3_64bits(key, key_len) & (table->slots_count - 1);
-    __builtin_prefetch(soon ? (const void *)table->slots[at] : &table->slots[at]);
+    if (step == SOFT_SLOT) {
+        __builtin_prefetch(&table->slots[at]);
+        return;
+    }
+    const struct entry *entry = table->slots[at]; // or a neighbour of what will be asked for
+    if (entry)
+        __builtin_prefetch(step == SOFT_ENTRY ? entry : entry->block);
 }
 
 const void *soft_table_get(const struct soft_table *table, const void *key, size_t key_len,

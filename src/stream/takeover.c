@@ -115,6 +115,7 @@ static enum takeover_result fold_all(const struct takeover *takeover, struct fol
         spans[i] = (struct log_span){.partition = restores[i].partition->id,
                                      .from = fold->from,
                                      .end = restores[i].events_end,
+                                     .state = restores[i].partition->state,
                                      .opaque = fold};
     }
     struct folding folding = {.takeover = takeover};

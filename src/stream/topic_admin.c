@@ -43,11 +43,12 @@ static const struct topic_setting settings[] = {
     // A dead letter holds the largest record whole, and says why.
     {TOPIC_DEADLETTERS, "max.message.bytes", "4194304"},
     {TOPIC_STATE, "cleanup.policy", "compact"},
-    {TOPIC_STATE, "segment.bytes", "33554432"},
+    // What is in the segment that is written to is not cleaned: a take-over reads all of that.
+    {TOPIC_STATE, "segment.bytes", "8388608"},
     {TOPIC_STATE, "segment.ms", "600000"},
     {TOPIC_STATE, "max.compaction.lag.ms", "3600000"},
-    // Half of it may be rows that were replaced: each pass of the cleaner reads and writes all of it,
-    // so that a tenth would mean to write every row ten times over.
+    // Half of it may be rows that were replaced: each pass of the cleaner reads and writes all of
+    // it, so that a tenth would mean to write every row ten times over.
     {TOPIC_STATE, "min.cleanable.dirty.ratio", "0.5"},
     {TOPIC_TABLE, "cleanup.policy", "compact"},
     {TOPIC_TABLE, "segment.bytes", "33554432"},

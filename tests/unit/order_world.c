@@ -262,6 +262,7 @@ static struct order *rested(const struct order *order) {
     size_t len = order_pack(order, packed);
     assert_int_equal(order_unpacked_size(packed, len), order_size(order));
     assert_int_equal(order_packed_deadline_us(packed, len), order_deadline_us(order));
+    assert_int_equal(order_packed_version(packed, len), order_version(order));
     struct order *again = aligned_alloc(16, (order_size(order) + 15) & ~(size_t)15);
     assert_non_null(again);
     memset(again, 0xdd, order_size(order));
