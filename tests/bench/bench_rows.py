@@ -117,8 +117,11 @@ ROWS = (
         Figure("closed", "a million closed orders", "MiB", ratio="product", at_most=64),
     )),
     Row("b16", "growth: CPU per order against the smallest", "row_growth", ALL, (
-        Figure("orders", "10⁶ orders in log and tables", "µs", "10⁴", at_most=1.15),
-        Figure("skus", "one hot SKU", "µs", "10⁵ SKUs", at_most=1.15),
-        Figure("workers", "4 workers per role", "µs", "1 worker", at_most=1.15),
+        Figure("orders", "10⁵ and 10⁶ orders in log and tables, the dearer", "µs", "10⁴",
+               at_most=1.15),
+        Figure("skus", "five hot SKUs or 10⁵, the dearer", "µs", "the other", at_most=1.15),
+        Figure("workers", "2 and 4 workers per role, the dearer", "µs", "1", at_most=1.15),
+        Figure("pinned", "orders/s of 4 order workers, each held to a share of a core", "", "of 1, times 4",
+               at_least=0.85),
     )),
 )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The system under measurement: its roles as child processes, and what the kernel knows of them."""
 
+import concurrent.futures
 import contextlib
 import http.client
 import os
@@ -24,6 +25,7 @@ ROLES = {
 }
 SERVERS = ("kafka", "registry", "postgres")
 METRICS_KEY = f"ol_metrics_{secrets.token_hex(32)}"
+STOCKING = 8  # connections that a catalogue comes over
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -146,7 +148,7 @@ carrier.deliver.after.ms = 0
         """So many of each, in slots of their own, where one runs already: order-1, order-2 …"""
         for slot in range(1, count):
             for role in roles:
-                self.ports[f"{role}-{slot}"] = free_port()
+                [self.ports[f"{role}-{slot}"]] = free_ports(1)
                 self.start_role(f"{role}-{slot}", ("--slot", str(slot)))
         for slot in range(1, count):
             for role in roles:
@@ -258,19 +260,26 @@ carrier.deliver.after.ms = 0
 
     def stock(self, skus, database):
         """Products BENCH-00000 … with plenty in stock; returns when the read model shows them."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.gateway_port, timeout=30)
-        for number in range(skus):
-            sku = f"BENCH-{number:05}"
-            price = 100 + number % 1900
-            product = f'{{"name":"Bench {number}","price_minor":{price},"currency":"GBP"}}'
-            self.call(connection, "PUT", f"/v1/products/{sku}", product)
-            self.call(connection, "POST", f"/v1/inventory/{sku}/receive", '{"quantity":1000000}')
+        with concurrent.futures.ThreadPoolExecutor(STOCKING) as pool:
+            for done in [pool.submit(self.stock_some, range(first, skus, STOCKING))
+                         for first in range(STOCKING)]:
+                done.result()
         deadline = time.monotonic() + 60
         want = str(skus)
         while database("SELECT count(*) FROM inventory WHERE on_hand = 1000000") != want:
             if time.monotonic() > deadline:
                 raise SystemExit("bench: the catalogue does not appear in PostgreSQL")
             pause(0.1)
+
+    def stock_some(self, numbers):
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway_port, timeout=30)
+        for number in numbers:
+            sku = f"BENCH-{number:05}"
+            price = 100 + number % 1900
+            product = f'{{"name":"Bench {number}","price_minor":{price},"currency":"GBP"}}'
+            self.call(connection, "PUT", f"/v1/products/{sku}", product)
+            self.call(connection, "POST", f"/v1/inventory/{sku}/receive", '{"quantity":1000000}')
+        connection.close()
 
     def call(self, connection, method, path, body):
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}

@@ -1,39 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CPU per order of the whole system, servers included, as three things grow: orders in log and
-tables (up to `largest`), SKUs that orders are spread over (`spread`, against the five that an order
-of up to five lines needs), and workers per role, each with a partition of its own. Every system is
-warm before: the broker's JIT is done. Then order workers are held to a share of a core each
-(`share` percent), and their number alone says how much comes through."""
+"""CPU per order of our own processes as three things grow: orders in log and tables (up to
+`largest`), SKUs that orders are spread over (five, as an order of up to five lines needs, or
+`spread`), and workers per role, each with a partition of its own. Orders come at a fixed rate, since
+what an order costs depends on how many share a transaction: `rate` a second, or `each` for every
+worker of a role. What servers use is in the details, role by role, but counts in no figure: the
+broker compiles itself the faster the more it is given to do.
+
+Transactions of the workers gather for a longer time than usual, so that the broker has a core to
+spare for four of each. Then order workers are held to a share of a core each (`share` percent) and
+given all they take: their number alone says how much comes through.
+
+`largest=0` leaves the first two out, `workers=0` the workers: each takes some minutes."""
 
 import pathlib
+import time
 
+import projector_load
 import system_load
 from bench_frame import database, say
 from bench_rows import ALL
+from bench_system import pause
 
 HOT = 5  # lines of an order are of different SKUs
+SIZES = (10**4, 10**5)
+LARGEST = 10**6
 WORKERS = (1, 2, 4)
 ROLES = ("order", "inventory", "payment", "shipping", "project")
-OURS = ("load generator", "postgresql, measuring")
+OTHERS = ("kafka", "postgresql", "postgresql background", "postgresql, measuring", "registry",
+          "load generator")
+BATCHES_PER_S = 20  # that each worker has its part of
 CGROUPS = pathlib.Path("/sys/fs/cgroup/cpu")
-PERIOD_US = 100000
+PERIOD_US = 50000
+GATHERING = {"commit.linger.ms": 50, "commit.linger.ms.max": 50}
+PATIENCE_S = 120
+SQL_OPEN = "SELECT count(*) FROM orders WHERE shop_id = 'main' AND stage = 'OPEN'"
 
 
-def window(bench, system, settings, tag, warmup=5):
-    """A stretch at full load, and what an order costs in it."""
-    options = settings | {"seconds": bench.setting("seconds", 8), "warmup": warmup}
+def load(bench, system, settings, tag, seconds, warmup):
+    """A stretch of load, and what an order costs in it."""
+    options = settings | {"seconds": seconds, "warmup": warmup}
     found, _, _ = system_load.generate_load(bench, system, "throughput", options, tag)
     if not found["good"]:
         raise SystemExit("bench: not every order was completed")
-    used = {name: us for name, us in found["cpu_us_per_order"].items() if name not in OURS}
-    one = {"cpu_us": sum(used.values()), "orders_per_s": found["completed_per_s"], "cpu": used}
-    say(f"{tag}: {one['cpu_us']:.0f} µs per order, {one['orders_per_s']} orders/s")
+    cpu = {}
+    for name, us in found["cpu_us_per_order"].items():
+        kind = name if name in OTHERS else name.partition("-")[0]
+        cpu[kind] = round(cpu.get(kind, 0) + us, 1)
+    ours = sum(us for kind, us in cpu.items() if kind not in OTHERS)
+    one = {"cpu_us": round(ours, 1), "orders_per_s": found["completed_per_s"], "cpu": cpu}
+    say(f"{tag}: {one}")
     return one
+
+
+def paced(bench, system, settings, tag, rate):
+    seconds = bench.setting("seconds", 10)
+    return load(bench, system, settings | {"paced": rate, "batch": rate // BATCHES_PER_S}, tag,
+                seconds, 2)
 
 
 def warm(bench, system, settings):
     """Few orders and many requests: what is hot in the broker is compiled."""
-    options = settings | {"seconds": bench.setting("warm", 50), "warmup": 1, "rate": 150}
+    options = settings | {"seconds": bench.setting("warm", 30), "warmup": 1, "rate": 150}
     system_load.generate_load(bench, system, "latency", options, "warm")
 
 
@@ -41,29 +68,45 @@ def orders_now():
     return int(database("SELECT count(*) FROM orders"))
 
 
+def fill(bench, system, settings, size):
+    """Orders come as fast as they go through, until so many are completed."""
+    missing = size - orders_now()
+    if missing <= 0:
+        return
+    say(f"placing {missing} orders")
+    projector_load.place(bench, system, settings, missing, f"fill{size}")
+    seen, deadline = 0, time.monotonic() + PATIENCE_S
+    while (now := orders_now()) < size or database(SQL_OPEN) != "0":
+        if now > seen:
+            seen, deadline = now, time.monotonic() + PATIENCE_S
+        if time.monotonic() > deadline or system.dead():
+            raise SystemExit(f"bench: {now} of {size} orders; dead: {system.dead()}")
+        pause(1)
+
+
+def dearest(windows):
+    return max(one["cpu_us"] for one in windows)
+
+
 def measure_sizes(bench, system, settings):
     kept = bench.details["orders"] = []
-    for size in (10**4, 10**5, bench.setting("largest", 300000)):
-        settings = settings | {"batch": 500}
-        missing = size - orders_now()
-        if missing > 0:
-            options = settings | {"seconds": max(missing // 4000, 1), "warmup": 1}
-            while orders_now() < size:
-                system_load.generate_load(
-                    bench, system, "throughput", options, f"fill{orders_now()}")
+    for size in (*SIZES, bench.setting("largest", LARGEST)):
+        fill(bench, system, settings, size)
         before = orders_now()
-        kept.append(window(bench, system, settings, f"size{before}") | {"orders": before})
-    bench.record("orders", kept[-1]["cpu_us"], kept[0]["cpu_us"])
+        kept.append(paced(bench, system, settings, f"size{before}", bench.setting("rate", 2000))
+                    | {"orders": before})
+    bench.record("orders", dearest(kept[1:]), kept[0]["cpu_us"])
 
 
 def measure_skus(bench, system, settings, spread):
     kept = bench.details["skus"] = {"hot": [], "spread": []}
     for number in range(bench.setting("rounds", 2)):
-        hot = window(bench, system, settings | {"skus": HOT}, f"hot{number}")
-        wide = window(bench, system, settings | {"skus": spread}, f"spread{number}")
-        kept["hot"].append(hot)
-        kept["spread"].append(wide)
-        bench.record("skus", hot["cpu_us"], wide["cpu_us"])
+        pair = {}
+        for name, skus in (("hot", HOT), ("spread", spread)):
+            pair[name] = paced(bench, system, settings | {"skus": skus}, f"{name}{number}",
+                               bench.setting("rate", 2000))
+            kept[name].append(pair[name])
+        bench.record("skus", dearest(pair.values()), min(one["cpu_us"] for one in pair.values()))
 
 
 def with_workers(bench, count, measure):
@@ -104,18 +147,22 @@ def let_go(groups):
 
 def measure_workers(bench):
     free, pinned = [], []
-    percent = bench.setting("share", 10)
+    percent = bench.setting("share", 2)
+    bench.config = GATHERING | bench.config
 
     def stretches(system, settings):
         count = settings["partitions"]
-        free.append(window(bench, system, settings, f"workers{count}") | {"workers": count})
+        rate = bench.setting("each", 750) * count
+        free.append(paced(bench, system, settings, f"workers{count}", rate) | {"workers": count})
         try:
             groups = hold(system, count, percent)
         except OSError as error:
             say(f"workers are not held to a share of a core: {error}")
             return
         try:
-            one = window(bench, system, settings, f"pinned{count}")
+            # Orders that wait are at the workers, a second of work each.
+            full = settings | {"window": bench.setting("waiting", 2000) * count, "batch": 100}
+            one = load(bench, system, full, f"pinned{count}", bench.setting("seconds", 10), 5)
         finally:
             let_go(groups)
         pinned.append(one | {"workers": count, "percent_of_a_core": percent})
@@ -124,12 +171,14 @@ def measure_workers(bench):
     bench.details["scaling with pinned workers"] = pinned
     for count in WORKERS:
         with_workers(bench, count, stretches)
-    bench.record("workers", free[-1]["cpu_us"], free[0]["cpu_us"])
+    bench.record("workers", dearest(free[1:]), free[0]["cpu_us"])
+    if pinned:
+        bench.record("pinned", pinned[-1]["orders_per_s"], pinned[0]["orders_per_s"] * WORKERS[-1])
 
 
-def measure(bench):
+def measure_growth(bench):
     settings = system_load.settings_of(bench)
-    spread = max(bench.setting("spread", 20000), settings["skus"])
+    spread = max(bench.setting("spread", 10**5), settings["skus"])
     system = system_load.start_system(bench, settings | {"skus": spread})
     try:
         warm(bench, system, settings)
@@ -138,4 +187,10 @@ def measure(bench):
         system_load.verify(system)
     finally:
         system.stop()
-    measure_workers(bench)
+
+
+def measure(bench):
+    if bench.setting("largest", LARGEST) > 0:
+        measure_growth(bench)
+    if bench.setting("workers", 1) > 0:
+        measure_workers(bench)
