@@ -18,7 +18,7 @@ enum {
     ROWS_MIN = 500, // per partition and transaction
     ROWS_MAX = 5000,
     TRANSACTIONS = 10,   // for what has changed when a pass begins
-    CHANGED_MAX = 200000, // a pass does not wait for its time with more
+    CHANGED_MAX = 500000, // a pass does not wait for its time with more
 };
 
 struct to_output {
