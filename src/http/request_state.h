@@ -29,8 +29,7 @@ enum request_phase {
     REQUEST_QUEUED,
 };
 
-// OPEN ─▶ WAITS ─▶ SUSPENDED ─▶ ANSWERED      whoever answers makes it ANSWERED and sees what it
-// was
+// OPEN ─▶ WAITS ─▶ SUSPENDED ─▶ ANSWERED      who answers sees what it was
 //   │       ├──▶ DESERTED ───────────▲ ▲ ▲    the connection is gone: who answers ends the request
 //   │       └──────────────────────────┘ │
 //   └────────────────────────────────────┘
