@@ -91,8 +91,9 @@ struct role {
     bool (*rows)(void *context, void *state, const struct snapshot_sink *sink, struct error *err);
 
     // A message that handle() will be called for after some others, and again when it is soon: what
-    // of the state it will need is brought nearer. May be NULL.
-    void (*expect)(void *context, void *state, enum record_id type, const void *body, bool soon);
+    // of the state it will need is brought nearer, a step by each call. May be NULL.
+    void (*expect)(void *context, void *state, enum record_id type, const void *body,
+                   enum soft_step step);
     // The same for a record of that key, which restore() or fold() will be called for. May be NULL.
     void (*expect_key)(void *context, void *state, const void *key, size_t key_len,
                        enum soft_step step);

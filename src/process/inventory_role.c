@@ -114,14 +114,15 @@ static bool input_names(enum record_id type, const void *body, const struct id *
     }
 }
 
-static void expect(void *context, void *state, enum record_id type, const void *body, bool soon) {
+static void expect(void *context, void *state, enum record_id type, const void *body,
+                   enum soft_step step) {
     (void)context;
     struct address address;
     struct error err;
     const struct id *order_id, *key_id;
     if (address_of_message(type, body, &address, &err) &&
         input_names(type, body, &order_id, &key_id))
-        shelf_expect(state, &address, order_id, soon ? SOFT_ENTRY : SOFT_SLOT);
+        shelf_expect(state, &address, order_id, step);
 }
 
 static bool handle(void *context, void *state, const struct stream_input *input,

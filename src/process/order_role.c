@@ -133,12 +133,13 @@ static int64_t last_written(const struct output *output, int32_t partition) {
     return output_events_count(output, partition) - 1;
 }
 
-static void expect(void *context, void *state, enum record_id type, const void *body, bool soon) {
+static void expect(void *context, void *state, enum record_id type, const void *body,
+                   enum soft_step step) {
     (void)context;
     struct address address;
     struct error err;
     if (address_of_message(type, body, &address, &err))
-        orders_expect(state, address.order_id, soon ? SOFT_ENTRY : SOFT_SLOT);
+        orders_expect(state, address.order_id, step);
 }
 
 static void expect_key(void *context, void *state, const void *key, size_t key_len,

@@ -17,7 +17,7 @@
 enum {
     ROWS_MIN = 500, // per partition and transaction
     ROWS_MAX = 5000,
-    TRANSACTIONS = 10,   // for what has changed when a pass begins
+    TRANSACTIONS = 10,    // for what has changed when a pass begins
     CHANGED_MAX = 500000, // a pass does not wait for its time with more
 };
 

@@ -58,7 +58,7 @@ static void look_ahead(struct txn_loop *loop, const struct partition *partition,
                      loop->partitions_count, bytes, &loop->arena, &ret->message, &ret->why);
     if (ret->decoded && loop->role->expect)
         loop->role->expect(loop->role->context, partition->state, ret->message.type,
-                           ret->message.body, false);
+                           ret->message.body, SOFT_SLOT);
 }
 
 static bool handle_message(struct txn_loop *loop, struct partition *partition,
@@ -107,7 +107,7 @@ static bool handle_messages(struct txn_loop *loop, struct partition *partition,
         const struct ahead *soon = i + SOON < seen ? &ring[(i + SOON) % AHEAD] : NULL;
         if (soon && soon->decoded && role->expect)
             role->expect(role->context, partition->state, soon->message.type, soon->message.body,
-                         true);
+                         SOFT_ENTRY);
         if (!handle_message(loop, partition, record, i, first + i, &ring[i % AHEAD], err))
             return false;
     }
