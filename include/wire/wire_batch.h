@@ -58,9 +58,10 @@ struct wire_batch_owner {
     int64_t producer_id;
     int16_t producer_epoch;
     int32_t sequence;
+    bool in_transaction;
 };
 
-// Of a transaction. *ret stays valid until the batch is changed. False: compressing failed.
+// *ret stays valid until the batch is changed. False: compressing failed.
 bool wire_batch_seal(struct wire_batch *batch, const struct wire_batch_owner *owner,
                      enum wire_compression compression, const uint8_t **ret, size_t *ret_len,
                      struct error *err);

@@ -21,6 +21,7 @@ struct wire_node {
 
 struct wire_topic {
     const char *name; // borrowed; NULL: not asked for
+    int16_t code;     // Kafka's: why there are no partitions
     int32_t *leaders; // owned: a node's id for each partition, -1 for none
     int32_t partitions;
 };
@@ -40,8 +41,9 @@ bool wire_cluster_init(struct wire_cluster *cluster, const struct wire_settings 
                        const char *const *names, size_t count, struct error *err);
 void wire_cluster_done(struct wire_cluster *cluster);
 
-// Asks the first bootstrap server that answers for leaders. Connections are kept as they are, but
-// those to brokers that have moved. False: DISP_RETRY, or DISP_FATAL when no broker will have us.
+// Asks for leaders: the first bootstrap server that answers, or else the first broker known from
+// before; one that hangs leaves time for the next. Connections are kept as they are, but those to
+// brokers that have moved. False: DISP_RETRY, or DISP_FATAL when no broker will have us.
 bool wire_cluster_learn(struct wire_cluster *cluster, int64_t deadline_ms, struct error *err);
 
 // NULL: unknown.
@@ -58,6 +60,12 @@ bool wire_cluster_coordinator(struct wire_cluster *cluster, enum wire_coordinato
 // Sends what is in cluster->writer to a node and waits for the answer.
 bool wire_cluster_call(struct wire_cluster *cluster, struct wire_node *node, enum wire_api api,
                        struct wire_reader *ret, int64_t deadline_ms, struct error *err);
+
+// The same for the two requests (InitProducerId, EndTxn) that give a producer another epoch, and
+// whose answers look alike. about: named in errors; may be NULL.
+bool wire_cluster_epoch(struct wire_cluster *cluster, struct wire_node *node, enum wire_api api,
+                        const char *name, const char *about, int64_t *ret_producer_id,
+                        int16_t *ret_epoch, int64_t deadline_ms, struct error *err);
 
 void wire_cluster_disconnect(struct wire_cluster *cluster);
 

@@ -83,6 +83,23 @@ bool wire_connection_send_writer(struct wire_connection *connection, enum wire_a
 bool wire_connection_receive(struct wire_connection *connection, struct wire_reader *ret,
                              int64_t deadline_ms, struct error *err);
 
+// The same for those who do not wait. Where nothing can be done at the moment they say for what to
+// wait until they are called again; where the connection is lost it is closed.
+enum wire_progress { WIRE_DONE, WIRE_WANTS_READ, WIRE_WANTS_WRITE, WIRE_LOST };
+
+// Numbers the request in pieces, as wire_connection_send() does, and sends nothing yet. Connected.
+void wire_connection_begin(struct wire_connection *connection, enum wire_api api,
+                           const struct iovec *pieces, int count);
+
+// Sends what it can; *pieces and *count become what is left, and are to be handed in again.
+enum wire_progress wire_connection_push(struct wire_connection *connection, struct iovec **pieces,
+                                        int *count, struct error *err);
+
+// WIRE_DONE: the next response, as wire_connection_receive() gives it. With nothing under way it
+// looks whether the other side, too, has the connection open.
+enum wire_progress wire_connection_pull(struct wire_connection *connection, struct wire_reader *ret,
+                                        struct error *err);
+
 // What a response that cannot be read leads to: closes. Returns false.
 bool wire_connection_broken(struct wire_connection *connection, struct error *err);
 

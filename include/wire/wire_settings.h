@@ -33,8 +33,10 @@ struct wire_settings {
     enum wire_compression compression;
 };
 
-// False: DISP_FATAL, naming the setting that a connection of ours cannot follow.
+// compression: where the operator asks for none. False: DISP_FATAL, naming the setting that a
+// connection of ours cannot follow.
 bool wire_settings_read(const struct config *config, const char *client_id,
-                        struct wire_settings *ret, struct error *err);
+                        enum wire_compression compression, struct wire_settings *ret,
+                        struct error *err);
 
 #endif

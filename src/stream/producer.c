@@ -37,7 +37,8 @@ static bool make_txn(struct producer *producer, struct error *err) {
     const char *names[TOPIC_COUNT];
     for (int i = 0; i < TOPIC_COUNT; i++)
         names[i] = topic_concerns((enum topic_id)i, settings->domain) ? topics[i].name : NULL;
-    if (!wire_settings_read(settings->config, producer->transactional_id, &producer->wire, err))
+    if (!wire_settings_read(settings->config, producer->transactional_id, WIRE_LZ4, &producer->wire,
+                            err))
         return false;
     const struct wire_txn_settings txn = {
         .wire = &producer->wire,

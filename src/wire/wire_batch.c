@@ -111,7 +111,8 @@ bool wire_batch_seal(struct wire_batch *batch, const struct wire_batch_owner *ow
     at = wire_at_i32(at, (int32_t)(len - AT_LENGTH - sizeof(int32_t)));
     (void)wire_at_i32(at, -1); // leader epoch: the broker's
     bytes[AT_MAGIC] = MAGIC;
-    at = wire_at_i16(bytes + AT_ATTRIBUTES, (int16_t)(TRANSACTIONAL | (int)compression));
+    const int attributes = (int)compression | (owner->in_transaction ? TRANSACTIONAL : 0);
+    at = wire_at_i16(bytes + AT_ATTRIBUTES, (int16_t)attributes);
     at = wire_at_i32(at, batch->count - 1);
     at = wire_at_i64(at, batch->first_ms);
     at = wire_at_i64(at, batch->last_ms);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/wire_cluster.h"
 
+#include "service/clock.h"
 #include "wire/wire_code.h"
 
 #include <assert.h>
@@ -157,8 +158,10 @@ static void take_metadata(struct wire_cluster *cluster, struct wire_reader *read
     (void)wire_get_string(reader); // cluster id
     (void)wire_get_i32(reader);    // controller
     for (size_t left = wire_get_count(reader); left > 0 && !reader->broken; left--) {
-        (void)wire_get_i16(reader); // what we have no right to has no partitions
+        const int16_t code = wire_get_i16(reader);
         struct wire_topic *topic = topic_named(cluster, wire_get_string(reader));
+        if (topic)
+            topic->code = code;
         wire_get_skip(reader, 16); // its id
         (void)wire_get_i8(reader); // whether the broker's own
         take_partitions(topic, reader);
@@ -206,23 +209,48 @@ static void split_server(const char *text, size_t len, char host[WIRE_HOST_MAX],
                    text);
 }
 
+// Who is asked may take one of so many parts of the time that is left.
+static bool ask_host(struct wire_cluster *cluster, const char *host, int port, size_t parts,
+                     int64_t deadline_ms, struct error *err) {
+    const int64_t now_ms = clock_monotonic_ms();
+    const int64_t share_ms = deadline_ms > now_ms ? (deadline_ms - now_ms) / (int64_t)parts : 0;
+    struct wire_connection connection;
+    wire_connection_init(&connection, cluster->settings, cluster->tls, host, port);
+    const bool learned = ask_leaders(cluster, &connection, now_ms + share_ms, err);
+    wire_connection_done(&connection);
+    return learned;
+}
+
+static size_t servers_in(const char *text) {
+    size_t count = 0;
+    for (; *text; text += strcspn(text, ", "), text += *text != '\0')
+        count += strcspn(text, ", ") > 0;
+    return count;
+}
+
 bool wire_cluster_learn(struct wire_cluster *cluster, int64_t deadline_ms, struct error *err) {
     error_set(err, DISP_RETRY, 0, "kafka.bootstrap.servers names no broker");
     const char *at = cluster->settings->servers ? cluster->settings->servers : "";
+    size_t servers = servers_in(at);
+    char host[WIRE_HOST_MAX];
+    int port;
     while (*at) {
         const size_t len = strcspn(at, ", ");
         if (len > 0) {
-            char host[WIRE_HOST_MAX];
-            int port;
             split_server(at, len, host, &port);
-            struct wire_connection connection;
-            wire_connection_init(&connection, cluster->settings, cluster->tls, host, port);
-            const bool learned = ask_leaders(cluster, &connection, deadline_ms, err);
-            wire_connection_done(&connection);
-            if (learned)
+            if (ask_host(cluster, host, port, servers-- + (cluster->nodes_count > 0), deadline_ms,
+                         err))
                 return true;
         }
         at += len + (at[len] != '\0');
+    }
+    // An answer changes the nodes, even one that cannot be read to its end.
+    for (size_t i = 0; i < cluster->nodes_count; i++) {
+        const struct wire_connection *known = &cluster->nodes[i].connection;
+        (void)snprintf(host, sizeof(host), "%s", known->host);
+        if (ask_host(cluster, host, known->port, i + 1 < cluster->nodes_count ? 2 : 1, deadline_ms,
+                     err))
+            return true;
     }
     return false;
 }
@@ -234,6 +262,25 @@ bool wire_cluster_call(struct wire_cluster *cluster, struct wire_node *node, enu
     return wire_connection_send_writer(&node->connection, api, &cluster->writer, deadline_ms,
                                        err) &&
            wire_connection_receive(&node->connection, ret, deadline_ms, err);
+}
+
+bool wire_cluster_epoch(struct wire_cluster *cluster, struct wire_node *node, enum wire_api api,
+                        const char *name, const char *about, int64_t *ret_producer_id,
+                        int16_t *ret_epoch, int64_t deadline_ms, struct error *err) {
+    struct wire_reader reader;
+    if (!wire_cluster_call(cluster, node, api, &reader, deadline_ms, err))
+        return false;
+    (void)wire_get_i32(&reader); // throttled for
+    const int16_t code = wire_get_i16(&reader);
+    const int64_t producer_id = wire_get_i64(&reader);
+    const int16_t epoch = wire_get_i16(&reader);
+    if (reader.broken)
+        return wire_connection_broken(&node->connection, err);
+    if (code)
+        return wire_code_error(code, name, about, err);
+    *ret_producer_id = producer_id;
+    *ret_epoch = epoch;
+    return true;
 }
 
 bool wire_cluster_coordinator(struct wire_cluster *cluster, enum wire_coordinator kind,

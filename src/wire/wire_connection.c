@@ -78,25 +78,43 @@ static bool wait_for(struct wire_connection *connection, short events, int64_t d
     }
 }
 
-// What a call on the socket or the session has come to. True: it goes on.
-static bool go_on(struct wire_connection *connection, ssize_t done, short events,
-                  int64_t deadline_ms, struct error *err) {
+// What a call on the socket or the session has come to, which wanted to read or to write.
+static enum wire_progress progress_of(struct wire_connection *connection, ssize_t done,
+                                      enum wire_progress wanted, struct error *err) {
     if (done > 0)
-        return true;
+        return WIRE_DONE;
     if (!connection->session) {
         if (done < 0 && errno == EINTR)
-            return true;
+            return WIRE_DONE; // nothing, and the next call may do more
         if (done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-            return wait_for(connection, events, deadline_ms, err);
-        return lost(connection, done < 0 ? strerror(errno) : "closed the connection", err);
+            return wanted;
+        (void)lost(connection, done < 0 ? strerror(errno) : "closed the connection", err);
+        return WIRE_LOST;
     }
     if (done == WIRE_TLS_WANT_READ)
-        return wait_for(connection, POLLIN, deadline_ms, err);
+        return WIRE_WANTS_READ;
     if (done == WIRE_TLS_WANT_WRITE)
-        return wait_for(connection, POLLOUT, deadline_ms, err);
+        return WIRE_WANTS_WRITE;
     char reason[256];
     wire_tls_reason(connection->session, reason, sizeof(reason));
-    return lost(connection, reason, err);
+    (void)lost(connection, reason, err);
+    return WIRE_LOST;
+}
+
+// Waits for what such a call waits for. True: it goes on.
+static bool go_on(struct wire_connection *connection, enum wire_progress progress,
+                  int64_t deadline_ms, struct error *err) {
+    switch (progress) {
+    case WIRE_WANTS_READ:
+        return wait_for(connection, POLLIN, deadline_ms, err);
+    case WIRE_WANTS_WRITE:
+        return wait_for(connection, POLLOUT, deadline_ms, err);
+    case WIRE_LOST:
+        return false;
+    case WIRE_DONE:
+        break;
+    }
+    return true;
 }
 
 // ---- connecting --------------------------------------------------------------------------------
@@ -149,7 +167,8 @@ static bool secure(struct wire_connection *connection, int64_t deadline_ms, stru
         const ssize_t done = wire_tls_handshake(connection->session);
         if (done > 0)
             return true;
-        if (!go_on(connection, done, POLLIN, deadline_ms, err))
+        if (!go_on(connection, progress_of(connection, done, WIRE_WANTS_READ, err), deadline_ms,
+                   err))
             return error_wrap(err, "TLS");
     }
 }
@@ -207,38 +226,54 @@ static ssize_t put_some(struct wire_connection *connection, const struct iovec *
     return sendmsg(connection->fd, &message, MSG_NOSIGNAL);
 }
 
-bool wire_connection_send(struct wire_connection *connection, enum wire_api api,
-                          struct iovec *pieces, int count, int64_t deadline_ms, struct error *err) {
-    if (connection->fd < 0)
-        return error_set(err, DISP_RETRY, 0, "broker %s:%d: not connected", connection->host,
-                         connection->port);
-    assert(wire_connection_in_flight(connection) < WIRE_IN_FLIGHT_MAX);
+void wire_connection_begin(struct wire_connection *connection, enum wire_api api,
+                           const struct iovec *pieces, int count) {
+    assert(connection->fd >= 0 && wire_connection_in_flight(connection) < WIRE_IN_FLIGHT_MAX);
     size_t size = 0;
     for (int i = 0; i < count; i++)
         size += pieces[i].iov_len;
     assert(size <= INT32_MAX);
     (void)wire_at_i32(pieces[0].iov_base, (int32_t)(size - LENGTH_SIZE));
-    while (count > 0) {
-        if (pieces->iov_len == 0) {
-            pieces++;
-            count--;
+    connection->sent++;
+    connection->in_flight[connection->sent % WIRE_IN_FLIGHT_MAX] = api;
+}
+
+enum wire_progress wire_connection_push(struct wire_connection *connection, struct iovec **pieces,
+                                        int *count, struct error *err) {
+    while (*count > 0) {
+        if ((*pieces)->iov_len == 0) {
+            ++*pieces;
+            --*count;
             continue;
         }
-        ssize_t put = put_some(connection, pieces, count);
-        if (!go_on(connection, put, POLLOUT, deadline_ms, err))
-            return false;
-        for (; put > 0; pieces++, count--) {
-            const size_t part = (size_t)put < pieces->iov_len ? (size_t)put : pieces->iov_len;
-            pieces->iov_base = (char *)pieces->iov_base + part;
-            pieces->iov_len -= part;
+        ssize_t put = put_some(connection, *pieces, *count);
+        const enum wire_progress progress = progress_of(connection, put, WIRE_WANTS_WRITE, err);
+        if (progress != WIRE_DONE)
+            return progress;
+        for (; put > 0; ++*pieces, --*count) {
+            struct iovec *piece = *pieces;
+            const size_t part = (size_t)put < piece->iov_len ? (size_t)put : piece->iov_len;
+            piece->iov_base = (char *)piece->iov_base + part;
+            piece->iov_len -= part;
             put -= (ssize_t)part;
-            if (pieces->iov_len > 0)
+            if (piece->iov_len > 0)
                 break;
         }
     }
-    connection->sent++;
-    connection->in_flight[connection->sent % WIRE_IN_FLIGHT_MAX] = api;
-    return true;
+    return WIRE_DONE;
+}
+
+bool wire_connection_send(struct wire_connection *connection, enum wire_api api,
+                          struct iovec *pieces, int count, int64_t deadline_ms, struct error *err) {
+    if (connection->fd < 0)
+        return error_set(err, DISP_RETRY, 0, "broker %s:%d: not connected", connection->host,
+                         connection->port);
+    wire_connection_begin(connection, api, pieces, count);
+    for (;;) {
+        const enum wire_progress progress = wire_connection_push(connection, &pieces, &count, err);
+        if (progress == WIRE_DONE || !go_on(connection, progress, deadline_ms, err))
+            return progress == WIRE_DONE;
+    }
 }
 
 bool wire_connection_send_writer(struct wire_connection *connection, enum wire_api api,
@@ -248,37 +283,78 @@ bool wire_connection_send_writer(struct wire_connection *connection, enum wire_a
     return wire_connection_send(connection, api, &piece, 1, deadline_ms, err);
 }
 
-// At least so many bytes from in_begin on.
-static bool arrive(struct wire_connection *connection, size_t size, int64_t deadline_ms,
-                   struct error *err) {
-    if (connection->in_end - connection->in_begin >= size)
-        return true;
+// Room for so many bytes from in_begin on, and for one more at least.
+static void make_room(struct wire_connection *connection, size_t size) {
     if (connection->in_begin > 0) {
         memmove(connection->in, connection->in + connection->in_begin,
                 connection->in_end - connection->in_begin);
         connection->in_end -= connection->in_begin;
         connection->in_begin = 0;
     }
-    if (size > connection->in_capacity || !connection->in) {
-        connection->in_capacity = size > IN_CAPACITY ? size : IN_CAPACITY;
-        connection->in = realloc(connection->in, connection->in_capacity);
-        assert(connection->in && "out of memory for a response");
-    }
-    while (connection->in_end < size) {
-        void *room = connection->in + connection->in_end;
-        const size_t left = connection->in_capacity - connection->in_end;
-        const ssize_t got = connection->session ? wire_tls_read(connection->session, room, left)
-                                                : recv(connection->fd, room, left, 0);
-        if (!go_on(connection, got, POLLIN, deadline_ms, err))
-            return false;
-        if (got > 0)
-            connection->in_end += (size_t)got;
-    }
-    return true;
+    if (size <= connection->in_capacity && connection->in)
+        return;
+    connection->in_capacity = size > IN_CAPACITY ? size : IN_CAPACITY;
+    connection->in = realloc(connection->in, connection->in_capacity);
+    assert(connection->in && "out of memory for a response");
 }
 
 bool wire_connection_broken(struct wire_connection *connection, struct error *err) {
     return lost(connection, "its response cannot be read", err);
+}
+
+// The size of the next response with its length in front, as far as it is known.
+static bool size_next(struct wire_connection *connection, size_t *ret, struct error *err) {
+    *ret = LENGTH_SIZE;
+    if (connection->in_end - connection->in_begin < LENGTH_SIZE)
+        return true;
+    struct wire_reader reader = {.at = connection->in + connection->in_begin};
+    reader.end = reader.at + LENGTH_SIZE;
+    const int32_t size = wire_get_i32(&reader);
+    if (size < LENGTH_SIZE || size > WIRE_RESPONSE_BYTES_MAX)
+        return wire_connection_broken(connection, err);
+    *ret += (size_t)size;
+    return true;
+}
+
+// The response of this size, which is there.
+static bool take_next(struct wire_connection *connection, size_t size, struct wire_reader *ret,
+                      struct error *err) {
+    struct wire_reader reader = {.at = connection->in + connection->in_begin + LENGTH_SIZE};
+    reader.end = connection->in + connection->in_begin + size;
+    connection->in_begin += size;
+    connection->received++;
+    if (wire_get_i32(&reader) != connection->received)
+        return wire_connection_broken(connection, err);
+    if (wire_apis[connection->in_flight[connection->received % WIRE_IN_FLIGHT_MAX]].tagged_response)
+        wire_get_skip_tags(&reader);
+    *ret = reader;
+    return true;
+}
+
+enum wire_progress wire_connection_pull(struct wire_connection *connection, struct wire_reader *ret,
+                                        struct error *err) {
+    for (;;) {
+        const size_t there = connection->in_end - connection->in_begin;
+        size_t size;
+        if (there > 0 && wire_connection_in_flight(connection) == 0) {
+            (void)wire_connection_broken(connection, err);
+            return WIRE_LOST;
+        }
+        if (!size_next(connection, &size, err))
+            return WIRE_LOST;
+        if (size > LENGTH_SIZE && there >= size)
+            return take_next(connection, size, ret, err) ? WIRE_DONE : WIRE_LOST;
+        make_room(connection, size);
+        void *room = connection->in + connection->in_end;
+        const size_t left = connection->in_capacity - connection->in_end;
+        const ssize_t got = connection->session ? wire_tls_read(connection->session, room, left)
+                                                : recv(connection->fd, room, left, 0);
+        const enum wire_progress progress = progress_of(connection, got, WIRE_WANTS_READ, err);
+        if (progress != WIRE_DONE)
+            return progress;
+        if (got > 0)
+            connection->in_end += (size_t)got;
+    }
 }
 
 bool wire_connection_receive(struct wire_connection *connection, struct wire_reader *ret,
@@ -287,23 +363,9 @@ bool wire_connection_receive(struct wire_connection *connection, struct wire_rea
         return error_set(err, DISP_RETRY, 0, "broker %s:%d: not connected", connection->host,
                          connection->port);
     assert(wire_connection_in_flight(connection) > 0);
-    if (!arrive(connection, LENGTH_SIZE, deadline_ms, err))
-        return false;
-    struct wire_reader reader = {.at = connection->in + connection->in_begin};
-    reader.end = reader.at + LENGTH_SIZE;
-    const int32_t size = wire_get_i32(&reader);
-    if (size < LENGTH_SIZE || size > WIRE_RESPONSE_BYTES_MAX)
-        return wire_connection_broken(connection, err);
-    if (!arrive(connection, LENGTH_SIZE + (size_t)size, deadline_ms, err))
-        return false;
-    reader.at = connection->in + connection->in_begin + LENGTH_SIZE;
-    reader.end = reader.at + size;
-    connection->in_begin += LENGTH_SIZE + (size_t)size;
-    connection->received++;
-    if (wire_get_i32(&reader) != connection->received)
-        return wire_connection_broken(connection, err);
-    if (wire_apis[connection->in_flight[connection->received % WIRE_IN_FLIGHT_MAX]].tagged_response)
-        wire_get_skip_tags(&reader);
-    *ret = reader;
-    return true;
+    for (;;) {
+        const enum wire_progress progress = wire_connection_pull(connection, ret, err);
+        if (progress == WIRE_DONE || !go_on(connection, progress, deadline_ms, err))
+            return progress == WIRE_DONE;
+    }
 }

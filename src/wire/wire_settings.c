@@ -83,7 +83,7 @@ static bool read_word(const struct config_setting *setting, const struct word_se
         (void)strncat(known, known[0] ? ", " : "", sizeof(known) - strlen(known) - 1);
         (void)strncat(known, word->text, sizeof(known) - strlen(known) - 1);
     }
-    return error_set(err, DISP_FATAL, 0, "kafka.%s = %s (from %s): processors know %s",
+    return error_set(err, DISP_FATAL, 0, "kafka.%s = %s (from %s): our own connections know %s",
                      setting->name, setting->value, setting->source, known);
 }
 
@@ -104,16 +104,17 @@ static bool read_one(const struct config_setting *setting, struct wire_settings 
     if (strncmp(setting->name, "ssl.", 4) == 0 || strncmp(setting->name, "sasl.", 5) == 0 ||
         strncmp(setting->name, "security.", 9) == 0)
         return error_set(err, DISP_FATAL, 0,
-                         "kafka.%s (from %s): processors cannot follow it: their own connections "
-                         "know PEM files or texts, and SASL PLAIN and SCRAM",
+                         "kafka.%s (from %s): gateway and processors cannot follow it: their own "
+                         "connections know PEM files or texts, and SASL PLAIN and SCRAM",
                          setting->name, setting->source);
     return true;
 }
 
 bool wire_settings_read(const struct config *config, const char *client_id,
-                        struct wire_settings *ret, struct error *err) {
+                        enum wire_compression compression, struct wire_settings *ret,
+                        struct error *err) {
     *ret = (struct wire_settings){.client_id = client_id};
-    struct found found = {.verified = true, .compression = WIRE_LZ4};
+    struct found found = {.verified = true, .compression = (int)compression};
     for (size_t i = 0; i < config->kafka.count; i++)
         if (!read_one(&config->kafka.items[i], ret, &found, err))
             return false;

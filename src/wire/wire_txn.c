@@ -7,6 +7,7 @@
 
 #include "service/clock.h"
 #include "wire/wire_code.h"
+#include "wire/wire_produced.h"
 
 #include <assert.h>
 #include <poll.h>
@@ -140,23 +141,10 @@ static struct wire_node *node_open(struct wire_txn *txn, int32_t id, int64_t dea
     return wire_connection_open(&node->connection, deadline_ms, err) ? node : NULL;
 }
 
-// Sends what is in the writer; the answers to both requests that change the epoch look the same.
 static bool ask_epoch(struct wire_txn *txn, struct wire_node *node, enum wire_api api,
                       const char *name, int64_t deadline_ms, struct error *err) {
-    struct wire_reader reader;
-    if (!wire_cluster_call(&txn->cluster, node, api, &reader, deadline_ms, err))
-        return false;
-    (void)wire_get_i32(&reader); // throttled for
-    const int16_t code = wire_get_i16(&reader);
-    const int64_t producer_id = wire_get_i64(&reader);
-    const int16_t producer_epoch = wire_get_i16(&reader);
-    if (reader.broken)
-        return wire_connection_broken(&node->connection, err);
-    if (code)
-        return wire_code_error(code, name, txn->settings.transactional_id, err);
-    txn->producer_id = producer_id;
-    txn->producer_epoch = producer_epoch;
-    return true;
+    return wire_cluster_epoch(&txn->cluster, node, api, name, txn->settings.transactional_id,
+                              &txn->producer_id, &txn->producer_epoch, deadline_ms, err);
 }
 
 static bool ask_producer_id(struct wire_txn *txn, int64_t deadline_ms, struct error *err) {
@@ -226,6 +214,7 @@ static struct lane *lane_of(struct wire_txn *txn, size_t topic, int32_t partitio
 struct answer {
     struct wire_txn *txn;
     const struct request *request;
+    size_t answered;
     int code; // the first error, 0: none
     const char *topic;
 };
@@ -241,48 +230,21 @@ static const struct sent *sent_in(const struct wire_txn *txn, const struct reque
     return NULL;
 }
 
-static void take_answer(struct answer *answer, const struct sent *sent, int code,
-                        int64_t base_offset) {
+static bool take_answer(void *opaque, const struct wire_produced *produced) {
+    struct answer *answer = opaque;
     const struct wire_txn *txn = answer->txn;
-    if (code) {
-        if (!answer->code || wire_code_is_fenced(code)) {
-            answer->code = code;
-            answer->topic = txn->cluster.topics[sent->lane->topic].name;
-        }
-        return;
+    const struct sent *sent = sent_in(txn, answer->request, produced->topic, produced->partition);
+    if (!sent)
+        return false;
+    answer->answered++;
+    if (!produced->code)
+        txn->settings.written(txn->settings.opaque, sent->lane->topic, sent->lane->partition,
+                              sent->first, sent->count, produced->base_offset);
+    else if (!answer->code || wire_code_is_fenced(produced->code)) {
+        answer->code = produced->code;
+        answer->topic = txn->cluster.topics[sent->lane->topic].name;
     }
-    txn->settings.written(txn->settings.opaque, sent->lane->topic, sent->lane->partition,
-                          sent->first, sent->count, base_offset);
-}
-
-static size_t read_answer(struct answer *answer, struct wire_reader *reader) {
-    size_t answered = 0;
-    for (size_t topics = wire_get_count(reader); topics > 0 && !reader->broken; topics--) {
-        const struct wire_view topic = wire_get_string(reader);
-        for (size_t left = wire_get_count(reader); left > 0 && !reader->broken; left--) {
-            const int32_t partition = wire_get_i32(reader);
-            const int16_t code = wire_get_i16(reader);
-            const int64_t base_offset = wire_get_i64(reader);
-            (void)wire_get_i64(reader); // time of append
-            (void)wire_get_i64(reader); // where the log begins
-            for (size_t errors = wire_get_count(reader); errors > 0 && !reader->broken; errors--) {
-                (void)wire_get_i32(reader);
-                (void)wire_get_string(reader);
-                wire_get_skip_tags(reader);
-            }
-            (void)wire_get_string(reader); // what is wrong
-            wire_get_skip_tags(reader);
-            const struct sent *sent = sent_in(answer->txn, answer->request, topic, partition);
-            if (reader->broken || !sent) {
-                reader->broken = true;
-                break;
-            }
-            take_answer(answer, sent, code, base_offset);
-            answered++;
-        }
-        wire_get_skip_tags(reader);
-    }
-    return answered;
+    return true;
 }
 
 // Reads the answer to the oldest request.
@@ -293,8 +255,7 @@ static bool produce_answered(struct wire_txn *txn, int64_t deadline_ms, struct e
     if (!wire_connection_receive(&node->connection, &reader, deadline_ms, err))
         return false;
     struct answer answer = {.txn = txn, .request = &request};
-    const size_t answered = read_answer(&answer, &reader);
-    if (reader.broken || answered != request.count)
+    if (!wire_produced_read(&reader, take_answer, &answer) || answer.answered != request.count)
         return wire_connection_broken(&node->connection, err);
     txn->requests_count--;
     memmove(txn->requests, txn->requests + 1, txn->requests_count * sizeof(*txn->requests));
@@ -328,7 +289,8 @@ static bool put_lane(struct wire_txn *txn, struct lane *lane, size_t *pieces, si
     struct wire_writer *writer = &txn->cluster.writer;
     const struct wire_batch_owner owner = {.producer_id = txn->producer_id,
                                            .producer_epoch = txn->producer_epoch,
-                                           .sequence = lane->sequence};
+                                           .sequence = lane->sequence,
+                                           .in_transaction = true};
     const uint8_t *bytes;
     size_t len;
     if (!wire_batch_seal(&lane->batch, &owner, txn->settings.wire->compression, &bytes, &len, err))

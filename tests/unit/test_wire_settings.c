@@ -23,7 +23,7 @@ static bool read_settings(const char *const (*pairs)[2], struct wire_settings *r
             (struct config_setting){.name = (char *)(uintptr_t)pairs[config.kafka.count][0],
                                     .value = (char *)(uintptr_t)pairs[config.kafka.count][1],
                                     .source = "the test"};
-    return wire_settings_read(&config, "client", ret, err);
+    return wire_settings_read(&config, "client", WIRE_LZ4, ret, err);
 }
 
 static void what_is_not_set_is_plain_and_compressed(void **state) {
