@@ -11,7 +11,8 @@ static const struct row {
     const char *text;
 } rows[] = {
     {-1, DISP_RETRY, "the broker does not say why (UNKNOWN_SERVER_ERROR)"},
-    {3, DISP_RETRY, "the topic or partition is not there (UNKNOWN_TOPIC_OR_PARTITION)"},
+    {WIRE_UNKNOWN_TOPIC_OR_PARTITION, DISP_RETRY,
+     "the topic or partition is not there (UNKNOWN_TOPIC_OR_PARTITION)"},
     {5, DISP_RETRY, "the partition has no leader (LEADER_NOT_AVAILABLE)"},
     {6, DISP_RETRY, "the partition has another leader (NOT_LEADER_OR_FOLLOWER)"},
     {7, DISP_RETRY, "the broker has not heard from others in time (REQUEST_TIMED_OUT)"},
@@ -52,6 +53,37 @@ bool wire_code_is_fenced(int code) {
 
 bool wire_code_is_passing(int code) {
     return code == WIRE_CONCURRENT_TRANSACTIONS || code == WIRE_COORDINATOR_LOAD_IN_PROGRESS;
+}
+
+// A leader that has lost its post while it waited for its followers answers as one that never had
+// it: then the batch is in its log, and perhaps in that of the next.
+enum wire_batch_code wire_code_of_batch(int code) {
+    switch (code) {
+    case 0:
+    case 46: // DUPLICATE_SEQUENCE_NUMBER
+        return WIRE_BATCH_WRITTEN;
+    case 2:  // CORRUPT_MESSAGE
+    case 19: // NOT_ENOUGH_REPLICAS
+    case 89: // THROTTLING_QUOTA_EXCEEDED
+        return WIRE_BATCH_NOT_YET;
+    case -1: // UNKNOWN_SERVER_ERROR
+    case WIRE_UNKNOWN_TOPIC_OR_PARTITION:
+    case 5:  // LEADER_NOT_AVAILABLE
+    case 6:  // NOT_LEADER_OR_FOLLOWER
+    case 7:  // REQUEST_TIMED_OUT
+    case 13: // NETWORK_EXCEPTION
+    case 20: // NOT_ENOUGH_REPLICAS_AFTER_APPEND
+    case 56: // KAFKA_STORAGE_ERROR
+        return WIRE_BATCH_PERHAPS;
+    case 45: // OUT_OF_ORDER_SEQUENCE_NUMBER
+    case 49: // INVALID_PRODUCER_ID_MAPPING
+    case 59: // UNKNOWN_PRODUCER_ID
+    case WIRE_INVALID_PRODUCER_EPOCH:
+    case WIRE_PRODUCER_FENCED:
+        return WIRE_BATCH_OUT_OF_STEP;
+    default:
+        return WIRE_BATCH_REFUSED;
+    }
 }
 
 bool wire_code_error(int code, const char *request, const char *about, struct error *err) {

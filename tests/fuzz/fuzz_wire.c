@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A broker that answers with any bytes: a producer is made, writes, sends offsets and commits. Its
-// requests go nowhere; answers come through a socket, so that they are cut as a network cuts them.
-// And any bytes as what a server says in SCRAM, and as a response to ApiVersions.
+// A broker that answers with any bytes: a producer is made, writes, sends offsets and commits; or
+// one without transactions is made, writes and hears what became of it. Requests go nowhere;
+// answers come through a socket, so that they are cut as a network cuts them. And any bytes as what
+// a server says in SCRAM, and as a response to ApiVersions.
 #include "../../src/wire/wire_api.h"
+#include "wire/wire_producer.h"
 #include "wire/wire_scram.h"
 #include "wire/wire_txn.h"
 
@@ -84,6 +86,19 @@ bool __wrap_wire_connection_send_writer(struct wire_connection *connection, enum
                                : error_set(err, DISP_RETRY, 0, "not connected");
 }
 
+enum wire_progress __wrap_wire_connection_push(struct wire_connection *connection,
+                                               struct iovec **pieces, int *count,
+                                               struct error *err);
+enum wire_progress __wrap_wire_connection_push(struct wire_connection *connection,
+                                               struct iovec **pieces, int *count,
+                                               struct error *err) {
+    (void)err;
+    assert(connection->fd >= 0);
+    for (; *count > 0; ++*pieces, --*count)
+        assert((*pieces)->iov_len == 0 || (*pieces)->iov_base);
+    return WIRE_DONE;
+}
+
 static void written(void *opaque, size_t topic, int32_t partition, int32_t first, int32_t count,
                     int64_t base_offset) {
     (void)opaque;
@@ -118,6 +133,54 @@ static void fuzz_transaction(void) {
     wire_txn_free(txn);
 }
 
+// Parcels that are over, each of which was under way.
+static int take_all(struct wire_producer *producer, bool (*under_way)[PARTITIONS]) {
+    int count = 0;
+    for (struct wire_parcel *parcel; (parcel = wire_producer_take(producer)); count++) {
+        assert(under_way[parcel->topic][parcel->partition]);
+        under_way[parcel->topic][parcel->partition] = false;
+        wire_batch_done(&parcel->batch);
+    }
+    return count;
+}
+
+static void fuzz_producer(void) {
+    static const char *const topics[TOPICS] = {"a", "b"};
+    static struct wire_parcel parcels[TOPICS][PARTITIONS];
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    bool under_way[TOPICS][PARTITIONS] = {{false}};
+    int left = 0, code;
+    const struct wire_settings wire = {.servers = "broker:1", .client_id = "fuzz"};
+    const struct wire_producer_settings settings = {
+        .wire = &wire, .lock = &lock, .topics = topics, .topics_count = TOPICS};
+    const struct wire_record record = {.value = "value", .value_len = 5};
+    struct error err = {0};
+    struct wire_producer *producer = wire_producer_new(&settings, &err);
+    assert(producer);
+    const bool good = wire_producer_keep(producer, NEVER_MS, &err);
+    assert(good || err.msg[0]);
+    for (size_t topic = 0; wire_producer_is_ready(producer) && topic < TOPICS; topic++)
+        for (int32_t p = 0; p < PARTITIONS; p++) {
+            if (p >= wire_producer_partitions(producer, topic, &code))
+                continue;
+            struct wire_parcel *parcel = &parcels[topic][p];
+            *parcel = (struct wire_parcel){.topic = topic, .partition = p, .deadline_ms = 1};
+            wire_batch_append(&parcel->batch, &record, 0);
+            wire_producer_put(producer, parcel);
+            under_way[topic][p] = true;
+            left++;
+        }
+    wire_producer_send(producer, 0);
+    wire_producer_serve(producer, 0);
+    left -= take_all(producer, under_way);
+    (void)wire_producer_keep(producer, NEVER_MS, &err);
+    wire_producer_serve(producer, 0);
+    wire_producer_expire(producer, 1);
+    left -= take_all(producer, under_way);
+    assert(left == 0);
+    wire_producer_free(producer);
+}
+
 static void fuzz_scram(const char *text, size_t len) {
     struct wire_scram scram;
     struct error err = {0};
@@ -142,10 +205,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     case 1:
         (void)wire_api_suffices(&reader);
         break;
-    default:
+    case 2:
         answers = data + 1;
         answers_len = size - 1;
         fuzz_transaction();
+        break;
+    default:
+        answers = data + 1;
+        answers_len = size - 1;
+        fuzz_producer();
     }
     return 0;
 }

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+# The brokers that an idempotent producer meets are played by its test.
+orderlog_test(NAME test_wire_producer LABEL unit SOURCES test_wire_producer.c wire_brokers.c
+  LIBS orderlog_wire orderlog_service)
+target_link_options(test_wire_producer PRIVATE -Wl,--wrap=wire_connection_open)
