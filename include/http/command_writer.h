@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Puts commands into the log: one idempotent producer with acks=all. Every command gets exactly one
-// answer, within gateway.request.timeout.ms and a second.
+// Puts commands into the log: one idempotent producer (wire/wire_producer.h) with acks=all. Every
+// command gets exactly one answer, within gateway.request.timeout.ms and a second.
 #ifndef ORDERLOG_HTTP_COMMAND_WRITER_H
 #define ORDERLOG_HTTP_COMMAND_WRITER_H
 
@@ -11,8 +11,8 @@
 
 enum writer_outcome {
     WRITER_WRITTEN,     // all in-sync replicas have it
-    WRITER_NOT_WRITTEN, // certainly not: it never left this process
-    WRITER_UNKNOWN,     // it was sent, and no answer came
+    WRITER_NOT_WRITTEN, // certainly not: it never left this process, or was refused each time
+    WRITER_UNKNOWN,     // it was sent, and nobody has said what came of it
 };
 
 // In the writer's thread, that of whoever serves it, or within command_writer_send(). Quick, no
@@ -26,9 +26,8 @@ bool command_writer_start(const struct config *config, struct command_writer **r
                           struct error *err);
 
 // Lets somebody else's thread take the brokers' answers: command_writer_serve(writer) is to be
-// called there after something has been written to the eventfd wake_fd, and a few times a second.
-// Until it is taken back.
-void command_writer_lend(struct command_writer *writer, int wake_fd);
+// called there when the descriptor that is returned can be read from. Until it is taken back.
+int command_writer_lend(struct command_writer *writer);
 void command_writer_serve(void *writer);
 void command_writer_take_back(struct command_writer *writer);
 

@@ -78,9 +78,10 @@ struct http_server;
 
 // Work for others, done in the HTTP threads. All of it is quick.
 struct http_side_work {
-    // In the first thread, after something has been written to the eventfd http_server_wake_fd(),
-    // and ten times a second. Requests that it answers are sent without a thread being woken.
+    // In the first thread, when fd can be read from, and ten times a second where there is little
+    // else to do. Requests that it answers are sent without a thread being woken.
     void (*serve)(void *state);
+    int fd;
 
     // In each thread around a round, in which handlers may be called.
     void (*round_begins)(void *state);
@@ -98,7 +99,6 @@ void http_server_open(struct http_server *server, struct http_access access);
 
 // From now on, until the server is freed. work is borrowed.
 void http_server_add_work(struct http_server *server, const struct http_side_work *work);
-int http_server_wake_fd(const struct http_server *server);
 
 // Stops listening and taking requests (answers get "Connection: close", new requests 503), waits
 // at most timeout_ms for open requests to be answered. True: none is left.

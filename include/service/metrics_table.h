@@ -26,7 +26,7 @@
 
 // What went wrong, by where it was noticed.
 #define METRIC_ERRORS(ERROR)                                                                       \
-    ERROR(CLIENT, "kafka_client")           /* librdkafka reports trouble, and goes on */          \
+    ERROR(CLIENT, "kafka_client")           /* a Kafka client has trouble, and goes on */           \
     ERROR(TRANSACTION, "kafka_transaction") /* a transaction was not committed */                  \
     ERROR(UNDECODABLE, "undecodable")       /* bytes that are no message of ours */                \
     ERROR(UNDECIDABLE, "undecidable")       /* a message that could not be decided */              \

@@ -1,26 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Half of the time a command has may pass in our lanes (then it certainly was not written), the
-// other half in librdkafka, which keeps a message until it is acknowledged or message.timeout.ms
-// has passed; what it then knows of it (never sent, sent without an answer, persisted) is exactly
-// what the caller is told. The payload is ours and freed with the report: no copy is made.
+// other half in the producer, which keeps a burst until it is acknowledged or that time has passed;
+// what it then knows of it (never sent, sent without an answer, written) is exactly what the caller
+// is told.
 //
-// Reports that are there together are handled as one round: their lanes go on and HTTP threads are
-// woken once for all of them. While an HTTP thread serves the writer, which librdkafka then wakes
-// through an eventfd, no thread has to be woken at all; before and after the writer's own does it.
+// One lock guards lanes and producer; callers are told without it. Answers that are there together
+// are one round: their lanes go on first, then HTTP threads are woken once for all of them. While
+// an HTTP thread serves the writer no thread has to be woken at all; before and after, the writer's
+// own does it, and it always looks for those whose time is over. A second one, which sleeps while
+// all goes well, connects to brokers.
 //
-// A fatal error of the idempotent producer (it cannot rule out a duplicate or a gap any more) ends
-// the process in an orderly way: it is restarted with a new producer id.
+// What the producer cannot go on from (it has no epoch left) ends the process in an orderly way: it
+// is restarted with a new producer id.
 #include "http/command_writer.h"
 
 #include "http/command_lanes.h"
 #include "http/respond.h"
+#include "service/backoff.h"
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
 #include "service/service.h"
 #include "service/spans.h"
-#include "stream/kafka_conf.h"
+#include "stream/trace_headers.h"
+#include "wire/wire_code.h"
+#include "wire/wire_producer.h"
 
 #include <assert.h>
 #include <poll.h>
@@ -29,10 +34,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { CONNECT_MS = 10000, POLL_MS = 100, LOOK_MS = 500 };
+enum {
+    STEP_MS = 3000, // for each broker that is asked or connected to
+    LOOK_MS = 200,
+    PAUSE_US = 20000, // between two looks at the cluster, growing
+    PAUSE_US_MAX = 500000,
+    QUIET_MS = 1000, // after which they begin anew
+    COMPLAIN_MS = 5000,
+};
 
 // What may wait or be on its way at one time.
 enum { PENDING_MAX = 100000, PENDING_BYTES_MAX = 256 * 1024 * 1024 };
@@ -41,29 +55,40 @@ static const enum topic_id written_topics[] = {TOPIC_ORDERS_INBOX, TOPIC_INVENTO
                                                TOPIC_CUSTOMERS, TOPIC_CUSTOMERS_KEYS};
 enum { WRITTEN_TOPICS = sizeof(written_topics) / sizeof(written_topics[0]) };
 
+// A lane's burst on its way.
+struct burst {
+    struct wire_parcel parcel; // first member
+    struct lane_item *items;
+    uint32_t lane;
+    struct burst *next_idle;
+};
+
 struct command_writer {
-    rd_kafka_t *client;
+    struct wire_settings wire;
+    struct wire_producer *producer;
+    const char *names[TOPIC_COUNT]; // NULL for those not written
     struct {
-        rd_kafka_topic_t *handle; // owned; NULL for those not written
         uint32_t first_lane;
         int32_t partitions;
     } topics[TOPIC_COUNT];
-    int64_t wait_ms_max; // in the lanes
+    int64_t wait_ms_max; // in the lanes, and again in the producer
     pthread_t thread;
+    pthread_t keeper;
     bool running;
+    bool keeping;
     int bell_fd; // rung when the thread has something else to do
     _Atomic bool stop;
     _Atomic bool lent; // somebody else serves
     _Atomic int64_t pending;
     _Atomic int64_t pending_bytes;
-    pthread_mutex_t lock; // of the lanes
+    pthread_mutex_t lock; // of what follows, and of the producer
+    pthread_cond_t keep;  // the producer wants keeping, or all is over
+    bool over;
+    int timer_fd;     // rings in the producer's descriptor
+    int64_t timer_us; // when
     struct command_lanes lanes;
-
-    pthread_mutex_t round; // of what follows: the round at hand, of the thread that serves
-    uint32_t *landed;      // owned; by lane
-    int64_t landed_count;
-    int64_t landed_bytes;
-    int64_t round_us; // when its first report came
+    struct burst bursts[LANES_ACTIVE_MAX];
+    struct burst *idle;
 };
 
 // What this thread has sent and not handed over yet.
@@ -79,6 +104,7 @@ struct flight {
     writer_done_fn *done;
     void *state;
     int64_t sent_us;
+    enum writer_outcome outcome;
     struct command command; // bytes owned
     struct trace_context trace;
     struct span *span; // owned; NULL: not traced
@@ -95,242 +121,322 @@ static void forget(struct command_writer *writer, int64_t count, int64_t bytes) 
 }
 
 // All but that step.
-static void land(struct flight *flight, enum writer_outcome outcome) {
+static void land(struct flight *flight) {
     if (flight->span) {
         flight->span->end_us = clock_now_us();
-        flight->span->failed = outcome != WRITER_WRITTEN;
+        flight->span->failed = flight->outcome != WRITER_WRITTEN;
         spans_add(flight->span);
         free(flight->span);
     }
-    flight->done(flight->state, outcome);
-    metrics_add(METRIC_GATEWAY_COMMANDS, (int)outcome, 1);
+    flight->done(flight->state, flight->outcome);
+    metrics_add(METRIC_GATEWAY_COMMANDS, (int)flight->outcome, 1);
     command_done(&flight->command);
     free(flight);
 }
 
-static void land_all(struct command_writer *writer, struct lane_item *items,
-                     enum writer_outcome outcome) {
+// Without the lock, as callers may send more.
+static void land_all(struct command_writer *writer, struct lane_item *items) {
+    if (!items)
+        return;
+    int64_t count = 0, bytes = 0;
+    const int64_t now_us = clock_monotonic_us();
+    respond_together_begin();
     while (items) {
         struct lane_item *next = items->next;
-        const int64_t bytes = (int64_t)flight_of(items)->command.length;
-        land(flight_of(items), outcome);
-        forget(writer, 1, bytes);
+        struct flight *flight = flight_of(items);
+        count++;
+        bytes += (int64_t)flight->command.length;
+        if (flight->outcome == WRITER_WRITTEN)
+            metrics_observe_us(METRIC_GATEWAY_PRODUCE, 0, now_us - flight->sent_us);
+        land(flight);
         items = next;
     }
+    respond_together_end();
+    forget(writer, count, bytes);
 }
 
-// --- to the brokers ----------------------------------------------------------------------------
+// --- to the brokers, under the lock --------------------------------------------------------------
 
-static rd_kafka_resp_err_t produce(struct command_writer *writer, struct flight *flight) {
+enum {
+    HEADERS_BYTES_MAX = 512, // the longest text is the name of a type
+    RECORD_ROOM = 192,       // of a record besides key and value, as a rule
+};
+
+static const char type_header[] = "ce_type";
+
+static void append(struct burst *burst, const struct flight *flight, int64_t now_ms) {
     const struct command *command = &flight->command;
     const char *type = record_types[command->type]->full_name;
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(2);
-    (void)rd_kafka_header_add(headers, "ce_type", -1, type, -1);
+    uint8_t headers[HEADERS_BYTES_MAX];
+    uint8_t *end =
+        wire_header_put(headers, type_header, sizeof(type_header) - 1, type, strlen(type));
     if (flight->trace.is_set) {
         char text[TRACE_TEXT_LEN + 1];
         trace_format(&flight->trace, text);
-        (void)rd_kafka_header_add(headers, "traceparent", -1, text, TRACE_TEXT_LEN);
+        end = wire_header_put(end, TRACE_HEADER, sizeof(TRACE_HEADER) - 1, text, TRACE_TEXT_LEN);
     }
-    int32_t partition = (int32_t)(flight->item.lane - writer->topics[command->topic].first_lane);
-    rd_kafka_resp_err_t code = rd_kafka_producev(
-        writer->client, RD_KAFKA_V_RKT(writer->topics[command->topic].handle),
-        RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_KEY(command->key, command->key_len),
-        RD_KAFKA_V_VALUE(command->bytes, command->length), RD_KAFKA_V_HEADERS(headers),
-        RD_KAFKA_V_OPAQUE(flight), RD_KAFKA_V_END);
-    if (code) {
-        rd_kafka_headers_destroy(headers);
-        LOG(WARN, "a command could not be queued", F_STR("error", rd_kafka_err2str(code)));
-    }
-    return code;
+    const struct wire_record record = {
+        .key = command->key,
+        .key_len = command->key_len,
+        .value = command->bytes,
+        .value_len = command->length,
+        .headers = {.bytes = headers,
+                    .len = (size_t)(end - headers),
+                    .count = 1 + (uint32_t)flight->trace.is_set},
+    };
+    wire_batch_append(&burst->parcel.batch, &record, now_ms);
 }
 
-// Under the lock: sends what may go. What librdkafka refused is added to *refused.
-static void dispatch(struct command_writer *writer, struct lane_item **refused) {
-    for (struct lane_item *burst; (burst = command_lanes_take(&writer->lanes));) {
-        while (burst) {
-            struct lane_item *next = burst->next;
-            uint32_t lane = burst->lane;
-            if (produce(writer, flight_of(burst))) {
-                burst->next = *refused;
-                *refused = burst;
-                command_lanes_landed(&writer->lanes, lane, 1);
-            }
-            burst = next;
-        }
-    }
+static void send_burst(struct command_writer *writer, struct lane_item *items) {
+    struct burst *burst = writer->idle;
+    assert(burst && "no more lanes are active than there are bursts");
+    writer->idle = burst->next_idle;
+    burst->items = items;
+    burst->lane = items->lane;
+    const enum topic_id topic = flight_of(items)->command.topic;
+    burst->parcel.topic = topic;
+    burst->parcel.partition = (int32_t)(items->lane - writer->topics[topic].first_lane);
+    burst->parcel.deadline_ms = clock_monotonic_ms() + writer->wait_ms_max;
+    wire_batch_reset(&burst->parcel.batch);
+    const int64_t now_ms = clock_now_us() / 1000;
+    for (struct lane_item *item = items; item; item = item->next)
+        append(burst, flight_of(item), now_ms);
+    wire_producer_put(writer->producer, &burst->parcel);
 }
 
-static enum writer_outcome outcome_of(const rd_kafka_message_t *message) {
-    if (!message->err)
+// Sends what may go.
+static void dispatch(struct command_writer *writer) {
+    bool any = false;
+    const int64_t now_us = clock_monotonic_us();
+    for (struct lane_item *items; (items = command_lanes_take(&writer->lanes, now_us)); any = true)
+        send_burst(writer, items);
+    if (any)
+        wire_producer_send(writer->producer, clock_monotonic_ms());
+}
+
+static enum writer_outcome outcome_of(const struct burst *burst, int32_t count) {
+    const struct wire_parcel *parcel = &burst->parcel;
+    if (parcel->fate == WIRE_WRITTEN)
         return WRITER_WRITTEN;
-    rd_kafka_msg_status_t status = rd_kafka_message_status(message);
-    LOG(WARN, "a command was not acknowledged", F_STR("error", rd_kafka_message_errstr(message)),
-        F_BOOL("maybe_written", status != RD_KAFKA_MSG_STATUS_NOT_PERSISTED));
-    if (status == RD_KAFKA_MSG_STATUS_PERSISTED)
-        return WRITER_WRITTEN;
-    return status == RD_KAFKA_MSG_STATUS_NOT_PERSISTED ? WRITER_NOT_WRITTEN : WRITER_UNKNOWN;
+    LOG(WARN, "commands were not acknowledged", F_INT("commands", count),
+        F_INT("kafka_code", parcel->code), F_BOOL("maybe_written", parcel->fate == WIRE_UNKNOWN));
+    return parcel->fate == WIRE_NOT_WRITTEN ? WRITER_NOT_WRITTEN : WRITER_UNKNOWN;
 }
 
-static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque) {
-    (void)client;
-    (void)opaque;
-    struct flight *flight = message->_private;
-    struct command_writer *writer = flight->writer;
-    enum writer_outcome outcome = outcome_of(message);
-    if (writer->landed_count++ == 0)
-        writer->round_us = clock_monotonic_us();
-    writer->landed[flight->item.lane]++;
-    writer->landed_bytes += (int64_t)flight->command.length;
-    if (outcome == WRITER_WRITTEN)
-        metrics_observe_us(METRIC_GATEWAY_PRODUCE, 0, writer->round_us - flight->sent_us);
-    land(flight, outcome);
+// Takes what is over and lets its lane go on. Returned are its items.
+static struct lane_item *take_landed(struct command_writer *writer, struct burst *burst,
+                                     struct lane_item *before) {
+    const int32_t count = burst->parcel.batch.count;
+    const enum writer_outcome outcome = outcome_of(burst, count);
+    struct lane_item *last = NULL;
+    for (struct lane_item *item = burst->items; item; item = item->next) {
+        flight_of(item)->outcome = outcome;
+        last = item;
+    }
+    last->next = before;
+    command_lanes_landed(&writer->lanes, burst->lane, (uint32_t)count);
+    burst->next_idle = writer->idle;
+    writer->idle = burst;
+    return burst->items;
 }
 
-// --- the thread --------------------------------------------------------------------------------
-
-static void look_for_fatal(struct command_writer *writer) {
-    char reason[256];
-    rd_kafka_resp_err_t code = rd_kafka_fatal_error(writer->client, reason, sizeof(reason));
-    if (!code || service_stopping())
+// Rings when a lane has gathered for long enough; when none does there is nothing to ring for.
+static void set_timer(struct command_writer *writer) {
+    const int64_t next_us = command_lanes_next_us(&writer->lanes);
+    if (next_us == writer->timer_us)
         return;
-    struct error err = {0};
-    (void)error_set(&err, DISP_FATAL, code, "the producer cannot go on: %s", reason);
-    service_fail(EXIT_INTERNAL, &err);
+    writer->timer_us = next_us;
+    const int64_t at_us = next_us == INT64_MAX ? 0 : next_us; // 0: never
+    const struct itimerspec at = {
+        .it_value = {.tv_sec = at_us / 1000000, .tv_nsec = at_us % 1000000 * 1000}};
+    (void)timerfd_settime(writer->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
-static void look_for_expired(struct command_writer *writer) {
-    (void)pthread_mutex_lock(&writer->lock);
-    struct lane_item *expired =
-        command_lanes_expire(&writer->lanes, clock_monotonic_ms() - writer->wait_ms_max);
-    (void)pthread_mutex_unlock(&writer->lock);
-    if (expired)
-        LOG(WARN, "commands waited too long for the brokers, refusing them");
-    land_all(writer, expired, WRITER_NOT_WRITTEN);
-}
-
-// Lets the lanes that have landed go on.
-static void end_round(struct command_writer *writer) {
-    struct lane_item *refused = NULL;
-    (void)pthread_mutex_lock(&writer->lock);
-    for (uint32_t lane = 0; lane < writer->lanes.count; lane++) {
-        if (writer->landed[lane] > 0)
-            command_lanes_landed(&writer->lanes, lane, writer->landed[lane]);
-        writer->landed[lane] = 0;
+// Whatever can be done without waiting. Returned is what is over, to be landed without the lock.
+static struct lane_item *advance(struct command_writer *writer) {
+    struct lane_item *over = NULL;
+    dispatch(writer);
+    for (struct wire_parcel *parcel; (parcel = wire_producer_take(writer->producer));) {
+        over = take_landed(writer, (struct burst *)parcel, over);
+        dispatch(writer);
     }
-    dispatch(writer, &refused);
-    (void)pthread_mutex_unlock(&writer->lock);
-    land_all(writer, refused, WRITER_NOT_WRITTEN);
-    forget(writer, writer->landed_count, writer->landed_bytes);
-}
-
-// Under the lock `round`.
-static void take_reports(struct command_writer *writer, int wait_ms) {
-    writer->landed_count = writer->landed_bytes = 0;
-    respond_together_begin();
-    (void)rd_kafka_poll(writer->client, wait_ms);
-    if (writer->landed_count > 0)
-        end_round(writer);
-    respond_together_end();
+    set_timer(writer);
+    if (wire_producer_wants_keeping(writer->producer, NULL))
+        (void)pthread_cond_signal(&writer->keep);
+    return over;
 }
 
 void command_writer_serve(void *state) {
     struct command_writer *writer = state;
-    if (pthread_mutex_trylock(&writer->round) != 0)
-        return; // the writer's thread still does
-    take_reports(writer, 0);
-    (void)pthread_mutex_unlock(&writer->round);
+    (void)pthread_mutex_lock(&writer->lock);
+    wire_producer_serve(writer->producer, clock_monotonic_ms());
+    struct lane_item *over = advance(writer);
+    (void)pthread_mutex_unlock(&writer->lock);
+    land_all(writer, over);
+}
+
+// --- the thread that looks
+// ------------------------------------------------------------------------
+
+static void look(struct command_writer *writer) {
+    (void)pthread_mutex_lock(&writer->lock);
+    const int64_t now_ms = clock_monotonic_ms();
+    struct lane_item *expired = command_lanes_expire(&writer->lanes, now_ms - writer->wait_ms_max);
+    wire_producer_serve(writer->producer, now_ms); // what is there has come in time
+    wire_producer_expire(writer->producer, now_ms);
+    struct lane_item *over = advance(writer);
+    const bool is_worn = wire_producer_is_worn(writer->producer);
+    (void)pthread_mutex_unlock(&writer->lock);
+    if (expired)
+        LOG(WARN, "commands waited too long for the brokers, refusing them");
+    for (struct lane_item *item = expired; item; item = item->next)
+        flight_of(item)->outcome = WRITER_NOT_WRITTEN;
+    land_all(writer, expired);
+    land_all(writer, over);
+    if (!is_worn || service_stopping())
+        return;
+    struct error err = {0};
+    (void)error_set(&err, DISP_FATAL, 0,
+                    "the producer cannot go on: a partition has no epoch left");
+    service_fail(EXIT_INTERNAL, &err);
 }
 
 static void *run(void *arg) {
     struct command_writer *writer = arg;
     int64_t next_look_ms = 0;
     while (!atomic_load(&writer->stop) || atomic_load(&writer->pending) > 0) {
-        if (atomic_load(&writer->lent)) {
-            struct pollfd bell = {.fd = writer->bell_fd, .events = POLLIN};
-            (void)poll(&bell, 1, LOOK_MS);
-        } else {
-            (void)pthread_mutex_lock(&writer->round);
-            take_reports(writer, POLL_MS);
-            (void)pthread_mutex_unlock(&writer->round);
-        }
+        struct pollfd fds[] = {{.fd = writer->bell_fd, .events = POLLIN},
+                               {.fd = wire_producer_fd(writer->producer), .events = POLLIN}};
+        const bool lent = atomic_load(&writer->lent);
+        eventfd_t ignored;
+        (void)poll(fds, lent ? 1 : 2, LOOK_MS);
+        if (fds[0].revents)
+            (void)eventfd_read(writer->bell_fd, &ignored);
+        if (!lent && fds[1].revents)
+            command_writer_serve(writer);
         if (clock_monotonic_ms() < next_look_ms)
             continue;
-        look_for_fatal(writer);
-        look_for_expired(writer);
+        look(writer);
         next_look_ms = clock_monotonic_ms() + LOOK_MS;
     }
     return NULL;
 }
 
-// Without one: -1.
-static void set_wake_fd(struct command_writer *writer, int fd) {
-    static const uint64_t one = 1;
-    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(writer->client);
-    rd_kafka_queue_io_event_enable(queue, fd, &one, sizeof(one));
-    rd_kafka_queue_destroy(queue);
-}
-
-void command_writer_lend(struct command_writer *writer, int wake_fd) {
-    set_wake_fd(writer, wake_fd);
+int command_writer_lend(struct command_writer *writer) {
     atomic_store(&writer->lent, true);
+    (void)eventfd_write(writer->bell_fd, 1);
+    return wire_producer_fd(writer->producer);
 }
 
 void command_writer_take_back(struct command_writer *writer) {
-    set_wake_fd(writer, -1);
     atomic_store(&writer->lent, false);
     (void)eventfd_write(writer->bell_fd, 1);
 }
 
-// --- start and stop ----------------------------------------------------------------------------
+// --- the thread that connects
+// ---------------------------------------------------------------------
 
-static rd_kafka_t *open_client(const struct config *config, struct error *err) {
-    char timeout[24];
-    (void)snprintf(timeout, sizeof(timeout), "%lld",
-                   (long long)config->gateway_request_timeout_ms / 2);
-    const struct kafka_setting settings[] = {
-        {"enable.idempotence", "true"},  {"acks", "all"}, {"partitioner", "murmur2_random"},
-        {"message.timeout.ms", timeout}, {NULL, NULL},
-    };
-    // Long enough for a burst to leave as one request, too short to be noticed.
-    const struct kafka_setting linger[] = {{"linger.ms", "0.2"}, {NULL, NULL}};
-    rd_kafka_conf_t *conf = kafka_conf_new(config, "orderlog.gateway", err);
-    if (!conf)
-        return NULL;
-    if (!kafka_conf_set(conf, settings, err) || !kafka_conf_suggest(conf, config, linger, err)) {
-        rd_kafka_conf_destroy(conf);
-        return NULL;
+// Under the lock.
+static void rest(struct command_writer *writer, int64_t pause_us) {
+    const int64_t end_us = clock_monotonic_us() + pause_us;
+    const struct timespec end = {.tv_sec = end_us / 1000000, .tv_nsec = end_us % 1000000 * 1000};
+    while (!writer->over && pthread_cond_timedwait(&writer->keep, &writer->lock, &end) == 0)
+        ;
+}
+
+static void complain(struct error *err, int64_t *next_ms) {
+    metrics_add(METRIC_ERRORS, ERROR_CLIENT, 1);
+    if (clock_monotonic_ms() < *next_ms)
+        return;
+    *next_ms = clock_monotonic_ms() + COMPLAIN_MS;
+    LOG(WARN, "trouble with brokers, it goes on trying", F_ERR(err));
+}
+
+static void *keep(void *arg) {
+    struct command_writer *writer = arg;
+    uint64_t dice = backoff_dice();
+    int64_t last_ms = 0, complain_ms = 0;
+    int tries = 0;
+    (void)pthread_mutex_lock(&writer->lock);
+    for (;;) {
+        struct error err;
+        while (!writer->over && !wire_producer_wants_keeping(writer->producer, &err))
+            (void)pthread_cond_wait(&writer->keep, &writer->lock);
+        tries = clock_monotonic_ms() - last_ms > QUIET_MS ? 0 : tries + 1;
+        if (tries > 0 && !writer->over)
+            rest(writer, backoff_us(&dice, PAUSE_US, PAUSE_US_MAX, tries));
+        if (writer->over)
+            break;
+        (void)pthread_mutex_unlock(&writer->lock);
+        if (err.what != DISP_NONE)
+            complain(&err, &complain_ms);
+        if (!wire_producer_keep(writer->producer, STEP_MS, &err))
+            complain(&err, &complain_ms);
+        last_ms = clock_monotonic_ms();
+        (void)pthread_mutex_lock(&writer->lock);
+        struct lane_item *over = advance(writer);
+        (void)pthread_mutex_unlock(&writer->lock);
+        land_all(writer, over);
+        (void)pthread_mutex_lock(&writer->lock);
     }
-    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    return kafka_client_new(RD_KAFKA_PRODUCER, conf, err);
+    (void)pthread_mutex_unlock(&writer->lock);
+    return NULL;
+}
+
+// --- start and stop ------------------------------------------------------------------------------
+
+static bool find_topic(struct command_writer *writer, enum topic_id topic, uint32_t *lanes_count,
+                       struct error *err) {
+    int code;
+    const int32_t partitions = wire_producer_partitions(writer->producer, topic, &code);
+    writer->topics[topic].first_lane = *lanes_count;
+    writer->topics[topic].partitions = partitions;
+    *lanes_count += (uint32_t)partitions;
+    if (partitions > 0)
+        return true;
+    if (code == WIRE_UNKNOWN_TOPIC_OR_PARTITION)
+        return error_set(err, DISP_FATAL, code, "topic %s does not exist: run `orderlog setup`",
+                         writer->names[topic]);
+    return wire_code_error(code, "Metadata", writer->names[topic], err);
+}
+
+static bool open_producer(struct command_writer *writer, const struct config *config,
+                          struct error *err) {
+    if (!wire_settings_read(config, "orderlog.gateway", WIRE_UNCOMPRESSED, &writer->wire, err))
+        return false;
+    for (size_t i = 0; i < WRITTEN_TOPICS; i++)
+        writer->names[written_topics[i]] = topics[written_topics[i]].name;
+    const struct wire_producer_settings settings = {.wire = &writer->wire,
+                                                    .lock = &writer->lock,
+                                                    .timeout_ms = writer->wait_ms_max,
+                                                    .topics = writer->names,
+                                                    .topics_count = TOPIC_COUNT};
+    writer->producer = wire_producer_new(&settings, err);
+    if (!writer->producer)
+        return false;
+    if (wire_producer_keep(writer->producer, STEP_MS, err))
+        return true;
+    // Those that are there will do: the others are looked for.
+    return wire_producer_is_ready(writer->producer);
 }
 
 static bool start(struct command_writer *writer, const struct config *config, struct error *err) {
-    writer->client = open_client(config, err);
-    if (!writer->client)
-        return false;
     uint32_t lanes_count = 0;
-    for (size_t i = 0; i < WRITTEN_TOPICS; i++) {
-        enum topic_id topic = written_topics[i];
-        const char *name = topics[topic].name;
-        int32_t partitions = 0;
-        if (!kafka_partitions(writer->client, name, CONNECT_MS, &partitions, err))
+    if (!open_producer(writer, config, err))
+        return false;
+    for (size_t i = 0; i < WRITTEN_TOPICS; i++)
+        if (!find_topic(writer, written_topics[i], &lanes_count, err))
             return false;
-        writer->topics[topic].first_lane = lanes_count;
-        writer->topics[topic].partitions = partitions;
-        lanes_count += (uint32_t)partitions;
-        writer->topics[topic].handle = rd_kafka_topic_new(writer->client, name, NULL);
-        if (!writer->topics[topic].handle)
-            return error_set(err, DISP_FATAL, 0, "topic %s: %s", name,
-                             rd_kafka_err2str(rd_kafka_last_error()));
-    }
-    writer->landed = calloc(lanes_count, sizeof(*writer->landed));
+    struct epoll_event rings = {.events = EPOLLIN};
     writer->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!writer->landed || writer->bell_fd < 0 || !command_lanes_init(&writer->lanes, lanes_count))
-        return error_set(err, DISP_FATAL, 0, "out of memory");
-    if (pthread_create(&writer->thread, NULL, run, writer) != 0)
-        return error_set(err, DISP_FATAL, 0, "cannot start a thread");
-    writer->running = true;
-    return true;
+    writer->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (writer->bell_fd < 0 || writer->timer_fd < 0 ||
+        epoll_ctl(wire_producer_fd(writer->producer), EPOLL_CTL_ADD, writer->timer_fd, &rings) ||
+        !command_lanes_init(&writer->lanes, lanes_count))
+        return error_set(err, DISP_FATAL, 0, "out of memory or descriptors");
+    writer->running = pthread_create(&writer->thread, NULL, run, writer) == 0;
+    writer->keeping = writer->running && pthread_create(&writer->keeper, NULL, keep, writer) == 0;
+    return writer->keeping || error_set(err, DISP_FATAL, 0, "cannot start a thread");
 }
 
 bool command_writer_start(const struct config *config, struct command_writer **ret,
@@ -338,10 +444,19 @@ bool command_writer_start(const struct config *config, struct command_writer **r
     struct command_writer *writer = calloc(1, sizeof(*writer));
     if (!writer)
         return error_set(err, DISP_FATAL, 0, "out of memory");
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&writer->keep, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
     (void)pthread_mutex_init(&writer->lock, NULL);
-    (void)pthread_mutex_init(&writer->round, NULL);
-    writer->bell_fd = -1;
+    writer->bell_fd = writer->timer_fd = -1;
+    writer->timer_us = INT64_MAX;
     writer->wait_ms_max = config->gateway_request_timeout_ms / 2;
+    for (size_t i = 0; i < LANES_ACTIVE_MAX; i++) {
+        writer->bursts[i].next_idle = writer->idle;
+        writer->idle = &writer->bursts[i];
+    }
     metrics_name_series(METRIC_GATEWAY_COMMANDS, WRITER_WRITTEN, "written");
     metrics_name_series(METRIC_GATEWAY_COMMANDS, WRITER_NOT_WRITTEN, "not_written");
     metrics_name_series(METRIC_GATEWAY_COMMANDS, WRITER_UNKNOWN, "unknown");
@@ -360,17 +475,21 @@ void command_writer_stop(struct command_writer *writer) {
     atomic_store(&writer->stop, true);
     if (writer->running)
         (void)pthread_join(writer->thread, NULL);
-    for (size_t i = 0; i < TOPIC_COUNT; i++) {
-        if (writer->topics[i].handle)
-            rd_kafka_topic_destroy(writer->topics[i].handle);
-    }
-    if (writer->client)
-        kafka_client_free(writer->client);
+    (void)pthread_mutex_lock(&writer->lock);
+    writer->over = true;
+    (void)pthread_cond_broadcast(&writer->keep);
+    (void)pthread_mutex_unlock(&writer->lock);
+    if (writer->keeping)
+        (void)pthread_join(writer->keeper, NULL);
+    wire_producer_free(writer->producer);
+    for (size_t i = 0; i < LANES_ACTIVE_MAX; i++)
+        wire_batch_done(&writer->bursts[i].parcel.batch);
     command_lanes_done(&writer->lanes);
     if (writer->bell_fd >= 0)
         (void)close(writer->bell_fd);
-    free(writer->landed);
-    (void)pthread_mutex_destroy(&writer->round);
+    if (writer->timer_fd >= 0)
+        (void)close(writer->timer_fd);
+    (void)pthread_cond_destroy(&writer->keep);
     (void)pthread_mutex_destroy(&writer->lock);
     free(writer);
 }
@@ -405,16 +524,15 @@ static void begin_span(struct flight *flight, bool trace_given) {
 }
 
 static void hand_over(struct command_writer *writer, struct lane_item *items) {
-    struct lane_item *refused = NULL;
     (void)pthread_mutex_lock(&writer->lock);
     while (items) {
         struct lane_item *next = items->next;
         command_lanes_push(&writer->lanes, items);
         items = next;
     }
-    dispatch(writer, &refused);
+    struct lane_item *over = advance(writer);
     (void)pthread_mutex_unlock(&writer->lock);
-    land_all(writer, refused, WRITER_NOT_WRITTEN);
+    land_all(writer, over);
 }
 
 void command_writer_send(struct command_writer *writer, struct command *command,
@@ -425,7 +543,7 @@ void command_writer_send(struct command_writer *writer, struct command *command,
         done(state, WRITER_NOT_WRITTEN);
         return;
     }
-    assert(writer->topics[command->topic].handle);
+    assert(writer->names[command->topic]);
     *flight = (struct flight){
         .writer = writer,
         .done = done,
@@ -441,16 +559,17 @@ void command_writer_send(struct command_writer *writer, struct command *command,
         (uint32_t)topic_partition_of(flight->command.key, route_len,
                                      writer->topics[flight->command.topic].partitions);
     flight->item.queued_ms = flight->sent_us / 1000;
+    flight->item.size = (uint32_t)(RECORD_ROOM + flight->command.key_len + flight->command.length);
     if (trace)
         flight->trace = *trace;
     if (spans_are_on())
         begin_span(flight, trace != NULL);
+    flight->item.next = NULL;
     if (!has_room(writer, flight->command.length)) {
-        flight->item.next = NULL;
-        land_all(writer, &flight->item, WRITER_NOT_WRITTEN);
+        flight->outcome = WRITER_NOT_WRITTEN;
+        land_all(writer, &flight->item);
         return;
     }
-    flight->item.next = NULL;
     if (!together.gathers) {
         hand_over(writer, &flight->item);
         return;

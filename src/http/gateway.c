@@ -387,11 +387,11 @@ static bool requests_start(void *state, struct error *err) {
     struct http_access access = access_keys_access(gateway->keys);
     access_tokens_add(gateway->tokens, &access);
     gateway->work = (struct http_side_work){.serve = command_writer_serve,
+                                            .fd = command_writer_lend(gateway->writer),
                                             .round_begins = command_writer_together_begin,
                                             .round_ends = command_writer_together_end,
                                             .state = gateway->writer};
     http_server_add_work(gateway->server, &gateway->work);
-    command_writer_lend(gateway->writer, http_server_wake_fd(gateway->server));
     http_server_open(gateway->server, access);
     return true;
 }

@@ -56,12 +56,10 @@ void loop_resume(struct http_loop *loop, struct MHD_Connection *connection) {
     loop_wake(loop);
 }
 
-int http_server_wake_fd(const struct http_server *server) {
-    return server->loops[0].wake_fd;
-}
-
 void http_server_add_work(struct http_server *server, const struct http_side_work *work) {
     atomic_store(&server->work, work);
+    loop_hold(server->loops);
+    loop_wake(server->loops); // it waits without knowing of it
 }
 
 // --- requests that wait ------------------------------------------------------------------------
@@ -115,17 +113,19 @@ static int pause_ms(struct http_loop *loop) {
 }
 
 static void await(struct http_loop *loop, const struct http_side_work *work) {
+    const bool serves = work && loop == loop->server->loops;
     struct pollfd fds[] = {{.fd = loop->daemon_fd, .events = POLLIN},
-                           {.fd = loop->wake_fd, .events = POLLIN}};
+                           {.fd = loop->wake_fd, .events = POLLIN},
+                           {.fd = serves ? work->fd : -1, .events = POLLIN}};
     eventfd_t ignored;
-    const int ready = poll(fds, 2, pause_ms(loop));
+    const int ready = poll(fds, 3, pause_ms(loop));
     if (ready > 0)
         loop->pause_ms = 1;
     if (ready > 0 && fds[1].revents) {
         (void)eventfd_read(loop->wake_fd, &ignored);
         atomic_store(&loop->woken, false);
     }
-    if (work && loop == loop->server->loops && (ready <= 0 || fds[1].revents))
+    if (serves && (ready <= 0 || fds[2].revents))
         work->serve(work->state);
 }
 
