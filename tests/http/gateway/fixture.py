@@ -89,6 +89,9 @@ class Servers:
 
     def pause_broker(self):
         self._signal_broker(signal.SIGSTOP)
+        tasks = pathlib.Path("/proc", (self.dir / "kafka.pid").read_text().split()[0], "task")
+        wait_until("all threads of the broker stand still", lambda: all(
+            stat.read_text().rpartition(") ")[2][0] in "TZX" for stat in tasks.glob("*/stat")))
 
     def resume_broker(self):
         self._signal_broker(signal.SIGCONT)
