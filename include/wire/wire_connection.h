@@ -26,6 +26,7 @@ enum {
 // The requests that we make; versions are those of Kafka 4.0.
 enum wire_api {
     WIRE_PRODUCE,
+    WIRE_FETCH,
     WIRE_METADATA,
     WIRE_FIND_COORDINATOR,
     WIRE_SASL_HANDSHAKE,

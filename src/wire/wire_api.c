@@ -3,14 +3,19 @@
 
 enum { TRANSACTION_VERSION = 2, TAG_FINALIZED_FEATURES = 2 };
 
-// A transaction's second version (KIP-890) is what the last four need: a partition or an offset
-// joins the transaction by being sent, and each transaction has an epoch of its own.
+// A transaction's second version (KIP-890) is what producers' requests need: a partition or an
+// offset joins the transaction by being sent, and each transaction has an epoch of its own.
 const struct wire_api_row wire_apis[WIRE_API_COUNT] = {
-    [WIRE_PRODUCE] = {0, 12, true, true},           [WIRE_METADATA] = {3, 12, true, true},
-    [WIRE_FIND_COORDINATOR] = {10, 4, true, true},  [WIRE_SASL_HANDSHAKE] = {17, 1, false, false},
+    [WIRE_PRODUCE] = {0, 12, true, true},
+    [WIRE_FETCH] = {1, 12, true, true}, // the last version that knows topics by their names
+    [WIRE_METADATA] = {3, 12, true, true},
+    [WIRE_FIND_COORDINATOR] = {10, 4, true, true},
+    [WIRE_SASL_HANDSHAKE] = {17, 1, false, false},
     [WIRE_API_VERSIONS] = {18, 3, true, false}, // its response begins as it always has
-    [WIRE_INIT_PRODUCER_ID] = {22, 5, true, true},  [WIRE_END_TXN] = {26, 5, true, true},
-    [WIRE_TXN_OFFSET_COMMIT] = {28, 5, true, true}, [WIRE_SASL_AUTHENTICATE] = {36, 2, true, true},
+    [WIRE_INIT_PRODUCER_ID] = {22, 5, true, true},
+    [WIRE_END_TXN] = {26, 5, true, true},
+    [WIRE_TXN_OFFSET_COMMIT] = {28, 5, true, true},
+    [WIRE_SASL_AUTHENTICATE] = {36, 2, true, true},
 };
 
 static int16_t read_transaction_version(struct wire_reader *features) {

@@ -11,6 +11,7 @@ static const struct row {
     const char *text;
 } rows[] = {
     {-1, DISP_RETRY, "the broker does not say why (UNKNOWN_SERVER_ERROR)"},
+    {1, DISP_RETRY, "the log does not reach there (OFFSET_OUT_OF_RANGE)"},
     {WIRE_UNKNOWN_TOPIC_OR_PARTITION, DISP_RETRY,
      "the topic or partition is not there (UNKNOWN_TOPIC_OR_PARTITION)"},
     {5, DISP_RETRY, "the partition has no leader (LEADER_NOT_AVAILABLE)"},

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is written into a batch is read back by the reader of segments, which shares nothing with it.
-// (The checksum of a batch is looked at by every broker that a test of the loop writes to.)
+// What is written into a batch is read back by the reader of segments, which shares nothing with
+// it, and, compressed, by the one for take-overs. (The checksum of a batch is looked at by every
+// broker that a test of the loop writes to.)
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #include "wire/wire_batch.h"
 #include "wire/wire_crc32c.h"
 #include "wire/wire_put.h"
+#include "wire/wire_records.h"
 
 enum { RECORDS = 3000, NOW_MS = 1700000000, BATCH_HEADER = 61 };
 
@@ -107,6 +109,62 @@ static void what_is_appended_is_read_back_in_order(void **state) {
     wire_batch_done(&batch);
 }
 
+// As check() has it; where the segment's reader sees bytes, this one has views.
+static void check_read(const struct wire_records *records) {
+    seen = 0;
+    for (size_t i = 0; i < records->count; i++) {
+        const struct wire_record *read = &records->items[i].record;
+        assert_int_equal(records->items[i].offset, i);
+        const struct wire_view header = wire_header_find(&read->headers, "name");
+        assert_int_equal(header.len, i % 2 ? 5 : 0);
+        if (i % 2)
+            assert_memory_equal(header.ptr, "value", 5);
+        const struct segment_record record = {.key = read->key,
+                                              .key_len = read->key_len,
+                                              .value = read->value,
+                                              .value_len = read->value_len};
+        check(NULL, &record);
+    }
+    assert_int_equal(seen, RECORDS);
+}
+
+static void a_batch_is_unpacked_whole_or_not_at_all(void **state) {
+    (void)state;
+    struct wire_batch batch = {0};
+    struct wire_unpacker unpacker = {0};
+    struct wire_records records = {0};
+    struct error err;
+    const struct wire_batch_owner owner = {.producer_id = 4711, .in_transaction = true};
+    fill(&batch);
+    static const enum wire_compression all[] = {WIRE_UNCOMPRESSED, WIRE_GZIP, WIRE_LZ4, WIRE_ZSTD};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        const uint8_t *bytes;
+        size_t len;
+        assert_true(wire_batch_seal(&batch, &owner, all[i], &bytes, &len, &err));
+        struct wire_reader reader = {.at = bytes, .end = bytes + len};
+        struct wire_batch_head head;
+        assert_true(wire_batch_head_read(&reader, &head));
+        assert_ptr_equal(reader.at, reader.end);
+        assert_int_equal(head.producer_id, 4711);
+        assert_int_equal(head.last_offset, RECORDS - 1);
+        assert_true(head.is_transactional && !head.is_control);
+        assert_true(wire_batch_is_sound(&head, &err));
+        assert_true(wire_records_read(&head, &unpacker, &records, &err));
+        check_read(&records);
+        head.records.len--;
+        assert_false(wire_records_read(&head, &unpacker, &records, &err));
+        assert_int_equal(err.what, DISP_RETRY);
+        head.checked.len--;
+        assert_false(wire_batch_is_sound(&head, &err));
+        reader = (struct wire_reader){.at = bytes, .end = bytes + len - 1};
+        assert_false(wire_batch_head_read(&reader, &head));
+        assert_false(reader.broken);
+    }
+    wire_records_done(&records);
+    wire_unpacker_done(&unpacker);
+    wire_batch_done(&batch);
+}
+
 static void a_compressed_batch_is_smaller_and_says_so(void **state) {
     (void)state;
     struct wire_batch batch = {0};
@@ -134,6 +192,7 @@ int main(void) {
         cmocka_unit_test(a_varint_takes_the_bytes_that_are_counted),
         cmocka_unit_test(what_is_appended_is_read_back_in_order),
         cmocka_unit_test(a_compressed_batch_is_smaller_and_says_so),
+        cmocka_unit_test(a_batch_is_unpacked_whole_or_not_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

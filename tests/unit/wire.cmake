@@ -3,3 +3,10 @@
 orderlog_test(NAME test_wire_producer LABEL unit SOURCES test_wire_producer.c wire_brokers.c
   LIBS orderlog_wire orderlog_service)
 target_link_options(test_wire_producer PRIVATE -Wl,--wrap=wire_connection_open)
+
+# A broker is played: its answers lie ready in a socket.
+orderlog_test(NAME test_wire_fetch_answers LABEL unit SOURCES test_wire_fetch_answers.c
+  LIBS orderlog_wire orderlog_service)
+foreach(call wire_connection_open wire_connection_send_writer)
+  target_link_options(test_wire_fetch_answers PRIVATE -Wl,--wrap=${call})
+endforeach()
