@@ -5,7 +5,7 @@
 //   flags | deadlines that run | block size | what is fixed | counts | texts | items | lines
 //
 // Numbers are varints, and what follows from the rest is left out: the id, which is the key that it
-// is kept under, the hash of the shop, sums over the items, where things lie.
+// is kept under, sums over the items, where things lie.
 #include "order_state.h"
 
 #include <assert.h>

@@ -150,8 +150,6 @@ uint32_t order_texts_begin(struct order *order, struct view shop, struct view me
     uint32_t at = open->text_at;
     order->shop_len = (uint16_t)shop.len;
     order->shop_at = text_put(order, &at, shop);
-    order->shop_print = order_print(shop);
-    order->customer_print = order_print(customer);
     open->method_len = (uint16_t)method.len;
     open->method_at = text_put(order, &at, method);
     open->customer_len = (uint16_t)customer.len;
@@ -463,13 +461,25 @@ uint32_t order_print(struct view text) {
     return (uint32_t)(print ^ print >> 32);
 }
 
+static uint32_t shop_print(const struct order *order) {
+    return order->recalled ? order->shop_print
+                           : order_print(order_text(order, order->shop_at, order->shop_len));
+}
+
+static uint32_t customer_print(const struct order *order) {
+    if (order->recalled)
+        return order->customer_print;
+    const struct order_open *open = order_opened_const(order);
+    return order_print(order_text(order, open->customer_at, open->customer_len));
+}
+
 void order_close(const struct order *order, int64_t closing_offset, struct order_closed *ret) {
     assert(order_is_closed(order) && order->version <= UINT32_MAX);
     *ret = (struct order_closed){
         .order_id = order->order_id,
         .place_command_id = order->place_command_id,
-        .shop_print = order->shop_print,
-        .customer_print = order->customer_print,
+        .shop_print = shop_print(order),
+        .customer_print = customer_print(order),
         .closing_offset = closing_offset,
         .version = (uint32_t)order->version,
         .life = order->life,

@@ -62,7 +62,7 @@ struct order {
     uint8_t cases;       // enum order_case
     uint8_t recalled;    // 1: closed, without struct order_open and what follows
     int64_t version;
-    uint32_t shop_print; // these tell shops and customers apart where their names are gone
+    uint32_t shop_print; // of what is recalled: these tell shops and customers apart without names
     uint32_t customer_print;
     struct id order_id;
     struct id place_command_id; // correlation id of everything that happens to the order
