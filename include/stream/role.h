@@ -65,7 +65,8 @@ struct role {
     void (*partition_free)(void *context, void *state);
 
     // One event of the domain's own events topic, at take-over. False: the event does not follow
-    // from what was folded before; it is named in the log and skipped.
+    // from what was folded before; it is named in the log and skipped. After the last one commit()
+    // comes before anything else.
     bool (*fold)(void *context, void *state, enum record_id type, const void *body, int64_t offset,
                  struct error *err);
 
@@ -94,9 +95,10 @@ struct role {
     // of the state it will need is brought nearer, a step by each call. May be NULL.
     void (*expect)(void *context, void *state, enum record_id type, const void *body,
                    enum soft_step step);
-    // The same for a record of that key, which restore() or fold() will be called for. May be NULL.
-    void (*expect_key)(void *context, void *state, const void *key, size_t key_len,
-                       enum soft_step step);
+    // The same for a record that restore() or fold() will be called for: first its key's print
+    // (soft_table_print()) is asked for; false: it has none. Both may be NULL.
+    bool (*key_print)(const void *key, size_t key_len, uint64_t *ret);
+    void (*expect_print)(void *state, uint64_t print, enum soft_step step);
 
     // One message. Appends to output. For executors: submits the call and answers later through
     // completions. False: DISP_POISON parks the message's key (nothing may have been written for

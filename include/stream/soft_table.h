@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct soft_table;
 
@@ -21,15 +22,21 @@ void soft_table_free(struct soft_table *table);
 const void *soft_table_get(const struct soft_table *table, const void *key, size_t key_len,
                            size_t *ret_size);
 
-// The key will be asked for: what is not in the processor's caches is brought there meanwhile, one
-// step further by each call, some other keys later. Of use where tables are larger than caches.
+// The key of this print will be asked for: what is not in the processor's caches is brought there
+// meanwhile, one step further by each call, some other keys later. Of use where tables are larger
+// than caches.
 enum soft_step { SOFT_SLOT, SOFT_ENTRY, SOFT_BLOCK };
-void soft_table_expect(const struct soft_table *table, const void *key, size_t key_len,
-                       enum soft_step step);
+uint64_t soft_table_print(const void *key, size_t key_len);
+void soft_table_expect(const struct soft_table *table, uint64_t print, enum soft_step step);
 
 // A block of this size for the caller to fill, 16-byte aligned, whatever there was before. Asserts
 // memory.
 void *soft_table_put(struct soft_table *table, const void *key, size_t key_len, size_t size);
+
+// The same for what is folded from a log, which nobody undoes: what there was before is not kept,
+// unless the open transaction has changed it otherwise.
+void *soft_table_put_for_good(struct soft_table *table, const void *key, size_t key_len,
+                              size_t size);
 
 void soft_table_remove(struct soft_table *table, const void *key, size_t key_len);
 

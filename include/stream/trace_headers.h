@@ -10,12 +10,16 @@
 #include <librdkafka/rdkafka.h>
 
 #include "service/trace.h"
+#include "wire/wire_batch.h"
 
 #define TRACE_HEADER "traceparent"
 #define TRACE_HEADER_GROUP "traceparents"
 
 // Of a record with one message; is_set false: it has none that is well-formed.
 void trace_of_record(const rd_kafka_message_t *record, struct trace_context *ret);
+
+// The same of a record that we have read ourselves.
+void trace_of_headers(const struct wire_headers *headers, struct trace_context *ret);
 
 // Of the messages of a group, which are asked for in ascending order.
 struct group_traces {

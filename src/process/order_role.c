@@ -139,15 +139,19 @@ static void expect(void *context, void *state, enum record_id type, const void *
     struct address address;
     struct error err;
     if (address_of_message(type, body, &address, &err))
-        orders_expect(state, address.order_id, step);
+        orders_expect(state, soft_table_print(address.order_id, sizeof(struct id)), step);
 }
 
-static void expect_key(void *context, void *state, const void *key, size_t key_len,
-                       enum soft_step step) {
-    (void)context;
+static bool key_print(const void *key, size_t key_len, uint64_t *ret) {
     struct id id;
-    if (id_parse(key, key_len, &id))
-        orders_expect(state, &id, step);
+    if (!id_parse(key, key_len, &id))
+        return false;
+    *ret = soft_table_print(&id, sizeof(id));
+    return true;
+}
+
+static void expect_print(void *state, uint64_t print, enum soft_step step) {
+    orders_expect(state, print, step);
 }
 
 static bool handle(void *context, void *state, const struct stream_input *input,
@@ -279,7 +283,8 @@ struct role *order_role_new(const struct config *config, struct error *err) {
         .snapshot = snapshot,
         .rows = rows,
         .expect = expect,
-        .expect_key = expect_key,
+        .key_print = key_print,
+        .expect_print = expect_print,
         .handle = handle,
         .located = located,
         .commit = commit,

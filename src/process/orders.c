@@ -48,8 +48,8 @@ static bool find(const struct orders *orders, const struct id *id, struct order_
     return block != NULL;
 }
 
-void orders_expect(const struct orders *orders, const struct id *id, enum soft_step step) {
-    soft_table_expect(orders->open, id, sizeof(*id), step);
+void orders_expect(const struct orders *orders, uint64_t print, enum soft_step step) {
+    soft_table_expect(orders->open, print, step);
 }
 
 // An order as it lies in memory, borrowed from there: open, closed, or neither.
@@ -86,6 +86,7 @@ static int64_t version_at_rest(const struct at_rest *order) {
 }
 
 struct order *orders_edit(struct orders *orders, const struct id *id) {
+    assert(!orders->folded.order && "what is folded is to be committed first");
     const struct at_rest found = look_up(orders, id);
     return take_up(orders, id, &found);
 }
@@ -104,7 +105,8 @@ static struct trace_context next_trace(const struct orders *orders, const struct
     return goes_on ? orders->cause : known;
 }
 
-void orders_put_open(struct orders *orders, const struct id *id, const struct order *order) {
+void orders_put_open(struct orders *orders, const struct id *id, const struct order *order,
+                     orders_put_fn *put) {
     size_t max = ORDER_BLOCK_TRACE_LEN + order_packed_max(order);
     if (max > orders->block_size) {
         free(orders->block);
@@ -118,7 +120,7 @@ void orders_put_open(struct orders *orders, const struct id *id, const struct or
         size = order_block_put_trace(&trace, orders->block);
     }
     size += order_pack(order, orders->block + size);
-    memcpy(soft_table_put(orders->open, id, sizeof(*id), size), orders->block, size);
+    memcpy(put(orders->open, id, sizeof(*id), size), orders->block, size);
 }
 
 // ---- deadlines set -----------------------------------------------------------------------------
@@ -154,8 +156,8 @@ struct orders_before orders_before(const struct order *order) {
     };
 }
 
-void orders_keep(struct orders *orders, const struct id *id, struct orders_before before,
-                 const struct order *order, int64_t at) {
+static void keep(struct orders *orders, const struct id *id, struct orders_before before,
+                 const struct order *order, int64_t at, orders_put_fn *put) {
     if (!order || order_version(order) == before.version)
         return;
     if (order_is_closed(order)) {
@@ -167,10 +169,15 @@ void orders_keep(struct orders *orders, const struct id *id, struct orders_befor
         soft_table_remove(orders->open, id, sizeof(*id));
         return;
     }
-    orders_put_open(orders, id, order);
+    orders_put_open(orders, id, order, put);
     int64_t deadline_us = order_deadline_us(order);
     if (deadline_us != before.deadline_us)
         orders_watch(orders, id, deadline_us);
+}
+
+void orders_keep(struct orders *orders, const struct id *id, struct orders_before before,
+                 const struct order *order, int64_t at) {
+    keep(orders, id, before, order, at, soft_table_put);
 }
 
 // ---- folding -----------------------------------------------------------------------------------
@@ -184,12 +191,32 @@ static void remember(struct orders *orders, enum record_id type, const void *eve
     command_memory_put(orders->commands, &remembered);
 }
 
-static void fold_placed(struct orders *orders, const struct id *id,
-                        const struct order_placed *placed, int64_t offset) {
-    size_t size = order_block_size(placed);
-    struct order *order = memset(orders_room(orders, size), 0, size);
-    order_evolve(order, RECORD_ORDER_PLACED, placed);
-    orders_keep(orders, id, orders_before(NULL), order, offset);
+static struct order *make_placed(struct orders *orders, const struct order_placed *placed) {
+    const size_t size = order_block_size(placed);
+    return memset(orders_room(orders, size), 0, size);
+}
+
+// Packs what is folded, and lies unpacked as long as the next event is of the same order: those
+// that come of one input stand side by side. at: as for orders_keep().
+static void put_away(struct orders *orders, int64_t at) {
+    struct orders_folded *folded = &orders->folded;
+    keep(orders, &folded->id, folded->before, folded->order, at, soft_table_put_for_good);
+    folded->order = NULL;
+}
+
+// Takes up the order that the event is of, if it is there. False: it has seen the event.
+static bool turn_to(struct orders *orders, const struct id *id, int64_t version) {
+    struct orders_folded *folded = &orders->folded;
+    if (folded->order && id_equal(&folded->id, id))
+        return !orders->refolds || version > order_version(folded->order);
+    put_away(orders, -1);
+    const struct at_rest known = look_up(orders, id);
+    if (orders->refolds && version <= version_at_rest(&known))
+        return false;
+    folded->id = *id;
+    folded->order = take_up(orders, id, &known);
+    folded->before = orders_before(folded->order);
+    return true;
 }
 
 bool orders_fold(struct orders *orders, enum record_id type, const void *event, int64_t offset,
@@ -203,24 +230,23 @@ bool orders_fold(struct orders *orders, enum record_id type, const void *event, 
     }
     const struct id *id = address.order_id;
     const struct order_head *head = event;
-    const struct at_rest known = look_up(orders, id);
-    if (orders->refolds && head->version <= version_at_rest(&known)) {
+    if (!turn_to(orders, id, head->version)) {
         remember(orders, type, event);
         return true;
     }
-    struct order *order = take_up(orders, id, &known);
-    struct orders_before before = orders_before(order);
-    if (head->version != before.version + 1 || (type == RECORD_ORDER_PLACED) != !order)
+    struct orders_folded *folded = &orders->folded;
+    const int64_t version = folded->order ? order_version(folded->order) : 0;
+    if (head->version != version + 1 || (type == RECORD_ORDER_PLACED) != !folded->order)
         return error_set(err, DISP_POISON, 0, "%s version %lld of order %s does not follow %lld",
                          record_types[type]->name, (long long)head->version, id_text(id).text,
-                         (long long)before.version);
-    if (!order) {
-        fold_placed(orders, id, event, offset);
-        return true;
-    }
-    order_evolve(order, type, event);
+                         (long long)version);
+    if (!folded->order)
+        folded->order = make_placed(orders, event);
+    order_evolve(folded->order, type, event);
     remember(orders, type, event);
-    orders_keep(orders, id, before, order, offset);
+    // What closes it has a place, and each event has a trace of its own.
+    if (order_is_closed(folded->order) || spans_are_on())
+        put_away(orders, offset);
     return true;
 }
 
@@ -231,6 +257,7 @@ void orders_located(struct orders *orders, const int64_t *offsets, size_t count)
 }
 
 void orders_commit(struct orders *orders) {
+    put_away(orders, -1);
     soft_table_commit(orders->open);
     closed_orders_commit(orders->closed);
     command_memory_commit(orders->commands);

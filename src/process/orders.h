@@ -15,6 +15,20 @@
 #include "stream/soft_table.h"
 #include "stream/timers.h"
 
+// What an order was before it was changed; order NULL: not there.
+struct orders_before {
+    int64_t version;
+    int64_t deadline_us;
+};
+struct orders_before orders_before(const struct order *order);
+
+// An order that events are folded into, one after another.
+struct orders_folded {
+    struct order *order; // in the room; NULL: none
+    struct id id;
+    struct orders_before before;
+};
+
 struct orders {
     struct soft_table *open; // order id -> its block (order_block.h)
     struct closed_orders *closed;
@@ -30,6 +44,7 @@ struct orders {
     int64_t orders_shown, open_shown, bytes_shown, timers_shown;
     struct order *room; // owned: the order that is worked on
     size_t room_size;
+    struct orders_folded folded;
     uint8_t *block; // owned: the same, as it is put into the table
     size_t block_size;
     struct trace_context cause; // of what becomes of orders now; set only where traces are on
@@ -38,19 +53,12 @@ struct orders {
 struct orders *orders_new(int64_t command_window_us, size_t commands_max); // asserts memory
 void orders_free(struct orders *orders);
 
-// The order will be needed (soft_table_expect()).
-void orders_expect(const struct orders *orders, const struct id *id, enum soft_step step);
+// The order of this id will be needed, or of the id of this print (soft_table_expect()).
+void orders_expect(const struct orders *orders, uint64_t print, enum soft_step step);
 
 // A copy of the order to work on, for orders_keep() to take or for the next call to overwrite; NULL
 // if there is none. A closed one is recalled.
 struct order *orders_edit(struct orders *orders, const struct id *id);
-
-// What an order was before it was changed; order NULL: not there.
-struct orders_before {
-    int64_t version;
-    int64_t deadline_us;
-};
-struct orders_before orders_before(const struct order *order);
 
 // What has become of an order, new ones included, wherever its block lies: what orders_edit() gave,
 // or a decision's arena. Nothing, if its version is the same. at: where the last of its events
@@ -67,10 +75,13 @@ struct order *orders_room(struct orders *orders, size_t size);
 struct trace_context orders_trace(const struct orders *orders, const struct id *id);
 
 // An open order, new or in place of the one there was.
-void orders_put_open(struct orders *orders, const struct id *id, const struct order *order);
+typedef void *orders_put_fn(struct soft_table *table, const void *key, size_t key_len, size_t size);
+void orders_put_open(struct orders *orders, const struct id *id, const struct order *order,
+                     orders_put_fn *put);
 
 // One event of orders.events. False (DISP_POISON): it does not follow. After orders_restored(), an
-// event that an order has seen already is left out.
+// event that an order has seen already is left out. Nothing is undone, and after the last one
+// orders_commit() comes before anything else.
 bool orders_fold(struct orders *orders, enum record_id type, const void *event, int64_t offset,
                  struct error *err);
 

@@ -6,6 +6,7 @@
 
 #include "order_block.h"
 
+#include <assert.h>
 #include <string.h>
 
 static bool restore_open(struct orders *orders, const struct id *id,
@@ -18,8 +19,7 @@ static bool restore_open(struct orders *orders, const struct id *id,
     if (!order_restore(snapshot, order))
         return false;
     orders->cause = row->trace;
-    orders_put_open(orders, id, order);
-    soft_table_commit(orders->open); // rows are never undone: do not keep what was there before
+    orders_put_open(orders, id, order, soft_table_put_for_good);
     return true;
 }
 
@@ -150,6 +150,7 @@ static void visit(void *opaque, const void *key, size_t key_len, const void *blo
 
 bool orders_rows(const struct orders *orders, struct arena *arena, const struct snapshot_sink *sink,
                  struct error *err) {
+    assert(!orders->folded.order && "what is folded is to be committed first");
     struct rows rows = {.arena = arena, .sink = sink, .err = err, .good = true};
     soft_table_each(orders->open, visit, &rows);
     for (size_t i = 0; rows.good && i < closed_orders_count(orders->closed); i++)

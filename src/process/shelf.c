@@ -42,12 +42,12 @@ void shelf_expect(const struct shelf *shelf, const struct address *address,
                   const struct id *order_id, enum soft_step step) {
     char stock_key[TOPIC_KEY_MAX];
     const size_t stock_key_len = address_key(address, stock_key);
-    soft_table_expect(shelf->stocks, stock_key, stock_key_len, step);
+    soft_table_expect(shelf->stocks, soft_table_print(stock_key, stock_key_len), step);
     if (!order_id)
         return;
     uint8_t key[SHELF_RESERVATION_KEY_MAX];
     const size_t key_len = reservation_key(order_id, stock_key, stock_key_len, key);
-    soft_table_expect(shelf->reservations, key, key_len, step);
+    soft_table_expect(shelf->reservations, soft_table_print(key, key_len), step);
 }
 
 void shelf_touch(const struct shelf *shelf, const struct address *address,

@@ -6,14 +6,14 @@
 #define ORDERLOG_STREAM_LOG_SPAN_H
 
 #include "stream/takeover.h"
+#include "wire/wire_records.h"
 
 struct log_span {
     int32_t partition;
     int64_t from;
     int64_t end;
-    int64_t position; // read up to here
-    void *state;      // of the role, for its expect_key(); may be NULL
-    void *opaque;     // the reader's own
+    void *state;  // of the role, for its expect_print(); may be NULL
+    void *opaque; // the reader's own
 };
 
 // The partition's first and last offset, the latter with uncommitted records. TAKEOVER_RETRY: no
@@ -22,11 +22,12 @@ enum takeover_result log_span_bounds(const struct takeover *takeover, enum topic
                                      int32_t partition, int64_t *ret_low, int64_t *ret_end,
                                      struct error *err);
 
-// Hands every record between from and end to `each`, in order per partition.
+// Hands every record between from and end to `each`, in order per partition. Reads through
+// src/wire: one try, DISP_RETRY or DISP_FATAL (TAKEOVER_FAILED).
 enum takeover_result log_span_read(const struct takeover *takeover, enum topic_id topic,
                                    struct log_span *spans, size_t count,
                                    void (*each)(void *context, struct log_span *span,
-                                                const rd_kafka_message_t *record),
+                                                const struct wire_read_record *record),
                                    void *context, struct error *err);
 
 #endif

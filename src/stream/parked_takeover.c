@@ -49,7 +49,8 @@ struct folding {
 };
 
 // What is no letter of ours cannot have been written by a worker: it is named and skipped.
-static void fold_record(void *context, struct log_span *span, const rd_kafka_message_t *record) {
+static void fold_record(void *context, struct log_span *span,
+                        const struct wire_read_record *record) {
     struct folding *folding = context;
     const struct takeover *takeover = folding->takeover;
     struct message message;
@@ -57,16 +58,16 @@ static void fold_record(void *context, struct log_span *span, const rd_kafka_mes
     struct error err;
     arena_reset(&folding->arena);
     if (spans_are_on())
-        trace_of_record(record, &trace);
-    bool ours = message_decode(takeover->ids, record->payload, record->len, &folding->arena,
-                               &message, &err);
+        trace_of_headers(&record->record.headers, &trace);
+    bool ours = message_decode(takeover->ids, record->record.value, record->record.value_len,
+                               &folding->arena, &message, &err);
     if (ours && !fold_letter(span->opaque, &message, &trace))
         ours = error_set(&err, DISP_POISON, 0, "%s is no dead letter",
                          record_types[message.type]->name);
     if (!ours)
         LOG(ERROR, "foreign record among our dead letters, skipped",
             F_STR("topic", topics[letters_topic(takeover)].name),
-            F_INT("partition", record->partition), F_INT("offset", record->offset), F_ERR(&err));
+            F_INT("partition", span->partition), F_INT("offset", record->offset), F_ERR(&err));
     parked_commit(span->opaque);
 }
 

@@ -46,21 +46,21 @@ static bool take_row(const struct takeover *takeover, struct restore *restore,
 }
 
 // What is no row of ours cannot have been written by a worker: it is named and skipped.
-static void load(void *context, struct log_span *span, const rd_kafka_message_t *record) {
+static void load(void *context, struct log_span *span, const struct wire_read_record *record) {
     struct loading *loading = context;
     struct restore *restore = span->opaque;
-    struct snapshot_row row = {.key = record->key, .key_len = record->key_len};
+    struct snapshot_row row = {.key = record->record.key, .key_len = record->record.key_len};
     struct error err;
     arena_reset(&loading->arena);
-    bool good = record->key != NULL || error_set(&err, DISP_POISON, 0, "no key");
+    bool good = record->record.key != NULL || error_set(&err, DISP_POISON, 0, "no key");
     struct message message = {.type = RECORD_COUNT};
-    if (good && record->payload)
-        good = message_decode(loading->takeover->ids, record->payload, record->len, &loading->arena,
-                              &message, &err);
+    if (good && record->record.value)
+        good = message_decode(loading->takeover->ids, record->record.value,
+                              record->record.value_len, &loading->arena, &message, &err);
     row.type = message.type;
     row.body = message.body;
     if (spans_are_on())
-        trace_of_record(record, &row.trace);
+        trace_of_headers(&record->record.headers, &row.trace);
     if (good && take_row(loading->takeover, restore, &row, &err)) {
         restore->rows++;
         return;
@@ -71,7 +71,7 @@ static void load(void *context, struct log_span *span, const rd_kafka_message_t 
     }
     LOG(ERROR, "foreign record among our snapshots, skipped",
         F_STR("topic", topics[domains[loading->takeover->role->domain].state].name),
-        F_INT("partition", record->partition), F_INT("offset", record->offset), F_ERR(&err));
+        F_INT("partition", span->partition), F_INT("offset", record->offset), F_ERR(&err));
 }
 
 // A position beyond the events' end belongs to another log; one before their begin leaves a hole.

@@ -33,7 +33,7 @@ const char *const right_operation_names[] = {
     TOPIC(user, domain ".inbox", READ), TOPIC(user, domain ".inbox", WRITE),                       \
         TOPIC(user, domain ".events", READ), TOPIC(user, domain ".events", WRITE),                 \
         TOPIC(user, domain ".deadletters", READ), TOPIC(user, domain ".deadletters", WRITE),       \
-        GROUP(user, "orderlog." role, READ), GROUP(user, "orderlog.takeover", DESCRIBE), {         \
+        GROUP(user, "orderlog." role, READ), {                                                     \
         RIGHT_USER_##user, RIGHT_TRANSACTIONS, "orderlog." role ".", RIGHT_WRITE                   \
     }
 

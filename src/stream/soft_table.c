@@ -261,9 +261,12 @@ static void save(struct soft_table *table, struct entry *entry) {
     entry->changed_in = table->transaction;
 }
 
-void soft_table_expect(const struct soft_table *table, const void *key, size_t key_len,
-                       enum soft_step step) {
-    size_t at = XXH3_64bits(key, key_len) & (table->slots_count - 1);
+uint64_t soft_table_print(const void *key, size_t key_len) {
+    return XXH3_64bits(key, key_len);
+}
+
+void soft_table_expect(const struct soft_table *table, uint64_t print, enum soft_step step) {
+    size_t at = print & (table->slots_count - 1);
     if (step == SOFT_SLOT) {
         __builtin_prefetch(&table->slots[at]);
         return;
@@ -281,8 +284,9 @@ const void *soft_table_get(const struct soft_table *table, const void *key, size
     return entry ? entry->block : NULL;
 }
 
-void *soft_table_put(struct soft_table *table, const void *key, size_t key_len, size_t size) {
-    assert(size > 0 && size <= UINT32_MAX && key_len <= UINT16_MAX);
+// The key's, with or without a block.
+static struct entry *make_entry(struct soft_table *table, const void *key, size_t key_len) {
+    assert(key_len <= UINT16_MAX);
     if ((table->used + 1) * 2 > table->slots_count)
         grow(table);
     uint64_t hash = XXH3_64bits(key, key_len);
@@ -296,12 +300,37 @@ void *soft_table_put(struct soft_table *table, const void *key, size_t key_len, 
         table->used++;
         table->bytes += sizeof(*entry) + key_len;
     }
-    save(table, entry);
-    entry->block = must(malloc(size));
+    return entry;
+}
+
+static void *take_block(struct soft_table *table, struct entry *entry, void *block, size_t size) {
+    assert(size > 0 && size <= UINT32_MAX);
+    entry->block = must(block);
     entry->size = (uint32_t)size;
     table->bytes += size;
     table->living++;
-    return entry->block;
+    return block;
+}
+
+void *soft_table_put(struct soft_table *table, const void *key, size_t key_len, size_t size) {
+    struct entry *entry = make_entry(table, key, key_len);
+    save(table, entry);
+    return take_block(table, entry, malloc(size), size);
+}
+
+void *soft_table_put_for_good(struct soft_table *table, const void *key, size_t key_len,
+                              size_t size) {
+    struct entry *entry = make_entry(table, key, key_len);
+    if (entry->changed_in == table->transaction) {
+        save(table, entry);
+        return take_block(table, entry, malloc(size), size);
+    }
+    change(table, entry);
+    if (entry->block) {
+        table->bytes -= entry->size;
+        table->living--;
+    }
+    return take_block(table, entry, realloc(entry->block, size), size);
 }
 
 void soft_table_remove(struct soft_table *table, const void *key, size_t key_len) {

@@ -63,7 +63,8 @@ struct folding {
 };
 
 // A record that is no event of ours cannot have been written by a worker: it is named and skipped.
-static void fold_record(void *context, struct log_span *span, const rd_kafka_message_t *record) {
+static void fold_record(void *context, struct log_span *span,
+                        const struct wire_read_record *record) {
     struct folding *folding = context;
     const struct takeover *takeover = folding->takeover;
     struct fold *fold = span->opaque;
@@ -71,11 +72,11 @@ static void fold_record(void *context, struct log_span *span, const rd_kafka_mes
     struct message message;
     struct error err;
     arena_reset(&folding->arena);
-    bool ours = message_decode(takeover->ids, record->payload, record->len, &folding->arena,
-                               &message, &err);
+    bool ours = message_decode(takeover->ids, record->record.value, record->record.value_len,
+                               &folding->arena, &message, &err);
     if (ours && takeover->role->caused && spans_are_on()) {
         struct trace_context trace;
-        trace_of_record(record, &trace);
+        trace_of_headers(&record->record.headers, &trace);
         takeover->role->caused(takeover->role->context, state, &trace);
     }
     if (ours && takeover->role->fold)
@@ -83,7 +84,7 @@ static void fold_record(void *context, struct log_span *span, const rd_kafka_mes
                                     record->offset, &err);
     if (!ours) {
         LOG(ERROR, "foreign record among our events, skipped",
-            F_STR("topic", events_name(takeover)), F_INT("partition", record->partition),
+            F_STR("topic", events_name(takeover)), F_INT("partition", span->partition),
             F_INT("offset", record->offset), F_ERR(&err));
         return;
     }

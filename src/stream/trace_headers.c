@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "stream/trace_headers.h"
 
+#include "wire/wire_records.h"
+
 static const char *find(const rd_kafka_message_t *record, const char *name, size_t *ret_len) {
     rd_kafka_headers_t *headers = NULL;
     const void *value = NULL;
@@ -14,6 +16,12 @@ void trace_of_record(const rd_kafka_message_t *record, struct trace_context *ret
     size_t len = 0;
     const char *text = find(record, TRACE_HEADER, &len);
     if (!text || !trace_parse(text, len, ret))
+        *ret = (struct trace_context){0};
+}
+
+void trace_of_headers(const struct wire_headers *headers, struct trace_context *ret) {
+    const struct wire_view text = wire_header_find(headers, TRACE_HEADER);
+    if (!text.ptr || !trace_parse(text.ptr, text.len, ret))
         *ret = (struct trace_context){0};
 }
 

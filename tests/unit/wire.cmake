@@ -10,3 +10,10 @@ orderlog_test(NAME test_wire_fetch_answers LABEL unit SOURCES test_wire_fetch_an
 foreach(call wire_connection_open wire_connection_send_writer)
   target_link_options(test_wire_fetch_answers PRIVATE -Wl,--wrap=${call})
 endforeach()
+
+# Its reader of the wire is played.
+orderlog_test(NAME test_span_feed LABEL unit THREADS SOURCES test_span_feed.c
+  LIBS orderlog_stream orderlog_service)
+foreach(call wire_fetch_next wire_fetch_free)
+  target_link_options(test_span_feed PRIVATE -Wl,--wrap=${call})
+endforeach()

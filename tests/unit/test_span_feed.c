@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What one thread fetches and another one folds: all of it, in order, and unchanged while it is
+// looked at. The reader of the wire is played.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+
+#include "../../src/stream/span_feed.h"
+
+enum { BATCHES = 5000, RECORDS = 16, SPANS = 3, AT_ONCE_MS = 0, PATIENCE_MS = 60000 };
+
+// Played; only the feed's thread touches it between new and free.
+struct wire_fetch {
+    size_t given;
+    size_t count;
+    size_t calls;
+    enum wire_fetched outcome; // after them
+    bool *is_freed;
+};
+
+void __wrap_wire_fetch_free(struct wire_fetch *fetch);
+void __wrap_wire_fetch_free(struct wire_fetch *fetch) {
+    if (fetch)
+        *fetch->is_freed = true;
+}
+
+enum wire_fetched __wrap_wire_fetch_next(struct wire_fetch *fetch, struct wire_records *ret_records,
+                                         size_t *ret_span, int64_t deadline_ms, struct error *err);
+enum wire_fetched __wrap_wire_fetch_next(struct wire_fetch *fetch, struct wire_records *ret_records,
+                                         size_t *ret_span, int64_t deadline_ms, struct error *err) {
+    (void)deadline_ms;
+    if (fetch->calls++ % 3 == 0)
+        return WIRE_FETCH_WAITS;
+    if (fetch->given == fetch->count) {
+        if (fetch->outcome == WIRE_FETCH_FAILED)
+            (void)error_set(err, DISP_RETRY, 6, "the leader has moved");
+        return fetch->outcome;
+    }
+    if (!ret_records->items)
+        ret_records->items = calloc(RECORDS, sizeof(*ret_records->items));
+    ret_records->count = RECORDS;
+    for (size_t i = 0; i < RECORDS; i++)
+        ret_records->items[i].offset = (int64_t)(fetch->given * RECORDS + i);
+    *ret_span = fetch->given++ % SPANS;
+    return WIRE_FETCHED;
+}
+
+// Takes so many batches. Returns what came in place of the next one.
+static enum wire_fetched take(struct span_feed *feed, size_t count, size_t *ret_taken,
+                              struct error *err) {
+    for (*ret_taken = 0; *ret_taken < count; ++*ret_taken) {
+        const struct wire_records *records = NULL;
+        size_t span = SPANS;
+        const enum wire_fetched found = span_feed_next(feed, PATIENCE_MS, &records, &span, err);
+        if (found != WIRE_FETCHED)
+            return found;
+        assert_int_equal(span, *ret_taken % SPANS);
+        assert_int_equal(records->count, RECORDS);
+        for (int looks = 0; looks < 2; looks++)
+            for (size_t i = 0; i < RECORDS; i++)
+                assert_int_equal(records->items[i].offset, *ret_taken * RECORDS + i);
+    }
+    return WIRE_FETCHED;
+}
+
+static void all_comes_in_order_and_then_the_outcome(void **state) {
+    (void)state;
+    static const enum wire_fetched outcomes[] = {WIRE_FETCH_ENDED, WIRE_FETCH_FAILED};
+    for (size_t i = 0; i < 2; i++) {
+        bool is_freed = false;
+        struct wire_fetch fetch = {.count = BATCHES, .outcome = outcomes[i], .is_freed = &is_freed};
+        struct error err = {0};
+        size_t taken;
+        struct span_feed *feed = span_feed_new(&fetch, &err);
+        assert_non_null(feed);
+        assert_int_equal(take(feed, SIZE_MAX, &taken, &err), outcomes[i]);
+        assert_int_equal(taken, BATCHES);
+        assert_int_equal(err.code, outcomes[i] == WIRE_FETCH_FAILED ? 6 : 0);
+        span_feed_free(feed);
+        assert_true(is_freed);
+    }
+}
+
+static void it_can_be_given_up_at_any_time(void **state) {
+    (void)state;
+    for (size_t count = 0; count < 30; count++) {
+        bool is_freed = false;
+        struct wire_fetch fetch = {
+            .count = BATCHES, .outcome = WIRE_FETCH_ENDED, .is_freed = &is_freed};
+        struct error err = {0};
+        size_t taken;
+        struct span_feed *feed = span_feed_new(&fetch, &err);
+        assert_non_null(feed);
+        assert_int_equal(take(feed, count, &taken, &err), WIRE_FETCHED);
+        span_feed_free(feed);
+        assert_true(is_freed);
+        assert_true(fetch.given < count + 10); // a bounded number waits
+    }
+}
+
+static void who_asks_in_vain_is_told_so(void **state) {
+    (void)state;
+    bool is_freed = false;
+    struct wire_fetch fetch = {.outcome = WIRE_FETCH_WAITS, .is_freed = &is_freed};
+    struct error err = {0};
+    const struct wire_records *records;
+    size_t span;
+    struct span_feed *feed = span_feed_new(&fetch, &err);
+    assert_non_null(feed);
+    assert_int_equal(span_feed_next(feed, AT_ONCE_MS, &records, &span, &err), WIRE_FETCH_WAITS);
+    span_feed_free(feed);
+    assert_true(is_freed);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_comes_in_order_and_then_the_outcome),
+        cmocka_unit_test(it_can_be_given_up_at_any_time),
+        cmocka_unit_test(who_asks_in_vain_is_told_so),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
