@@ -43,6 +43,7 @@ struct partition {
     struct {
         bool running;
         int64_t events_offset; // at which it began
+        int64_t first_from;    // where our events begin, while no pass has ever ended; else -1
         size_t rows_max;       // in one transaction
         int64_t begun_us;
         int64_t due_us; // monotonic

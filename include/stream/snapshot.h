@@ -3,7 +3,8 @@
 // Snapshots of soft state, so that taking a partition over need not read all its events. They are
 // rows in the compacted topic D.state, by key; a row that is gone is a tombstone. A *pass* writes
 // what changed since the last one, inside the loop's own transactions, some rows in each, and ends
-// with a SnapshotPosition: the offset in D.events at which the pass began. Every row is at least as
+// with a SnapshotPosition: the offset in D.events at which the pass began. (The very first pass
+// begins with one, too: the begin of D.events.) Every row is at least as
 // new as the events before the last position, whatever happened to a later pass; so whoever loads
 // the rows and folds the events from there on, leaving out of each row what it has seen already,
 // holds the fold of all events.

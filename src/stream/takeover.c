@@ -165,10 +165,14 @@ static enum takeover_result missing(const struct takeover *takeover,
 }
 
 // Spread over the interval, so that partitions do not all write at once.
-static void schedule_pass(const struct takeover *takeover, struct partition *partition, size_t i,
+static void schedule_pass(const struct takeover *takeover, const struct restore *restore, size_t i,
                           size_t count) {
+    struct partition *partition = restore->partition;
+    const bool is_first =
+        restore->rows == 0 && !restore->outdated && restore->position.events_offset < 0;
     int64_t interval_us = takeover->config->snapshot_interval_ms * 1000;
     partition->pass.running = false;
+    partition->pass.first_from = is_first ? restore->events_low : -1;
     partition->pass.due_us =
         clock_monotonic_us() + interval_us * (int64_t)(i + 1) / (int64_t)(count ? count : 1);
 }
@@ -231,7 +235,7 @@ enum takeover_result takeover_run(const struct takeover *takeover, struct partit
         partition->committed.events = restore->events_end;
         partition->committed.events_new = 0;
         partition->restored = true;
-        schedule_pass(takeover, partition, i, folds_count);
+        schedule_pass(takeover, restore, i, folds_count);
         metrics_add(METRIC_TAKEOVER_RECORDS, 0, (int64_t)restore->rows);
         metrics_add(METRIC_TAKEOVER_RECORDS, 1, (int64_t)folds[i].folded);
         LOG(INFO, "partition taken over", F_STR("topic", input_name(takeover)),

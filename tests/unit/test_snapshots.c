@@ -126,7 +126,8 @@ static void fold_from(void *state, size_t from) {
     role->commit(role->context, state);
 }
 
-// As after a death: what is committed, with or without the rows that compaction takes away.
+// As after a death: what is committed, with or without the rows that compaction takes away. Before the
+// first pass has ended its rows count from the beginning.
 static void *restored(bool compacted, bool usable) {
     struct strmap last;
     strmap_init(&last, sizeof(size_t));
@@ -144,9 +145,8 @@ static void *restored(bool compacted, bool usable) {
             fail_msg("row %zu: %s", i, err.msg);
     }
     strmap_done(&last);
-    usable = usable && position != SIZE_MAX;
     role->restored(role->context, state, usable);
-    fold_from(state, usable ? position : 0);
+    fold_from(state, usable && position != SIZE_MAX ? position : 0);
     return state;
 }
 
