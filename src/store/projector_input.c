@@ -10,8 +10,9 @@
 #include "service/log.h"
 #include "stream/kafka_conf.h"
 
-// How long a projector that is far behind waits for its batch to fill.
-enum { FAR_BEHIND_RECORDS = 20000, FILL_MS_MAX = 2000, FILL_POLL_MS = 20 };
+// How long a projector that is far behind waits for its batch to fill, and for the last records
+// when it is not far behind any more.
+enum { FAR_BEHIND_RECORDS = 20000, FILL_MS_MAX = 2000, FILL_LAST_MS = 100, FILL_POLL_MS = 20 };
 
 static void set_partitions(struct projector_input *input,
                            const rd_kafka_topic_partition_list_t *list) {
@@ -258,19 +259,26 @@ int64_t projector_input_waiting(const struct projector_input *input,
 }
 
 // At rest and under load, waiting a little for more would make batches no bigger and reads later.
-// Far behind, what the client has fetched ahead is less than a batch may hold.
+// Far behind, what the client has fetched ahead is less than a batch may hold; and the few records
+// that are left when the end comes near would be a batch of their own, after a rest.
 static size_t poll_more(struct projector_input *input, rd_kafka_message_t **messages) {
     size_t polled = 1;
     int64_t until_ms = clock_monotonic_ms() + FILL_MS_MAX;
     int timeout_ms = 0;
-    while (polled < input->messages_max) {
+    bool was_far = false;
+    while (polled < input->messages_max && clock_monotonic_ms() < until_ms) {
         ssize_t more = rd_kafka_consume_batch_queue(input->queue, timeout_ms, messages + polled,
                                                     input->messages_max - polled);
         polled += more > 0 ? (size_t)more : 0;
         timeout_ms = FILL_POLL_MS;
-        if (clock_monotonic_ms() >= until_ms ||
-            projector_input_waiting(input, messages[polled - 1]) < FAR_BEHIND_RECORDS)
+        if (projector_input_waiting(input, messages[polled - 1]) >= FAR_BEHIND_RECORDS) {
+            was_far = true;
+            continue;
+        }
+        if (!was_far || more <= 0)
             break;
+        const int64_t last_ms = clock_monotonic_ms() + FILL_LAST_MS;
+        until_ms = until_ms < last_ms ? until_ms : last_ms;
     }
     return polled;
 }
