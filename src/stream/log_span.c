@@ -65,19 +65,44 @@ static void look_ahead(const struct role *role, void *state, const struct wire_r
     }
 }
 
-static void
-hand_out(const struct role *role, struct log_span *span, const struct wire_records *records,
-         void (*each)(void *context, struct log_span *span, const struct wire_read_record *record),
-         void *context) {
+// Says what is wrong with what the feed could not decode. Rare.
+static void decode_again(const struct schema_ids *ids, struct arena *arena,
+                         struct log_span_record *record) {
+    const struct wire_record *read = &record->read->record;
+    arena_reset(arena);
+    if (!message_decode(ids, read->value, read->value_len, arena, &record->message, &record->err))
+        record->message.body = NULL;
+}
+
+bool log_span_is_message(const struct log_span_record *record, struct error *err) {
+    if (record->message.body)
+        return true;
+    if (!record->read->record.value)
+        return error_set(err, DISP_POISON, 0, "no value");
+    *err = record->err;
+    return false;
+}
+
+static void hand_out(const struct takeover *takeover, struct log_span *span,
+                     const struct span_feed_batch *batch, struct arena *arena, log_span_fn *each,
+                     void *context) {
+    const struct role *role = takeover->role;
+    const struct wire_records *records = &batch->records;
     uint64_t prints[PRINTS] = {0}; // by number of the record
     for (size_t i = 0; i < records->count; i++) {
         if (role->expect_print && span->state)
             look_ahead(role, span->state, records, i, prints);
-        each(context, span, &records->items[i]);
+        struct log_span_record record;
+        record.read = &records->items[i];
+        record.message = batch->messages[i];
+        if (!record.message.body && record.read->record.value)
+            decode_again(takeover->ids, arena, &record);
+        each(context, span, &record);
     }
 }
 
-static struct span_feed *feed_new(enum topic_id topic, const struct wire_settings *settings,
+static struct span_feed *feed_new(const struct takeover *takeover, enum topic_id topic,
+                                  const struct wire_settings *settings,
                                   const struct log_span *spans, size_t count, struct error *err) {
     struct wire_span *wanted = calloc(count, sizeof(*wanted));
     assert(wanted);
@@ -86,7 +111,7 @@ static struct span_feed *feed_new(enum topic_id topic, const struct wire_setting
             .partition = spans[i].partition, .from = spans[i].from, .end = spans[i].end};
     struct wire_fetch *fetch = wire_fetch_new(settings, topics[topic].name, wanted, count, err);
     free(wanted);
-    return fetch ? span_feed_new(fetch, err) : NULL;
+    return fetch ? span_feed_new(fetch, takeover->ids, err) : NULL;
 }
 
 static enum takeover_result failed(const struct error *err) {
@@ -94,9 +119,7 @@ static enum takeover_result failed(const struct error *err) {
 }
 
 enum takeover_result log_span_read(const struct takeover *takeover, enum topic_id topic,
-                                   struct log_span *spans, size_t count,
-                                   void (*each)(void *context, struct log_span *span,
-                                                const struct wire_read_record *record),
+                                   struct log_span *spans, size_t count, log_span_fn *each,
                                    void *context, struct error *err) {
     size_t wanted = 0;
     for (size_t i = 0; i < count; i++)
@@ -107,19 +130,20 @@ enum takeover_result log_span_read(const struct takeover *takeover, enum topic_i
     struct span_feed *feed = NULL;
     if (wire_settings_read(takeover->config, "orderlog-takeover", WIRE_UNCOMPRESSED, &settings,
                            err))
-        feed = feed_new(topic, &settings, spans, count, err);
+        feed = feed_new(takeover, topic, &settings, spans, count, err);
     if (!feed)
         return failed(err);
 
+    struct arena arena;
+    arena_init(&arena, 0);
     enum wire_fetched found = WIRE_FETCH_WAITS;
     enum takeover_result result = TAKEOVER_DONE;
     int64_t silent_since_ms = clock_monotonic_ms();
     while (result == TAKEOVER_DONE && found != WIRE_FETCH_ENDED) {
-        const struct wire_records *records;
-        size_t number;
-        found = span_feed_next(feed, POLL_MS, &records, &number, err);
+        const struct span_feed_batch *batch;
+        found = span_feed_next(feed, POLL_MS, &batch, err);
         if (found == WIRE_FETCHED) {
-            hand_out(takeover->role, &spans[number], records, each, context);
+            hand_out(takeover, &spans[batch->span], batch, &arena, each, context);
             silent_since_ms = clock_monotonic_ms();
         } else if (found == WIRE_FETCH_FAILED) {
             (void)error_wrap(err, "reading %s", topics[topic].name);
@@ -135,5 +159,6 @@ enum takeover_result log_span_read(const struct takeover *takeover, enum topic_i
         }
     }
     span_feed_free(feed);
+    arena_done(&arena);
     return result;
 }

@@ -43,31 +43,23 @@ static bool fold_letter(struct parked *parked, const struct message *message,
     return true;
 }
 
-struct folding {
-    const struct takeover *takeover;
-    struct arena arena;
-};
-
 // What is no letter of ours cannot have been written by a worker: it is named and skipped.
 static void fold_record(void *context, struct log_span *span,
-                        const struct wire_read_record *record) {
-    struct folding *folding = context;
-    const struct takeover *takeover = folding->takeover;
-    struct message message;
+                        const struct log_span_record *record) {
+    const struct takeover *takeover = context;
     struct trace_context trace = {0};
     struct error err;
-    arena_reset(&folding->arena);
     if (spans_are_on())
-        trace_of_headers(&record->record.headers, &trace);
-    bool ours = message_decode(takeover->ids, record->record.value, record->record.value_len,
-                               &folding->arena, &message, &err);
-    if (ours && !fold_letter(span->opaque, &message, &trace))
+        trace_of_headers(&record->read->record.headers, &trace);
+    bool ours = log_span_is_message(record, &err);
+    if (ours && !fold_letter(span->opaque, &record->message, &trace))
         ours = error_set(&err, DISP_POISON, 0, "%s is no dead letter",
-                         record_types[message.type]->name);
+                         record_types[record->message.type]->name);
     if (!ours)
         LOG(ERROR, "foreign record among our dead letters, skipped",
             F_STR("topic", topics[letters_topic(takeover)].name),
-            F_INT("partition", span->partition), F_INT("offset", record->offset), F_ERR(&err));
+            F_INT("partition", span->partition), F_INT("offset", record->read->offset),
+            F_ERR(&err));
     parked_commit(span->opaque);
 }
 
@@ -116,12 +108,9 @@ enum takeover_result parked_takeover_run(const struct takeover *takeover,
         result = log_span_bounds(takeover, letters_topic(takeover), span->partition, &span->from,
                                  &span->end, err);
     }
-    struct folding folding = {.takeover = takeover};
-    arena_init(&folding.arena, 0);
     if (result == TAKEOVER_DONE)
         result = log_span_read(takeover, letters_topic(takeover), spans, count, fold_record,
-                               &folding, err);
-    arena_done(&folding.arena);
+                               (void *)takeover, err);
     for (size_t i = 0; result == TAKEOVER_DONE && i < count; i++)
         if (spans[i].opaque)
             result = check(takeover, partitions[i], spans[i].opaque, err);

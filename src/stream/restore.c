@@ -20,11 +20,6 @@ enum takeover_result restore_bounds(const struct takeover *takeover, struct rest
                            &restore->state_low, &restore->state_end, err);
 }
 
-struct loading {
-    const struct takeover *takeover;
-    struct arena arena; // one record
-};
-
 static bool is_position(const struct snapshot_row *row) {
     return row->key_len == strlen(SNAPSHOT_POSITION_KEY) &&
            memcmp(row->key, SNAPSHOT_POSITION_KEY, row->key_len) == 0;
@@ -46,22 +41,19 @@ static bool take_row(const struct takeover *takeover, struct restore *restore,
 }
 
 // What is no row of ours cannot have been written by a worker: it is named and skipped.
-static void load(void *context, struct log_span *span, const struct wire_read_record *record) {
-    struct loading *loading = context;
+static void load(void *context, struct log_span *span, const struct log_span_record *record) {
+    const struct takeover *takeover = context;
     struct restore *restore = span->opaque;
-    struct snapshot_row row = {.key = record->record.key, .key_len = record->record.key_len};
+    const struct wire_record *read = &record->read->record;
     struct error err;
-    arena_reset(&loading->arena);
-    bool good = record->record.key != NULL || error_set(&err, DISP_POISON, 0, "no key");
-    struct message message = {.type = RECORD_COUNT};
-    if (good && record->record.value)
-        good = message_decode(loading->takeover->ids, record->record.value,
-                              record->record.value_len, &loading->arena, &message, &err);
-    row.type = message.type;
-    row.body = message.body;
+    bool good = read->key != NULL || error_set(&err, DISP_POISON, 0, "no key");
+    good = good && (!read->value || log_span_is_message(record, &err));
+    struct snapshot_row row = {.key = read->key, .key_len = read->key_len};
+    row.type = record->message.type;
+    row.body = record->message.body;
     if (spans_are_on())
-        trace_of_headers(&record->record.headers, &row.trace);
-    if (good && take_row(loading->takeover, restore, &row, &err)) {
+        trace_of_headers(&read->headers, &row.trace);
+    if (good && take_row(takeover, restore, &row, &err)) {
         restore->rows++;
         return;
     }
@@ -70,8 +62,8 @@ static void load(void *context, struct log_span *span, const struct wire_read_re
         return;
     }
     LOG(ERROR, "foreign record among our snapshots, skipped",
-        F_STR("topic", topics[domains[loading->takeover->role->domain].state].name),
-        F_INT("partition", span->partition), F_INT("offset", record->offset), F_ERR(&err));
+        F_STR("topic", topics[domains[takeover->role->domain].state].name),
+        F_INT("partition", span->partition), F_INT("offset", record->read->offset), F_ERR(&err));
 }
 
 // A position beyond the events' end belongs to another log; one before their begin leaves a hole.
@@ -104,11 +96,8 @@ enum takeover_result restore_run(const struct takeover *takeover, struct restore
                                      .end = restores[i].state_end,
                                      .state = restores[i].partition->state,
                                      .opaque = &restores[i]};
-    struct loading loading = {.takeover = takeover};
-    arena_init(&loading.arena, 0);
     enum takeover_result result = log_span_read(takeover, domains[takeover->role->domain].state,
-                                                spans, count, load, &loading, err);
-    arena_done(&loading.arena);
+                                                spans, count, load, (void *)takeover, err);
     free(spans);
     for (size_t i = 0; result == TAKEOVER_DONE && i < count; i++)
         judge(takeover, &restores[i]);

@@ -11,21 +11,17 @@
 
 enum { BATCHES = 8 };
 
-struct batch {
-    struct wire_records records;
-    size_t span;
-};
-
 // batches[taken % BATCHES] is the reader's, the next put - taken - 1 wait, the others are the
 // thread's, which fills one of them.
 struct span_feed {
-    struct wire_fetch *fetch; // owned, the thread's
+    struct wire_fetch *fetch;     // owned, the thread's
+    const struct schema_ids *ids; // borrowed
     pthread_t thread;
     _Atomic bool stopping;
 
     pthread_mutex_t lock; // of what follows
     pthread_cond_t changed;
-    struct batch batches[BATCHES];
+    struct span_feed_batch batches[BATCHES];
     size_t put;
     size_t taken;
     bool is_lent;              // the reader looks at the one that it took last
@@ -34,11 +30,11 @@ struct span_feed {
 };
 
 // NULL: it is to stop.
-static struct batch *free_batch(struct span_feed *feed) {
+static struct span_feed_batch *free_batch(struct span_feed *feed) {
     pthread_mutex_lock(&feed->lock);
     while (!feed->stopping && feed->put - feed->taken + feed->is_lent >= BATCHES)
         pthread_cond_wait(&feed->changed, &feed->lock);
-    struct batch *batch = feed->stopping ? NULL : &feed->batches[feed->put % BATCHES];
+    struct span_feed_batch *batch = feed->stopping ? NULL : &feed->batches[feed->put % BATCHES];
     pthread_mutex_unlock(&feed->lock);
     return batch;
 }
@@ -54,9 +50,29 @@ static void tell(struct span_feed *feed, enum wire_fetched outcome, const struct
     pthread_mutex_unlock(&feed->lock);
 }
 
+// What cannot be decoded is left to who folds, to say what is wrong with it.
+static void decode(const struct schema_ids *ids, struct span_feed_batch *batch) {
+    const size_t count = batch->records.count;
+    if (count > batch->messages_capacity) {
+        free(batch->messages);
+        batch->messages = malloc(count * sizeof(*batch->messages));
+        assert(batch->messages && "out of memory for messages");
+        batch->messages_capacity = count;
+    }
+    arena_reset(&batch->arena);
+    for (size_t i = 0; i < count; i++) {
+        const struct wire_record *record = &batch->records.items[i].record;
+        struct message *message = &batch->messages[i];
+        struct error ignored;
+        if (!record->value || !message_decode(ids, record->value, record->value_len, &batch->arena,
+                                              message, &ignored))
+            *message = (struct message){.type = RECORD_COUNT};
+    }
+}
+
 static void *run(void *opaque) {
     struct span_feed *feed = opaque;
-    struct batch *batch = NULL;
+    struct span_feed_batch *batch = NULL;
     while (!feed->stopping) {
         if (!batch && !(batch = free_batch(feed)))
             break;
@@ -66,6 +82,8 @@ static void *run(void *opaque) {
                             clock_monotonic_ms() + SPAN_FEED_ANSWER_MS, &err);
         if (found == WIRE_FETCH_WAITS)
             continue;
+        if (found == WIRE_FETCHED)
+            decode(feed->ids, batch);
         tell(feed, found, &err);
         if (found != WIRE_FETCHED)
             break;
@@ -74,10 +92,14 @@ static void *run(void *opaque) {
     return NULL;
 }
 
-struct span_feed *span_feed_new(struct wire_fetch *fetch, struct error *err) {
+struct span_feed *span_feed_new(struct wire_fetch *fetch, const struct schema_ids *ids,
+                                struct error *err) {
     struct span_feed *feed = calloc(1, sizeof(*feed));
     assert(feed);
     feed->fetch = fetch;
+    feed->ids = ids;
+    for (size_t i = 0; i < BATCHES; i++)
+        arena_init(&feed->batches[i].arena, 0);
     feed->outcome = WIRE_FETCHED;
     pthread_condattr_t monotonic;
     (void)pthread_condattr_init(&monotonic);
@@ -105,8 +127,11 @@ void span_feed_free(struct span_feed *feed) {
     pthread_mutex_unlock(&feed->lock);
     (void)pthread_join(feed->thread, NULL);
     wire_fetch_free(feed->fetch);
-    for (size_t i = 0; i < BATCHES; i++)
+    for (size_t i = 0; i < BATCHES; i++) {
         wire_records_done(&feed->batches[i].records);
+        arena_done(&feed->batches[i].arena);
+        free(feed->batches[i].messages);
+    }
     (void)pthread_cond_destroy(&feed->changed);
     (void)pthread_mutex_destroy(&feed->lock);
     free(feed);
@@ -125,8 +150,7 @@ static struct timespec in_ms(int ms) {
 }
 
 enum wire_fetched span_feed_next(struct span_feed *feed, int timeout_ms,
-                                 const struct wire_records **ret_records, size_t *ret_span,
-                                 struct error *err) {
+                                 const struct span_feed_batch **ret, struct error *err) {
     const struct timespec until = in_ms(timeout_ms);
     pthread_mutex_lock(&feed->lock);
     feed->is_lent = false;
@@ -136,10 +160,8 @@ enum wire_fetched span_feed_next(struct span_feed *feed, int timeout_ms,
         code = pthread_cond_timedwait(&feed->changed, &feed->lock, &until);
     enum wire_fetched found = WIRE_FETCHED;
     if (feed->put > feed->taken) {
-        const struct batch *batch = &feed->batches[feed->taken++ % BATCHES];
+        *ret = &feed->batches[feed->taken++ % BATCHES];
         feed->is_lent = true;
-        *ret_records = &batch->records;
-        *ret_span = batch->span;
     } else if (feed->outcome == WIRE_FETCHED) {
         found = WIRE_FETCH_WAITS;
     } else {

@@ -57,35 +57,27 @@ struct fold {
     uint64_t folded;
 };
 
-struct folding {
-    const struct takeover *takeover;
-    struct arena arena; // one record
-};
-
 // A record that is no event of ours cannot have been written by a worker: it is named and skipped.
 static void fold_record(void *context, struct log_span *span,
-                        const struct wire_read_record *record) {
-    struct folding *folding = context;
-    const struct takeover *takeover = folding->takeover;
+                        const struct log_span_record *record) {
+    const struct takeover *takeover = context;
+    const struct wire_read_record *read = record->read;
     struct fold *fold = span->opaque;
     void *state = fold->restore.partition->state;
-    struct message message;
     struct error err;
-    arena_reset(&folding->arena);
-    bool ours = message_decode(takeover->ids, record->record.value, record->record.value_len,
-                               &folding->arena, &message, &err);
+    bool ours = log_span_is_message(record, &err);
     if (ours && takeover->role->caused && spans_are_on()) {
         struct trace_context trace;
-        trace_of_headers(&record->record.headers, &trace);
+        trace_of_headers(&read->record.headers, &trace);
         takeover->role->caused(takeover->role->context, state, &trace);
     }
     if (ours && takeover->role->fold)
-        ours = takeover->role->fold(takeover->role->context, state, message.type, message.body,
-                                    record->offset, &err);
+        ours = takeover->role->fold(takeover->role->context, state, record->message.type,
+                                    record->message.body, read->offset, &err);
     if (!ours) {
         LOG(ERROR, "foreign record among our events, skipped",
             F_STR("topic", events_name(takeover)), F_INT("partition", span->partition),
-            F_INT("offset", record->offset), F_ERR(&err));
+            F_INT("offset", read->offset), F_ERR(&err));
         return;
     }
     fold->folded++;
@@ -93,7 +85,7 @@ static void fold_record(void *context, struct log_span *span,
     // Nothing of a fold is ever undone: do not keep what it was.
     if (fold->folded % FOLD_COMMIT_EVERY == 0 && takeover->role->commit)
         takeover->role->commit(takeover->role->context, state);
-    if (record->offset >= fold->known)
+    if (read->offset >= fold->known)
         fold->new_count++;
 }
 
@@ -119,12 +111,9 @@ static enum takeover_result fold_all(const struct takeover *takeover, struct fol
                                      .state = restores[i].partition->state,
                                      .opaque = fold};
     }
-    struct folding folding = {.takeover = takeover};
-    arena_init(&folding.arena, 0);
     if (result == TAKEOVER_DONE)
         result = log_span_read(takeover, domains[takeover->role->domain].events, spans, count,
-                               fold_record, &folding, err);
-    arena_done(&folding.arena);
+                               fold_record, (void *)takeover, err);
     free(restores);
     free(spans);
     return result;

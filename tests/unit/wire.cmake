@@ -14,6 +14,6 @@ endforeach()
 # Its reader of the wire is played.
 orderlog_test(NAME test_span_feed LABEL unit THREADS SOURCES test_span_feed.c
   LIBS orderlog_stream orderlog_service)
-foreach(call wire_fetch_next wire_fetch_free)
+foreach(call wire_fetch_next wire_fetch_free message_decode)
   target_link_options(test_span_feed PRIVATE -Wl,--wrap=${call})
 endforeach()
