@@ -3,7 +3,9 @@
 completed. Rounds follow one another on one log; what an order costs is of the last of them.
 
 Two partitions, and a projector's thread for each: with one, PostgreSQL's connection for the events of orders
-is what everything waits for. The window lets as many orders be under way as two large batches hold."""
+is what everything waits for. The window lets as many orders be under way as the batches hold that are applied and
+read ahead, and what the processors need: more would wait among these, an order's life would pass through more
+batches, and each of them writes its row once more."""
 
 import system_load
 import system_print
@@ -13,7 +15,7 @@ CONFIG = {"projector.threads": "2"}
 
 def measure(bench):
     bench.config = CONFIG | bench.config
-    settings = system_load.settings_of(bench, seconds=20, partitions=2, window=40000)
+    settings = system_load.settings_of(bench, seconds=20, partitions=2, window=24000)
     system = system_load.start_system(bench, settings)
     orders = 0
     try:
