@@ -275,8 +275,7 @@ void command_writer_serve(void *state) {
     land_all(writer, over);
 }
 
-// --- the thread that looks
-// ------------------------------------------------------------------------
+// --- the thread that looks ----------------------------------------------------------------------
 
 static void look(struct command_writer *writer) {
     (void)pthread_mutex_lock(&writer->lock);
@@ -333,8 +332,7 @@ void command_writer_take_back(struct command_writer *writer) {
     (void)eventfd_write(writer->bell_fd, 1);
 }
 
-// --- the thread that connects
-// ---------------------------------------------------------------------
+// --- the thread that connects -------------------------------------------------------------------
 
 // Under the lock.
 static void rest(struct command_writer *writer, int64_t pause_us) {

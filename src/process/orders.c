@@ -270,8 +270,7 @@ void orders_undo(struct orders *orders) {
     command_memory_undo(orders->commands);
 }
 
-// ---- deadlines passing
-// ---------------------------------------------------------------------------------
+// ---- deadlines passing -------------------------------------------------------------------------
 
 static bool is_parked(const struct orders *orders, const struct id *id) {
     char key[ID_TEXT_LEN];

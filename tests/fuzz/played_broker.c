@@ -47,13 +47,6 @@ bool __wrap_wire_connection_is_alive(const struct wire_connection *connection) {
     return connection->fd >= 0;
 }
 
-static bool sent(struct wire_connection *connection, enum wire_api api) {
-    assert(connection->fd >= 0);
-    connection->sent++;
-    connection->in_flight[connection->sent % WIRE_IN_FLIGHT_MAX] = api;
-    return true;
-}
-
 bool __wrap_wire_connection_send(struct wire_connection *connection, enum wire_api api,
                                  struct iovec *pieces, int count, int64_t deadline_ms,
                                  struct error *err);
@@ -64,7 +57,8 @@ bool __wrap_wire_connection_send(struct wire_connection *connection, enum wire_a
     (void)err;
     for (int i = 0; i < count; i++)
         assert(pieces[i].iov_len == 0 || pieces[i].iov_base);
-    return sent(connection, api);
+    wire_connection_begin(connection, api, pieces, count);
+    return true;
 }
 
 bool __wrap_wire_connection_send_writer(struct wire_connection *connection, enum wire_api api,
@@ -73,10 +67,12 @@ bool __wrap_wire_connection_send_writer(struct wire_connection *connection, enum
 bool __wrap_wire_connection_send_writer(struct wire_connection *connection, enum wire_api api,
                                         struct wire_writer *writer, int64_t deadline_ms,
                                         struct error *err) {
-    (void)writer;
     (void)deadline_ms;
-    return connection->fd >= 0 ? sent(connection, api)
-                               : error_set(err, DISP_RETRY, 0, "not connected");
+    if (connection->fd < 0)
+        return error_set(err, DISP_RETRY, 0, "not connected");
+    const struct iovec piece = {.iov_base = writer->bytes, .iov_len = writer->len};
+    wire_connection_begin(connection, api, &piece, 1);
+    return true;
 }
 
 enum wire_progress __wrap_wire_connection_push(struct wire_connection *connection,

@@ -43,28 +43,28 @@ static size_t key_of(uint32_t number, char key[32]) {
     return (size_t)snprintf(key, 32, "%s%u", number % 3 ? "k" : "a longer key than most: ", number);
 }
 
-static void put(struct soft_table *table, struct model *model, uint32_t number) {
+static struct model_entry *
+put_with(void *(*call)(struct soft_table *table, const void *key, size_t key_len, size_t size),
+         struct soft_table *table, struct model *model, uint32_t number) {
     char key[32];
     size_t key_len = key_of(number, key), size = 1 + draw(BLOCK_MAX);
     struct model_entry *entry = &model->now[number];
-    uint8_t *block = soft_table_put(table, key, key_len, size);
+    uint8_t *block = call(table, key, key_len, size);
     assert_int_equal((uintptr_t)block % 16, 0);
     entry->size = size;
     for (size_t i = 0; i < size; i++)
         block[i] = entry->block[i] = (uint8_t)draw(256);
+    return entry;
+}
+
+static void put(struct soft_table *table, struct model *model, uint32_t number) {
+    (void)put_with(soft_table_put, table, model, number);
     model->changed[number] = true;
 }
 
 // No undo takes it back, but of a key that the transaction has changed before.
 static void put_for_good(struct soft_table *table, struct model *model, uint32_t number) {
-    char key[32];
-    size_t key_len = key_of(number, key), size = 1 + draw(BLOCK_MAX);
-    struct model_entry *entry = &model->now[number];
-    uint8_t *block = soft_table_put_for_good(table, key, key_len, size);
-    assert_int_equal((uintptr_t)block % 16, 0);
-    entry->size = size;
-    for (size_t i = 0; i < size; i++)
-        block[i] = entry->block[i] = (uint8_t)draw(256);
+    const struct model_entry *entry = put_with(soft_table_put_for_good, table, model, number);
     if (!model->changed[number])
         model->committed[number] = *entry;
 }

@@ -54,10 +54,9 @@ bool __wrap_wire_connection_send_writer(struct wire_connection *connection, enum
                                         struct error *err) {
     (void)deadline_ms;
     (void)err;
-    (void)writer;
     asked += api == WIRE_FETCH;
-    connection->sent++;
-    connection->in_flight[connection->sent % WIRE_IN_FLIGHT_MAX] = api;
+    const struct iovec piece = {.iov_base = writer->bytes, .iov_len = writer->len};
+    wire_connection_begin(connection, api, &piece, 1);
     return true;
 }
 
