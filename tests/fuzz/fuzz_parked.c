@@ -19,14 +19,9 @@ enum { LETTERS_MAX = 100, BYTES_MAX = 1 << 16 };
 
 static struct view records;
 
-enum takeover_result __wrap_log_span_bounds(const struct takeover *takeover, enum topic_id topic,
-                                            int32_t partition, int64_t *ret_low, int64_t *ret_end,
-                                            struct error *err);
-enum takeover_result __wrap_log_span_read(const struct takeover *takeover, enum topic_id topic,
-                                          struct log_span *spans, size_t count,
-                                          void (*each)(void *context, struct log_span *span,
-                                                       const rd_kafka_message_t *record),
-                                          void *context, struct error *err);
+// Declared as what they stand for, so that the compiler holds them against it.
+__typeof__(log_span_bounds) __wrap_log_span_bounds;
+__typeof__(log_span_read) __wrap_log_span_read;
 
 enum takeover_result __wrap_log_span_bounds(const struct takeover *takeover, enum topic_id topic,
                                             int32_t partition, int64_t *ret_low, int64_t *ret_end,
@@ -41,14 +36,13 @@ enum takeover_result __wrap_log_span_bounds(const struct takeover *takeover, enu
 }
 
 enum takeover_result __wrap_log_span_read(const struct takeover *takeover, enum topic_id topic,
-                                          struct log_span *spans, size_t count,
-                                          void (*each)(void *context, struct log_span *span,
-                                                       const rd_kafka_message_t *record),
+                                          struct log_span *spans, size_t count, log_span_fn *each,
                                           void *context, struct error *err) {
-    (void)takeover;
     (void)topic;
     (void)err;
     assert(count == 1);
+    struct arena arena;
+    arena_init(&arena, 0);
     const uint8_t *at = (const uint8_t *)records.ptr;
     size_t left = records.len;
     for (int64_t offset = 0; left >= 2; offset++) {
@@ -57,12 +51,18 @@ enum takeover_result __wrap_log_span_read(const struct takeover *takeover, enum 
         uint8_t *copy = malloc(length + 1);
         assert(copy);
         memcpy(copy, at + 2, length);
-        const rd_kafka_message_t record = {.payload = copy, .len = length, .offset = offset};
+        const struct wire_read_record read = {.offset = offset,
+                                              .record = {.value = copy, .value_len = length}};
+        struct log_span_record record = {.read = &read};
+        arena_reset(&arena);
+        if (!message_decode(takeover->ids, copy, length, &arena, &record.message, &record.err))
+            record.message.body = NULL;
         each(context, spans, &record);
         free(copy);
         at += 2 + length;
         left -= 2 + length;
     }
+    arena_done(&arena);
     return TAKEOVER_DONE;
 }
 
