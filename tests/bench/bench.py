@@ -7,6 +7,7 @@ import json
 import re
 import sys
 
+import bench_plot
 import bench_rows
 from bench_frame import HERE, Bench, machine, say, summary, without_session_groups
 
@@ -83,6 +84,7 @@ def main():
     }
     config = dict(word.split("=", 1) for word in words if "=" in word and not NUMBER.fullmatch(word))
     known = [row.name for row in bench_rows.ROWS]
+    whole = [row.name for row in bench_rows.ROWS if not row.by_name_only]
     for name in names:
         if name not in known:
             raise SystemExit(f"bench: there is no row '{name}': {' '.join(known)}")
@@ -90,7 +92,7 @@ def main():
     stamp = f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
     path = HERE / "results" / f"{stamp}.json"
     for row in bench_rows.ROWS:
-        if row.name in (names or known):
+        if row.name in (names or whole):
             with without_session_groups():
                 results["rows"][row.name] = run_row(row, settings, config)
             path.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
@@ -101,6 +103,7 @@ def main():
            if row.name in results["rows"] and is_met(row, results["rows"][row.name])]
     print(f"\n{len(met)} of {len(results['rows'])} rows met: {' '.join(met)}")
     say(f"written to {path.relative_to(HERE)}")
+    bench_plot.draw([path])
     return 1 if any("error" in found for found in results["rows"].values()) else 0
 
 

@@ -3,8 +3,8 @@
 
     $VENV/bin/python3 tests/bench/bench_plot.py tests/bench/results/*.json
 
-latency.svg from runs of b6 (sweep=1 for other rates), throughput.svg from runs of b4 with
-partitions=1, 2, 4. Results that have neither are passed over."""
+latency.svg from runs of b6 with sweep=1, throughput.svg from runs of b16. Results that have neither
+are passed over. A run of rows that have them draws both by itself."""
 
 import json
 import pathlib
@@ -59,6 +59,8 @@ def draw_latency(paths):
     runs = {}  # peer → rate → [run, ...]
     machine = None
     for results, row in read_rows(paths, "b6"):
+        if not results["settings"].get("sweep"):
+            continue
         machine = results["machine"]
         for name, rates in row["details"].get("latency", {}).items():
             for rate, found in rates.items():
@@ -90,22 +92,23 @@ def draw_latency(paths):
 
 
 def draw_throughput(paths):
-    rates = {}  # partitions → [orders/s, ...]
-    machine = None
-    for results, row in read_rows(paths, "b4"):
-        if "orders" in row["figures"]:
-            machine = results["machine"]
-            partitions = results["settings"].get("partitions", 1)
-            rates.setdefault(partitions, []).extend(row["figures"]["orders"]["rounds"]["product"])
+    rates = {}  # workers → [orders/s, ...]
+    for results, row in read_rows(paths, "b16"):
+        for one in row["details"].get("scaling with pinned workers", []):
+            machine, percent = results["machine"], one["percent_of_a_core"]
+            rates.setdefault(one["workers"], []).append(one["orders_per_s"])
     if not rates:
         return
     figure, axes = plot.subplots(figsize=(7, 4.5))
     counts = sorted(rates)
-    axes.plot(counts, [statistics.median(rates[count]) for count in counts], "o-",
-              color="tab:blue", label="median")
+    medians = [statistics.median(rates[count]) for count in counts]
+    axes.plot(counts, medians, "o-", color="tab:blue", label="measured")
+    axes.plot(counts, [count * medians[0] / counts[0] for count in counts], "--", color="gray",
+              label="as many times the first")
     for count in counts:
         axes.plot([count] * len(rates[count]), rates[count], ".", color="tab:blue", alpha=0.4)
-    axes.set(xlabel="partitions", ylabel="orders/s, HTTP batch → visible", xticks=counts)
+    axes.set(xlabel=f"order workers, {percent} % of a core each",
+             ylabel="orders/s, HTTP batch → visible", xticks=counts)
     axes.set_ylim(bottom=0)
     axes.grid(True, alpha=0.2)
     axes.legend(fontsize=8)
@@ -113,12 +116,12 @@ def draw_throughput(paths):
     save(figure, "throughput.svg")
 
 
-def main():
-    paths = sys.argv[1:]
-    if not paths:
-        raise SystemExit("usage: bench_plot.py RESULT.json...")
+def draw(paths):
     draw_latency(paths)
     draw_throughput(paths)
 
 
-main()
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        raise SystemExit("usage: bench_plot.py RESULT.json...")
+    draw(sys.argv[1:])

@@ -39,6 +39,7 @@ class Row:
     module: str
     servers: tuple
     figures: tuple
+    by_name_only: bool = False  # long, or for a look at something: no part of the whole
 
 
 ALL = ("kafka", "postgres", "registry")
@@ -48,7 +49,7 @@ PEER_NEST = "peers/nestjs"
 ROWS = (
     Row("life", "a whole life at 500 orders/s, open loop", "row_life", ALL, (
         Figure("confirmed_p99", "placed → confirmed, p99", "ms", ratio="product", at_most=100),
-    )),
+    ), by_name_only=True),
     Row("soak", "ten minutes of orders, readers and streams", "row_soak", ALL, (
         Figure("read_p99", "GET order, p99", "ms", ratio="product", at_most=20),
         Figure("failed", "requests and streams that failed", "", ratio="product", at_most=0),
@@ -56,7 +57,7 @@ ROWS = (
                ratio="product", at_most=16),
         Figure("kept", "the most that a role keeps of an order that is over", "bytes",
                ratio="product", at_most=128),
-    )),
+    ), by_name_only=True),
     Row("b1", "codec, instructions per message", "row_codec", (), (
         Figure("encode", "encode", "instructions", "avro-c generic", "yardstick/product",
                at_least=15),

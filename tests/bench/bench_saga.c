@@ -28,7 +28,8 @@ enum {
     CUSTOMERS = 100000,
     TEXT_MAX = 32,
     BYTES_MAX = 2048,
-    POLL_MS = 100,
+    POLL_MS = 5, // a batch that is not full is handed over then
+    BATCH_MAX = 2000,
     PATIENCE_US = 120000000,
 };
 
@@ -222,19 +223,23 @@ static void take(struct saga *saga, const rd_kafka_message_t *message) {
     saga->last_us = clock_monotonic_us();
 }
 
+// A batch at a time: what a call costs for each message would be a tenth of what is measured.
 static void await_booked(struct saga *saga, size_t count) {
+    static rd_kafka_message_t *batch[BATCH_MAX];
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(saga->consumer);
     const int64_t deadline_us = clock_monotonic_us() + PATIENCE_US;
     while (saga->booked_count < count) {
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(saga->consumer, POLL_MS);
-        if (message && message->err)
-            die("consuming: %s", rd_kafka_message_errstr(message));
-        if (message) {
-            take(saga, message);
-            rd_kafka_message_destroy(message);
-        } else if (clock_monotonic_us() > deadline_us) {
-            die("only %zu of %zu orders are booked", saga->booked_count, count);
+        const ssize_t got = rd_kafka_consume_batch_queue(queue, POLL_MS, batch, BATCH_MAX);
+        for (ssize_t i = 0; i < got; i++) {
+            if (batch[i]->err)
+                die("consuming: %s", rd_kafka_message_errstr(batch[i]));
+            take(saga, batch[i]);
+            rd_kafka_message_destroy(batch[i]);
         }
+        if (clock_monotonic_us() > deadline_us)
+            die("only %zu of %zu orders are booked", saga->booked_count, count);
     }
+    rd_kafka_queue_destroy(queue);
 }
 
 // From the beginning: the log is new.

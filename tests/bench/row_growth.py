@@ -10,9 +10,13 @@ Transactions of the workers gather for a longer time than usual, so that the bro
 spare for four of each. Then order workers are held to a share of a core each (`share` percent) and
 given all they take: their number alone says how much comes through.
 
+There are as many windows of `seconds` at each size as there are rounds; those at the smallest one, ten
+thousand orders, add ten thousand each.
+
 `largest=0` leaves the first two out, `workers=0` the workers: each takes some minutes."""
 
 import pathlib
+import statistics
 import time
 
 import projector_load
@@ -53,9 +57,8 @@ def load(bench, system, settings, tag, seconds, warmup):
 
 
 def paced(bench, system, settings, tag, rate):
-    seconds = bench.setting("seconds", 10)
     return load(bench, system, settings | {"paced": rate, "batch": rate // BATCHES_PER_S}, tag,
-                seconds, 2)
+                bench.setting("seconds", 5), 1)
 
 
 def warm(bench, system, settings):
@@ -84,29 +87,37 @@ def fill(bench, system, settings, size):
         pause(1)
 
 
-def dearest(windows):
-    return max(one["cpu_us"] for one in windows)
+def windows(bench, measure_window):
+    """As many as there are rounds, at one size."""
+    return [measure_window(number) for number in range(bench.rounds)]
+
+
+def record_dearest(bench, key, baseline, others):
+    """Round by round, the dearest of the others against the baseline."""
+    for at, one in enumerate(baseline):
+        bench.record(key, max(other[at]["cpu_us"] for other in others), one["cpu_us"])
 
 
 def measure_sizes(bench, system, settings):
     kept = bench.details["orders"] = []
     for size in (*SIZES, bench.setting("largest", LARGEST)):
         fill(bench, system, settings, size)
-        before = orders_now()
-        kept.append(paced(bench, system, settings, f"size{before}", bench.setting("rate", 2000))
-                    | {"orders": before})
-    bench.record("orders", dearest(kept[1:]), kept[0]["cpu_us"])
+        kept.append(windows(bench, lambda number: {"orders": (before := orders_now())} | paced(
+            bench, system, settings, f"size{before}", bench.setting("rate", 2000))))
+    record_dearest(bench, "orders", kept[0], kept[1:])
 
 
 def measure_skus(bench, system, settings, spread):
+    """In turn; the one with the dearer median is held against the other."""
     kept = bench.details["skus"] = {"hot": [], "spread": []}
-    for number in range(bench.setting("rounds", 2)):
-        pair = {}
+    for number in range(bench.rounds):
         for name, skus in (("hot", HOT), ("spread", spread)):
-            pair[name] = paced(bench, system, settings | {"skus": skus}, f"{name}{number}",
-                               bench.setting("rate", 2000))
-            kept[name].append(pair[name])
-        bench.record("skus", dearest(pair.values()), min(one["cpu_us"] for one in pair.values()))
+            kept[name].append(paced(bench, system, settings | {"skus": skus}, f"{name}{number}",
+                                    bench.setting("rate", 2000)))
+    cpu = [[one["cpu_us"] for one in found] for found in kept.values()]
+    cheap, dear = sorted(cpu, key=statistics.median)
+    for one, other in zip(dear, cheap):
+        bench.record("skus", one, other)
 
 
 def with_workers(bench, count, measure):
@@ -153,7 +164,8 @@ def measure_workers(bench):
     def stretches(system, settings):
         count = settings["partitions"]
         rate = bench.setting("each", 750) * count
-        free.append(paced(bench, system, settings, f"workers{count}", rate) | {"workers": count})
+        free.append(windows(bench, lambda number: {"workers": count} | paced(
+            bench, system, settings, f"workers{count}round{number}", rate)))
         try:
             groups = hold(system, count, percent)
         except OSError as error:
@@ -171,7 +183,7 @@ def measure_workers(bench):
     bench.details["scaling with pinned workers"] = pinned
     for count in WORKERS:
         with_workers(bench, count, stretches)
-    bench.record("workers", dearest(free[1:]), free[0]["cpu_us"])
+    record_dearest(bench, "workers", free[0], free[1:])
     if pinned:
         bench.record("pinned", pinned[-1]["orders_per_s"], pinned[0]["orders_per_s"] * WORKERS[-1])
 

@@ -19,7 +19,6 @@ from bench_system import System, cpu_s, pause
 from confluent_kafka.admin import AdminClient
 
 ROLES = ("order", "inventory", "payment", "shipping")
-ROUNDS = 3
 WARMUPS = 3  # of either: so long the broker's JIT goes on finding work
 ORDERS = 200000
 WARMUP = 100000  # what the peer's JVM wants
@@ -112,7 +111,6 @@ def run_peer(bench, orders):
 
 
 def measure(bench):
-    bench.settings.setdefault("rounds", ROUNDS)
     orders = bench.setting("orders", ORDERS)
     peer_streams.build()
     for _ in range(bench.setting("warmups", WARMUPS)):
