@@ -3,13 +3,31 @@
 -- One write per SKU and batch: its events carry absolute levels, so the last one says it all, but
 -- for name and price, which the last product event says.
 
--- Before `inventory` moves on: its version tells which events it has seen.
+-- Before `inventory` moves on: its version tells which events it has seen, none of a SKU's as a rule.
+-- Summed before anything is joined or put in order, as doing that with every event would cost more than
+-- all the rest.
+WITH sold AS MATERIALIZED (
+    SELECT
+        shop_id, sku, date_bin('1 day', occurred_at, timestamptz '2000-01-01 00:00Z') AS day,
+        sum(quantity) AS sold, min(version) AS first_version, max(version) AS last_version
+    FROM stock_sold
+    GROUP BY 1, 2, 3
+)
 INSERT INTO sku_days AS d
-SELECT e.shop_id, e.sku, date_trunc('day', e.occurred_at, 'UTC'), sum(e.quantity)
-FROM stock_sold e
+SELECT
+    s.shop_id, s.sku, s.day,
+    CASE WHEN i.version >= s.first_version
+    THEN (
+        SELECT sum(e.quantity)
+        FROM stock_sold e
+        WHERE e.shop_id = s.shop_id AND e.sku = s.sku AND e.version > i.version
+            AND date_bin('1 day', e.occurred_at, timestamptz '2000-01-01 00:00Z') = s.day
+    )
+    ELSE s.sold
+    END
+FROM sold s
 LEFT JOIN inventory i USING (shop_id, sku)
-WHERE i.version IS NULL OR i.version < e.version
-GROUP BY 1, 2, 3
+WHERE i.version IS NULL OR i.version < s.last_version
 ORDER BY 1, 2, 3
 ON CONFLICT (shop_id, sku, day) DO UPDATE
 SET sold = d.sold + excluded.sold
