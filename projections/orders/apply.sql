@@ -6,18 +6,20 @@
 -- found, as only who moves the partition's offset writes its orders.
 
 WITH known AS MATERIALIZED (
+    -- What is read again and again comes first: a column is found by way of those before it.
     SELECT
-        l.order_id, l.shop_id, l.log_partition, l.version, l.status, l.reservation_status,
-        l.payment_status, l.shipment_status, l.tracking, l.occurred_at,
-        l.order_placed__reference, l.order_placed__lines_count, l.order_placed__lines_json,
-        l.order_placed__items_minor, l.order_placed__discount_minor, l.order_placed__shipping_minor,
-        l.order_placed__tax_minor, l.order_placed__ordered_at,
+        o.ctid AS found_at, o.status AS status_before, o.close_reason AS close_reason_before,
+        o.captured_minor AS captured_before, l.order_id, l.log_partition, l.status, l.shop_id,
         coalesce(o.customer_id, l.order_placed__customer_id) AS customer_id,
         coalesce(o.currency, l.order_placed__currency) AS currency,
         coalesce(o.placed_at, l.order_placed__occurred_at) AS placed_at,
         coalesce(o.total_minor, l.order_placed__total_minor) AS total_minor,
         coalesce(l.order_payment_captured__amount_minor, o.captured_minor, 0) AS captured_minor,
         coalesce(l.order_rejected__reason, l.order_cancelled__reason, o.close_reason) AS close_reason,
+        l.version, l.reservation_status, l.payment_status, l.shipment_status, l.tracking,
+        l.occurred_at, l.order_placed__reference, l.order_placed__lines_count,
+        l.order_placed__lines_json, l.order_placed__items_minor, l.order_placed__discount_minor,
+        l.order_placed__shipping_minor, l.order_placed__tax_minor, l.order_placed__ordered_at,
         coalesce(l.order_rejected__detail, l.order_cancelled__note) AS close_detail,
         l.order_case_opened__reason AS case_reason,
         l.order_confirmed__occurred_at AS confirmed_at,
@@ -25,9 +27,7 @@ WITH known AS MATERIALIZED (
         l.order_delivered__occurred_at AS delivered_at,
         coalesce(
             l.order_completed__occurred_at, l.order_rejected__occurred_at,
-            l.order_cancelled__occurred_at, l.order_expired__occurred_at) AS closed_at,
-        o.ctid AS found_at, o.status AS status_before, o.close_reason AS close_reason_before,
-        o.captured_minor AS captured_before
+            l.order_cancelled__occurred_at, l.order_expired__occurred_at) AS closed_at
     FROM latest l
     LEFT JOIN orders o ON o.order_id = l.order_id
     WHERE CASE WHEN o.order_id IS NULL
