@@ -112,6 +112,9 @@ struct projection_batch {
 uint64_t projection_set_fold(struct projection_set *set, const struct projection_record *records,
                              size_t count);
 
+// Keys that the records folded last are about: rows of `latest`. 0 where no read model asks for it.
+size_t projection_set_keys(const struct projection_set *set);
+
 // Applies and commits in one round trip. Errors are those of store/db.h; after DISP_RETRY it is not
 // known whether the batch was committed: load the positions again. *ret_failed (may be NULL) is the
 // index of the read model whose statement failed, -1 when it was none of them.

@@ -279,6 +279,10 @@ uint64_t projection_set_fold(struct projection_set *set, const struct projection
     return set->folded;
 }
 
+size_t projection_set_keys(const struct projection_set *set) {
+    return set->relations.latest ? set->relations.latest->rows : 0;
+}
+
 // Unless it is what they hold.
 static bool fold(struct projection_set *set, const struct projection_batch *batch, uint64_t *folded,
                  struct error *err) {

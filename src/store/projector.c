@@ -37,6 +37,7 @@ enum {
     PURGE_MS = 60000,
     GATHER_MS_MAX = 800,
     FLOOD_RECORDS = 10000,
+    MEETING_MAX = 8,
     METRIC_SERIES_MAX = 8,
 };
 
@@ -207,11 +208,21 @@ static void try_to_resume(struct projector *projector) {
 // busy: it is given fewer and larger ones, but none while as many wait as a batch can take. How
 // much fewer is up to the size of the batch: a small one that took long was late, not dear, and
 // larger ones would take longer still, until rows come a second late with most of the time spent
-// waiting.
+// waiting. A batch whose records meet in few rows, such as levels of stock in a flood, counts for
+// more: what is gathered for twice as long is written once instead of twice.
 static void let_gather(const struct projector *projector) {
     int64_t rest_ms = projector->gather_until_ms - clock_monotonic_ms();
     if (rest_ms > 0)
         (void)poll(NULL, 0, (int)rest_ms);
+}
+
+static size_t weight_of(const struct projector *projector, size_t count) {
+    // Of the next batch, if that is read already: then nothing is left to gather.
+    const size_t keys = projection_set_keys(projector->set);
+    size_t meeting = keys > 0 ? count / keys / 2 : 1;
+    if (meeting > MEETING_MAX)
+        meeting = MEETING_MAX;
+    return meeting > 1 ? count * meeting : count;
 }
 
 static void plan_gathering(struct projector *projector, int64_t begin_ms, size_t count) {
@@ -219,8 +230,9 @@ static void plan_gathering(struct projector *projector, int64_t begin_ms, size_t
     const int64_t interval_ms = config->projector_batch_interval_ms;
     int64_t end_ms = clock_monotonic_ms();
     int64_t more_ms = (end_ms - begin_ms) * 2;
-    if (count < FLOOD_RECORDS)
-        more_ms = more_ms * (int64_t)count / FLOOD_RECORDS;
+    const size_t weight = weight_of(projector, count);
+    if (weight < FLOOD_RECORDS || weight > count)
+        more_ms = more_ms * (int64_t)weight / FLOOD_RECORDS;
     if (more_ms > GATHER_MS_MAX)
         more_ms = GATHER_MS_MAX;
     bool busy = interval_ms > 0 && end_ms - begin_ms > interval_ms;

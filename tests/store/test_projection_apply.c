@@ -332,6 +332,16 @@ static void a_killed_connection_leaves_all_or_nothing(void **state) {
     db_free(killer);
 }
 
+static void keys_are_those_of_what_was_folded_last(void **state) {
+    (void)state;
+    struct projection_set *set = open_set();
+    assert_int_not_equal(projection_set_fold(set, records, 2 * ORDERS), 0);
+    assert_int_equal(projection_set_keys(set), ORDERS);
+    assert_int_not_equal(projection_set_fold(set, records, 10), 0);
+    assert_int_equal(projection_set_keys(set), 10);
+    projection_set_free(set);
+}
+
 static void a_recreated_topic_is_refused(void **state) {
     (void)state;
     struct error err;
@@ -393,6 +403,7 @@ int main(void) {
         cmocka_unit_test(a_failing_statement_takes_rows_and_offset_with_it),
         cmocka_unit_test(without_temporary_tables_large_batches_are_applied_all_the_same),
         cmocka_unit_test(a_killed_connection_leaves_all_or_nothing),
+        cmocka_unit_test(keys_are_those_of_what_was_folded_last),
         cmocka_unit_test(a_recreated_topic_is_refused),
         cmocka_unit_test(migrating_twice_changes_nothing_and_a_changed_file_is_refused),
         cmocka_unit_test(outcomes_older_than_a_week_are_purged_and_others_stay),
