@@ -9,7 +9,7 @@ from orderlog_world import NEVER_MS, OFTEN_MS, WorldTest, wait_until
 TAKEN = re.compile(r"partition taken over .*topic=(\S+) partition=(\d+) .*snapshots=(\d+) folded=(\d+)")
 
 
-class Snapshots(WorldTest):
+class SnapshotsTest(WorldTest):
     lasting = ("payment", "shipping")
 
     @classmethod
@@ -81,8 +81,39 @@ class Snapshots(WorldTest):
         for role in {worker.role for worker in workers}:
             self.world.await_empty_group(role)
 
-    # ---- promises ----
 
+class FirstPass(SnapshotsTest):
+    """Before a pass has ended there is no position, and rows count behind one only."""
+
+    def test_rows_of_a_first_pass_that_was_torn_are_used(self):
+        world, log = self.world, self.log
+        inventory = world.start("inventory").await_ready()
+        order = world.start("order", snapshot_interval_ms=NEVER_MS).await_ready()
+        # More than one transaction of a pass can take.
+        self.work(1500, "many")
+        self.stop(order)
+        faulty = world.start("order", fault="commit=kill@2", snapshot_interval_ms=OFTEN_MS)
+        faulty.await_exit(60)
+        world.await_empty_group("order")
+        torn = self.log.rows("orders.state")
+        rows = sum(len(rows) - ("/position" in rows) for rows in torn.values())
+        self.assertGreater(rows, 0, "the first transaction of a pass has rows")
+        for rows_of_one in torn.values():
+            if rows_of_one:
+                self.assertEqual(rows_of_one["/position"][1]["events_offset"], 0)
+        order = world.start("order", snapshot_interval_ms=OFTEN_MS).await_ready()
+        self.assertNotIn("snapshots cannot be used", order.log())
+        print(f"  after a first pass that was torn: {self.taken(order)}")
+        self.assertGreaterEqual(sum(read for read, _ in self.taken(order).values()), rows)
+        ends = self.events_ends("orders.events")
+        self.work(20, "after")
+        self.await_snapshots("orders", ends)
+        self.assertGreater(self.verify(), 1500)
+        log.check(self)
+        self.assertTrue(inventory.alive())
+
+
+class Snapshots(SnapshotsTest):
     def test_1_after_a_kill_only_the_tail_is_read(self):
         world, log = self.world, self.log
         order = world.start("order", snapshot_interval_ms=OFTEN_MS).await_ready()
