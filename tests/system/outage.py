@@ -144,7 +144,7 @@ def write_something(world):
         "a list": "/v1/orders?customer=c1&limit=5",
         "a stream": f"/v1/orders/{one}/stream",
         "the sample": "/v1/stream",
-        "stats": "/v1/stats?unit=hour",
+        "stats": "/v1/stats?unit=day",
         "a summary": "/v1/customers/c1/summary",
         "a customer": f"/v1/customers/c1?after={customer['command_id']}&{wait}",
         "customers": "/v1/customers",
