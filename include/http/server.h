@@ -76,15 +76,17 @@ struct http_server_options {
 
 struct http_server;
 
-// Work for others, done in the HTTP threads. All of it is quick.
+// Work for others, done in an HTTP thread. All of it is quick.
 struct http_side_work {
-    // In the first thread, when fd can be read from, and ten times a second where there is little
-    // else to do. Requests that it answers are sent without a thread being woken.
+    // When fd can be read from, and when the thread has rested for pause_ms_max. Requests that it
+    // answers are sent without a thread being woken. NULL: there is nothing to serve.
     void (*serve)(void *state);
-    int fd;
+    int fd;           // -1: none
+    int pause_ms_max; // -1: as long as it likes. What runs in the thread may change it
+    int64_t due_us;   // likewise: a round is to be run then (clock_monotonic_us), 0: no need
 
-    // In each thread around a round, in which handlers may be called.
-    void (*round_begins)(void *state);
+    // Around a round, in which handlers may be called.
+    void (*round_begins)(void *state); // NULL: nothing is to be done
     void (*round_ends)(void *state);
     void *state;
 };
@@ -97,8 +99,10 @@ bool http_server_start(const struct http_server_options *options, struct http_se
 // requests are answered 503 with Retry-After.
 void http_server_open(struct http_server *server, struct http_access access);
 
-// From now on, until the server is freed. work is borrowed.
-void http_server_add_work(struct http_server *server, const struct http_side_work *work);
+// From now on, until the server is freed, in the thread of this number (0 to threads - 1), which
+// has no other work. work is borrowed.
+void http_server_add_work(struct http_server *server, int thread,
+                          const struct http_side_work *work);
 
 // Stops listening and taking requests (answers get "Connection: close", new requests 503), waits
 // at most timeout_ms for open requests to be answered. True: none is left.
@@ -140,6 +144,10 @@ const char *http_request_path(const struct http_request *request); // raw, for p
 // id is given (may be NULL), that of the order if it is one of those traced. The first call counts.
 const struct trace_context *http_request_trace(struct http_request *request,
                                                const uint8_t order_id[16]);
+
+// The number of the HTTP thread that the request belongs to, and whether this is it. Any thread.
+int http_request_thread(const struct http_request *request);
+bool http_request_is_here(const struct http_request *request);
 
 // A pointer of the handler's own, given to `done` at the end.
 void http_request_attach(struct http_request *request, void *attachment);

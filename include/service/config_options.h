@@ -145,8 +145,10 @@
     STR(query_host, "query.host", "127.0.0.1", ROLE_QUERY, "Address to listen on")                 \
     INT(query_port, "query.port", 8090, 0, 65535, ROLE_QUERY,                                      \
         "Port to listen on; 0 takes a free one and logs it")                                       \
-    INT(query_threads, "query.threads", 4, 1, 64, ROLE_QUERY,                                      \
-        "Threads that serve HTTP, each with its own database connection")                          \
+    INT(query_threads, "query.threads", 2, 1, 64, ROLE_QUERY,                                      \
+        "Threads that serve HTTP, each with a connection on which it looks orders up")             \
+    INT(query_readers, "query.readers", 4, 1, 64, ROLE_QUERY,                                      \
+        "Threads that read whatever else is asked for, each with its own database connection")     \
     MS(query_wait_ms_max, "query.wait.ms.max", 10000, 0, 60000, ROLE_QUERY,                        \
        "Longest wait= that a read may ask for")                                                    \
     MS(query_silence_ms_max, "query.silence.ms.max", 1500, 100, 60000, ROLE_QUERY,                 \

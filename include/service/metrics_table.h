@@ -26,7 +26,7 @@
 
 // What went wrong, by where it was noticed.
 #define METRIC_ERRORS(ERROR)                                                                       \
-    ERROR(CLIENT, "kafka_client")           /* a Kafka client has trouble, and goes on */           \
+    ERROR(CLIENT, "kafka_client")           /* a Kafka client has trouble, and goes on */          \
     ERROR(TRANSACTION, "kafka_transaction") /* a transaction was not committed */                  \
     ERROR(UNDECODABLE, "undecodable")       /* bytes that are no message of ours */                \
     ERROR(UNDECIDABLE, "undecidable")       /* a message that could not be decided */              \
@@ -58,7 +58,7 @@
     HISTOGRAM(GATEWAY_PRODUCE, "orderlog_gateway_produce_seconds", NULL, UNLABELLED, 1,            \
               "From producing a command to the brokers' acknowledgement")                          \
     COUNTER(REPLICA_READS, "orderlog_replica_reads_total", NULL, UNLABELLED, 1,                    \
-            "Reads that a replica of the database answered")                                       \
+            "Reads that were given to a replica of the database")                                  \
     GAUGE(QUERY_STREAMS, "orderlog_query_streams", NULL, UNLABELLED, 1,                            \
           "Open streams of orders' events")                                                        \
     GAUGE(GATEWAY_PENDING, "orderlog_gateway_pending", NULL, UNLABELLED, 1,                        \

@@ -99,6 +99,27 @@ void db_params_null(struct db_params *params);
 PGresult *db_query(struct db *db, const char *sql, const struct db_params *params,
                    struct error *err);
 
+// --- without waiting --------------------------------------------------------------------------
+//
+// For threads that have more to do than wait for one server. Nothing else is to be asked on such a
+// connection; the limits of db_be_impatient() hold as often as db_is_overdue() is asked.
+
+// Prepares a statement that is to be sent. Waits, as db_query() does, and connects.
+bool db_prepare(struct db *db, const char *sql, struct error *err);
+
+// Sends one that was prepared on this connection. Nothing may be under way. False: it was not sent,
+// or in vain.
+bool db_send(struct db *db, const char *sql, const struct db_params *params, struct error *err);
+
+enum db_answer { DB_NOT_YET, DB_ANSWERED, DB_FAILED };
+
+// What has come of it, when the connection's socket can be read from: an owned result with all
+// rows, or err. With nothing under way DB_FAILED says that the connection is gone.
+enum db_answer db_take(struct db *db, PGresult **ret, struct error *err);
+
+// Nobody waits any longer for what is under way: db_take() gives it up, unless it has come.
+bool db_is_overdue(const struct db *db);
+
 // --- results ----------------------------------------------------------------------------------
 
 // Of a binary result; the column must have that type and not be NULL (asserted).

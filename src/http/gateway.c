@@ -20,6 +20,7 @@
 enum {
     REGISTRY_TIMEOUT_MS = 10000,
     DRAIN_RESERVE_MS = 2000,
+    SERVE_MS = 100, // the writer's descriptor tells, this is for what it does not
     RETRY_AFTER_S_MAX = 30,
     START_PAUSE_US = 100000,
     START_PAUSE_US_MAX = 1000000,
@@ -386,12 +387,17 @@ static bool requests_start(void *state, struct error *err) {
     struct gateway *gateway = state;
     struct http_access access = access_keys_access(gateway->keys);
     access_tokens_add(gateway->tokens, &access);
-    gateway->work = (struct http_side_work){.serve = command_writer_serve,
-                                            .fd = command_writer_lend(gateway->writer),
+    gateway->work = (struct http_side_work){.fd = -1,
+                                            .pause_ms_max = -1,
                                             .round_begins = command_writer_together_begin,
                                             .round_ends = command_writer_together_end,
                                             .state = gateway->writer};
-    http_server_add_work(gateway->server, &gateway->work);
+    gateway->serving = gateway->work;
+    gateway->serving.serve = command_writer_serve;
+    gateway->serving.fd = command_writer_lend(gateway->writer);
+    gateway->serving.pause_ms_max = SERVE_MS;
+    for (int i = 0; i < (int)gateway->config->gateway_threads; i++)
+        http_server_add_work(gateway->server, i, i == 0 ? &gateway->serving : &gateway->work);
     http_server_open(gateway->server, access);
     return true;
 }

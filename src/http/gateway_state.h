@@ -29,7 +29,8 @@ struct gateway {
     struct backlog *orders; // what order and inventory processors have not handled yet
     struct backlog *stock;
     struct http_server *server;
-    struct http_side_work work; // the writer's, in the server's threads
+    struct http_side_work work;    // the writer's, in the server's threads
+    struct http_side_work serving; // and in the first of them
     struct http_server *admin;
 };
 

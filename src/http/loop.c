@@ -15,6 +15,7 @@
 #include "request_state.h"
 
 #include "service/clock.h"
+#include "service/uninitialized.h"
 
 #include <assert.h>
 #include <poll.h>
@@ -25,7 +26,7 @@
 
 enum { WAITING_MAX = 256, WAITS_US_MAX = 100000 };
 
-enum { PAUSE_MS_MAX = 4, SERVE_MS = 100, ROUNDS_MAX = 4 };
+enum { PAUSE_MS_MAX = 4, ROUNDS_MAX = 4 };
 
 static _Thread_local const struct http_loop *here;
 
@@ -56,10 +57,12 @@ void loop_resume(struct http_loop *loop, struct MHD_Connection *connection) {
     loop_wake(loop);
 }
 
-void http_server_add_work(struct http_server *server, const struct http_side_work *work) {
-    atomic_store(&server->work, work);
-    loop_hold(server->loops);
-    loop_wake(server->loops); // it waits without knowing of it
+void http_server_add_work(struct http_server *server, int thread,
+                          const struct http_side_work *work) {
+    struct http_loop *loop = &server->loops[thread];
+    atomic_store(&loop->work, work);
+    loop_hold(loop);
+    loop_wake(loop); // it waits without knowing of it
 }
 
 // --- requests that wait ------------------------------------------------------------------------
@@ -97,9 +100,9 @@ void loop_look(struct http_loop *loop, struct http_request *request) {
 
 // --- the thread --------------------------------------------------------------------------------
 
-static int pause_ms(struct http_loop *loop) {
+static int pause_ms(struct http_loop *loop, const struct http_side_work *work) {
     MHD_UNSIGNED_LONG_LONG left_ms = PAUSE_MS_MAX;
-    const int longest_ms = atomic_load(&loop->server->work) ? SERVE_MS : -1;
+    const int longest_ms = work ? work->pause_ms_max : -1;
     if (loop->queued || (loop->moved && loop->arriving > 0))
         return 0;
     if (loop->waiting > 0) {
@@ -112,13 +115,27 @@ static int pause_ms(struct http_loop *loop) {
     return left_ms < (unsigned)most_ms ? (int)left_ms : most_ms;
 }
 
+// NULL: as long as it takes.
+static const struct timespec *rest_of(struct http_loop *loop, const struct http_side_work *work,
+                                      struct timespec *ret) {
+    const int ms = pause_ms(loop, work);
+    int64_t us = ms < 0 ? INT64_MAX : (int64_t)ms * 1000;
+    if (us > 0 && work && work->due_us != 0) {
+        const int64_t left_us = work->due_us - clock_monotonic_us();
+        us = left_us < us ? left_us > 0 ? left_us : 0 : us;
+    }
+    *ret = (struct timespec){us / 1000000, us % 1000000 * 1000};
+    return us == INT64_MAX ? NULL : ret;
+}
+
 static void await(struct http_loop *loop, const struct http_side_work *work) {
-    const bool serves = work && loop == loop->server->loops;
+    const bool serves = work && work->serve;
     struct pollfd fds[] = {{.fd = loop->daemon_fd, .events = POLLIN},
                            {.fd = loop->wake_fd, .events = POLLIN},
                            {.fd = serves ? work->fd : -1, .events = POLLIN}};
     eventfd_t ignored;
-    const int ready = poll(fds, 3, pause_ms(loop));
+    struct timespec pause UNINITIALIZED;
+    const int ready = ppoll(fds, 3, rest_of(loop, work, &pause), NULL);
     if (ready > 0)
         loop->pause_ms = 1;
     if (ready > 0 && fds[1].revents) {
@@ -132,10 +149,10 @@ static void await(struct http_loop *loop, const struct http_side_work *work) {
 static void run_round(struct http_loop *loop, const struct http_side_work *work) {
     loop->rounds++;
     loop->moved = loop->queued = false;
-    if (work)
+    if (work && work->round_begins)
         work->round_begins(work->state);
     (void)MHD_run(loop->daemon);
-    if (work)
+    if (work && work->round_ends)
         work->round_ends(work->state);
 }
 
@@ -143,7 +160,7 @@ static void *run(void *arg) {
     struct http_loop *loop = arg;
     here = loop;
     while (!atomic_load(&loop->server->stopping)) {
-        const struct http_side_work *work = atomic_load(&loop->server->work);
+        const struct http_side_work *work = atomic_load(&loop->work);
         await(loop, work);
         loop->round_us = clock_monotonic_us();
         run_round(loop, work);

@@ -11,6 +11,7 @@
 #include "event/codec_inline.h"
 #include "http/openapi_limits.h"
 #include "http/respond.h"
+#include "query_order.h"
 #include "query_parameters.h"
 #include "service/jsonout.h"
 
@@ -195,23 +196,24 @@ bool query_read_customers(struct http_request *request, struct query *query, str
 
 // --- addresses of orders -----------------------------------------------------------------------
 
-static const char sql_address[] =
-    "SELECT customer_id, key_id, nonce, ciphertext FROM order_addresses "
-    "WHERE order_id = $1::uuid AND shop_id = $2::text";
-
 bool query_shows_addresses(const struct query *query, const struct http_request *request) {
     return query->people.keys && (http_request_caller(request)->scopes & SCOPE_CUSTOMERS_READ);
 }
 
-static void write_address(struct jsonout *out, const struct query *query, const char *shop,
-                          const struct id *order_id, const PGresult *result) {
+static void write_address(struct jsonout *out, const struct query *query, const struct id *order_id,
+                          const PGresult *result, int row) {
     static const char erased[] = "{\"erased\":true}";
     static const char unavailable[] = "{\"unavailable\":true}";
     char *text = NULL;
     size_t length = 0;
-    const struct personal sealed = sealed_of(result, 0, 1);
-    switch (personal_open(&query->people, shop, cell(result, 0, 0), personal_of_order, order_id,
-                          &sealed, &text, &length)) {
+    struct view customer;
+    struct personal sealed;
+    if (!query_order_address(result, row, &customer, &sealed)) {
+        jsonout_null(out, "shipping_address");
+        return;
+    }
+    switch (personal_open(&query->people, query_order_shop(result, row), customer,
+                          personal_of_order, order_id, &sealed, &text, &length)) {
     case PERSONAL_OPEN:
         jsonout_raw(out, "shipping_address", text, length);
         seal_forget(text, length);
@@ -226,35 +228,24 @@ static void write_address(struct jsonout *out, const struct query *query, const 
     }
 }
 
-bool query_answer_addressed(struct http_request *request, const struct query *query, struct db *db,
-                            const struct id *order_id, struct view json, int64_t version,
-                            struct error *err) {
-    const char *shop = http_request_caller(request)->shop_id;
-    struct db_params params = {.count = 0};
-    db_params_uuid(&params, order_id);
-    db_params_text(&params, shop, strlen(shop));
-    DB_RESULT result = db_query(db, sql_address, &params, err);
-    if (!result)
-        return false;
+void query_answer_addressed(struct http_request *request, const struct query *query,
+                            const PGresult *result, int row, struct view json) {
+    const struct id order_id = query_order_id(result, row);
     struct jsonout address;
     struct jsonout out;
     jsonout_init(&address);
     jsonout_init(&out);
     jsonout_object_begin(&address, NULL);
-    if (PQntuples(result) > 0)
-        write_address(&address, query, shop, order_id, result);
-    else
-        jsonout_null(&address, "shipping_address");
+    write_address(&address, query, &order_id, result, row);
     jsonout_object_end(&address);
     if (!address.failed)
         write_joined(&out, json, address.bytes, address.length);
     if (address.failed || out.failed)
         respond_refuse(request, PROBLEM_UNAVAILABLE, "out of memory");
     else
-        query_answer_json(request, out.bytes, out.length, version);
+        query_answer_json(request, out.bytes, out.length, query_order_version(result, row));
     seal_forget(address.bytes, address.length);
     seal_forget(out.bytes, out.length);
     jsonout_done(&address);
     jsonout_done(&out);
-    return true;
 }

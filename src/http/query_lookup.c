@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Orders by id, gathered: while PostgreSQL looks up the orders that were asked for, new requests
-// gather, and go to it together as one statement. With one caller that is a look-up as any other;
-// with many, the way there and back, and the statement's beginning and end, are shared.
+// Orders by id, gathered: each HTTP thread has a line to PostgreSQL (query_line.h), and asks it in
+// its own loop for the orders that its requests want. While one question is under way new requests
+// gather, and go together as the next. With one caller that is a look-up as any other; with many,
+// the way there and back, and the statement's beginning and end, are shared. No other thread is
+// woken for it, and none waits: a database that stands still holds up look-ups, not the thread.
 //
-// One thread asks at a time, at most every ROUND_US, so that what gathers is worth the way. Another
-// one helps where ENOUGH wait, or takes its place where it has not come back for PATIENCE_MS:
-//
-//   asking:   asks PostgreSQL and answers; then takes what waits by then
-//   watching: looks every PATIENCE_MS whether it is to help, as long as somebody asked lately
-//   idle:     woken by the next request, or by the one that goes asking after a quiet time
+//   waiting ──▶ asked ──▶ answered
+//                 ▲ │
+//                 └─┘ once more, where it is worth it (db_may_retry)
 #include "query_state.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "http/respond.h"
+#include "query_line.h"
 #include "query_order.h"
 #include "query_pulse.h"
 #include "service/clock.h"
@@ -26,165 +25,103 @@
 #include "service/uninitialized.h"
 #include "store/pg_array.h"
 
-enum { THREADS = 2, TOGETHER_MAX = 256, ENOUGH = 64 };
+// A question is asked at most every ROUND_US, so that what gathers is worth the way, unless ENOUGH
+// wait.
+enum { TOGETHER_MAX = 256, ENOUGH = 24, ROUND_US = 300 };
 
-enum { ROUND_US = 300, PATIENCE_MS = 20 };
+enum { LOOK_MS = 50 };
 
 struct wanted {
-    struct http_request *request; // suspended
+    struct http_request *request; // waits, or is suspended
     struct id order_id;
 };
 
-struct query_lookup {
+// What one HTTP thread has of all this.
+struct desk {
     struct query *query;
+    struct http_side_work work;
+    struct query_line *line;
     pthread_mutex_t lock;
-    pthread_cond_t changed;
+    pthread_cond_t closed;
     bool stopping;
+    bool is_closed;         // nothing is wanted, and nothing will be
     struct wanted *waiting; // a ring of `size`: as many as there can be connections
     size_t size;
     size_t first;
     size_t count;
-    size_t asking;    // threads, of this turn
-    uint64_t turn;    // another one when those who ask are not waited for any more
-    size_t watching;  // threads
-    int64_t begun_us; // when one went asking last
-    size_t threads_count;
-    pthread_t threads[THREADS];
+    // The thread's own.
+    struct wanted asked[TOGETHER_MAX];
+    size_t asked_count;
+    bool is_under_way;
+    bool is_second; // attempt
+    int64_t begun_us;
+    uint64_t look; // of the versions, before it was asked
+    struct pg_array ids;
+    struct jsonout json; // of the order at hand
 };
 
-static bool add(struct query_lookup *lookup, struct http_request *request,
-                const struct id *order_id) {
-    (void)pthread_mutex_lock(&lookup->lock);
-    bool room = !lookup->stopping && lookup->count < lookup->size;
+struct query_lookup {
+    struct query *query;
+    struct desk *desks; // owned; one of each HTTP thread
+    size_t desks_count;
+};
+
+// --- what is wanted ----------------------------------------------------------------------------
+
+static bool add(struct desk *desk, struct http_request *request, const struct id *order_id) {
+    (void)pthread_mutex_lock(&desk->lock);
+    const bool room = !desk->stopping && desk->count < desk->size;
     if (room) {
-        // Before another thread can answer it, which will want to know what the caller has.
+        // What the caller has will be asked for when the handler has returned.
         if (http_request_header(request, "If-None-Match"))
             http_request_suspend(request);
         else
             http_request_wait(request);
-        lookup->waiting[(lookup->first + lookup->count) % lookup->size] =
+        desk->waiting[(desk->first + desk->count++) % desk->size] =
             (struct wanted){.request = request, .order_id = *order_id};
-        lookup->count++;
-        if (lookup->asking == 0 || lookup->count == ENOUGH)
-            (void)pthread_cond_signal(&lookup->changed);
     }
-    (void)pthread_mutex_unlock(&lookup->lock);
+    (void)pthread_mutex_unlock(&desk->lock);
     return room;
 }
 
 void query_lookup_order(struct http_request *request, struct query *query) {
     struct id order_id;
+    struct desk *desk = &query->lookup->desks[http_request_thread(request)];
+    const bool is_here = http_request_is_here(request);
     const char *text = http_request_param(request, "id");
     // What is no id cannot be there.
     if (!id_parse(text, strlen(text), &order_id))
         respond_refuse(request, PROBLEM_NOT_FOUND, "there is no such order");
-    else if (!add(query->lookup, request, &order_id))
+    else if (!add(desk, request, &order_id))
         respond_refuse(request, PROBLEM_UNAVAILABLE, "too many reads are waiting");
+    else if (!is_here)
+        query_line_ring(desk->line);
 }
 
-// Under the lock, as what follows.
-static bool is_to_ask(struct query_lookup *lookup, int64_t now_us) {
-    if (lookup->count > 0 && lookup->asking > 0 &&
-        now_us - lookup->begun_us >= PATIENCE_MS * 1000) {
-        lookup->turn++;
-        lookup->asking = 0;
-    }
-    return lookup->count > 0 && (lookup->asking == 0 || lookup->count >= ENOUGH);
-}
-
-static void wait_for_more(struct query_lookup *lookup, int64_t now_us) {
-    if (lookup->asking == 0 && now_us - lookup->begun_us > 2 * PATIENCE_MS * 1000) {
-        (void)pthread_cond_wait(&lookup->changed, &lookup->lock);
-        return;
-    }
-    const int64_t until_us = now_us + PATIENCE_MS * 1000;
-    const struct timespec until = {until_us / 1000000, until_us % 1000000 * 1000};
-    lookup->watching++;
-    (void)pthread_cond_timedwait(&lookup->changed, &lookup->lock, &until);
-    lookup->watching--;
-}
-
-// Lets more gather, if the last round has only begun.
-static void rest(struct query_lookup *lookup) {
-    const int64_t left_us = lookup->begun_us + ROUND_US - clock_monotonic_us();
-    if (left_us <= 0 || lookup->count >= ENOUGH)
-        return;
-    (void)pthread_mutex_unlock(&lookup->lock);
-    (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = left_us * 1000}, NULL);
-    (void)pthread_mutex_lock(&lookup->lock);
-}
-
-static void come_back(struct query_lookup *lookup, uint64_t turn) {
-    lookup->asking -= turn == lookup->turn;
-}
-
-// Waits until something is wanted. 0: the end.
-static size_t take(struct query_lookup *lookup, struct wanted *ret, uint64_t *turn) {
-    size_t count = 0;
-    (void)pthread_mutex_lock(&lookup->lock);
-    if (*turn > 0)
-        come_back(lookup, *turn);
-    while (count == 0 && !(lookup->stopping && lookup->count == 0)) {
-        const int64_t now_us = clock_monotonic_us();
-        if (!lookup->stopping && !is_to_ask(lookup, now_us)) {
-            wait_for_more(lookup, now_us);
-            continue;
-        }
-        lookup->asking++;
-        *turn = lookup->turn;
-        rest(lookup);
-        count = lookup->count < TOGETHER_MAX ? lookup->count : TOGETHER_MAX;
-        if (count == 0) // another one was quicker
-            come_back(lookup, *turn);
-    }
+// Up to `max` of those that wait longest.
+static size_t take(struct desk *desk, struct wanted *ret, size_t max) {
+    (void)pthread_mutex_lock(&desk->lock);
+    const size_t count = desk->count < max ? desk->count : max;
     for (size_t i = 0; i < count; i++)
-        ret[i] = lookup->waiting[(lookup->first + i) % lookup->size];
-    lookup->first = (lookup->first + count) % lookup->size;
-    lookup->count -= count;
-    lookup->begun_us = clock_monotonic_us();
-    if (count > 0 && lookup->watching == 0)
-        (void)pthread_cond_signal(&lookup->changed);
-    (void)pthread_mutex_unlock(&lookup->lock);
+        ret[i] = desk->waiting[(desk->first + i) % desk->size];
+    desk->first = (desk->first + count) % desk->size;
+    desk->count -= count;
+    (void)pthread_mutex_unlock(&desk->lock);
     return count;
 }
 
-// What one thread uses again and again.
-struct lookup_tools {
-    struct db *db;
-    struct pg_array ids;
-    struct jsonout json; // of the order at hand
-};
+// --- answers -----------------------------------------------------------------------------------
 
-static PGresult *ask(struct lookup_tools *tools, const struct wanted *wanted, size_t count,
-                     struct error *err) {
-    struct db_params params = {.count = 0};
-    pg_array_clear(&tools->ids);
-    for (size_t i = 0; i < count; i++)
-        pg_array_add(&tools->ids, wanted[i].order_id.bytes, sizeof(wanted[i].order_id.bytes));
-    if (!pg_array_finish(&tools->ids, PG_UUID)) {
-        error_set(err, DISP_RETRY, 0, "out of memory");
-        return NULL;
-    }
-    db_params_bytes(&params, tools->ids.bytes, tools->ids.length);
-    int64_t begun_us = clock_monotonic_us();
-    PGresult *result = db_query(tools->db, query_order_sql, &params, err);
-    metrics_observe_us(METRIC_STEP, STEP_DATABASE, clock_monotonic_us() - begun_us);
-    return result;
-}
-
-static void answer_order(struct query *query, struct lookup_tools *tools,
-                         const struct wanted *wanted, int64_t version) {
-    struct error err;
-    struct http_request *request = wanted->request;
-    const struct jsonout *json = &tools->json;
+static void answer_order(struct desk *desk, struct http_request *request, const PGresult *result,
+                         int row) {
+    const struct jsonout *json = &desk->json;
     if (json->failed)
         respond_refuse(request, PROBLEM_UNAVAILABLE, "out of memory");
-    else if (!query_shows_addresses(query, request))
-        query_answer_json(request, json->bytes, json->length, version);
-    else if (!query_answer_addressed(request, query, tools->db, &wanted->order_id,
-                                     (struct view){json->bytes, (uint32_t)json->length}, version,
-                                     &err))
-        query_answer_unavailable(query, request, &err);
+    else if (query_shows_addresses(desk->query, request))
+        query_answer_addressed(request, desk->query, result, row,
+                               (struct view){json->bytes, (uint32_t)json->length});
+    else
+        query_answer_json(request, json->bytes, json->length, query_order_version(result, row));
 }
 
 // Who wants which order: several may want the same one. Ids are hashes, but callers choose them:
@@ -212,73 +149,213 @@ static void index_wanted(struct lookup_index *index, const struct wanted *wanted
 }
 
 // To all who want it, as far as it is theirs. Who has been answered is no longer among the wanted.
-static void answer_row(struct query *query, struct lookup_tools *tools, struct lookup_index *index,
-                       struct wanted *wanted, const PGresult *result, int row, uint64_t look) {
+static void answer_row(struct desk *desk, struct lookup_index *index, const PGresult *result,
+                       int row) {
     const struct id order_id = query_order_id(result, row);
     const int64_t version = query_order_version(result, row);
     const char *shop = query_order_shop(result, row);
     const char *customer = query_order_customer(result, row);
-    jsonout_reset(&tools->json);
-    query_order_write(&tools->json, result, row);
-    query_versions_note(query->versions, &order_id, shop, customer, version, look);
+    jsonout_reset(&desk->json);
+    query_order_write(&desk->json, result, row);
+    query_versions_note(desk->query->versions, &order_id, shop, customer, version, desk->look);
     for (uint16_t at = *chain_of(index, &order_id); at > 0; at = index->next[at - 1]) {
-        struct wanted *one = &wanted[at - 1];
-        if (!id_equal(&one->order_id, &order_id) ||
+        struct wanted *one = &desk->asked[at - 1];
+        if (!one->request || !id_equal(&one->order_id, &order_id) ||
             !http_caller_owns(http_request_caller(one->request), shop, customer))
             continue;
-        answer_order(query, tools, one, version);
+        answer_order(desk, one->request, result, row);
         one->request = NULL;
     }
 }
 
-static void answer(struct query *query, struct lookup_tools *tools, struct wanted *wanted,
-                   size_t count, const PGresult *result, uint64_t look) {
+static void answer(struct desk *desk, const PGresult *result) {
     struct lookup_index index UNINITIALIZED;
-    index_wanted(&index, wanted, count);
+    index_wanted(&index, desk->asked, desk->asked_count);
+    respond_together_begin();
     for (int row = 0; row < PQntuples(result); row++)
-        answer_row(query, tools, &index, wanted, result, row, look);
-    for (size_t i = 0; i < count; i++) {
-        if (wanted[i].request)
-            respond_refuse(wanted[i].request, PROBLEM_NOT_FOUND, "there is no such order");
+        answer_row(desk, &index, result, row);
+    for (size_t i = 0; i < desk->asked_count; i++) {
+        if (desk->asked[i].request)
+            respond_refuse(desk->asked[i].request, PROBLEM_NOT_FOUND, "there is no such order");
     }
+    respond_together_end();
+    desk->asked_count = 0;
 }
 
-static void serve(struct query *query, struct lookup_tools *tools, struct wanted *wanted,
-                  size_t count) {
-    struct error err;
-    uint64_t look = query_versions_look(query->versions);
-    DB_RESULT result = ask(tools, wanted, count, &err);
-    if (!result && db_may_retry(tools->db, &err))
-        result = ask(tools, wanted, count, &err);
-    respond_together_begin();
-    if (result) {
-        atomic_store(&query->ready, true);
-        answer(query, tools, wanted, count, result, look);
+// err NULL: the service stops.
+static void refuse(struct desk *desk, const struct error *err) {
+    for (size_t i = 0; i < desk->asked_count; i++) {
+        if (err)
+            query_answer_unavailable(desk->query, desk->asked[i].request, err);
+        else
+            respond_refuse(desk->asked[i].request, PROBLEM_UNAVAILABLE, "the service is stopping");
     }
-    for (size_t i = 0; !result && i < count; i++)
-        query_answer_unavailable(query, wanted[i].request, &err);
+    desk->asked_count = 0;
+}
+
+static void refuse_all(struct desk *desk, const struct error *err) {
+    respond_together_begin();
+    do
+        refuse(desk, err);
+    while ((desk->asked_count = take(desk, desk->asked, TOGETHER_MAX)) > 0);
     respond_together_end();
 }
 
-static void *run(void *opaque) {
-    struct query_lookup *lookup = opaque;
-    struct query *query = lookup->query;
-    struct wanted wanted[TOGETHER_MAX];
-    struct lookup_tools tools = {
-        .db = query_pulse_connection(query->pulse, "orderlog query orders", query_session_settings),
-    };
-    size_t count;
-    uint64_t turn = 0; // 0: has not asked yet
-    while ((count = take(lookup, wanted, &turn)) > 0) {
-        if (tools.db)
-            serve(query, &tools, wanted, count);
-        for (size_t i = 0; !tools.db && i < count; i++)
-            respond_refuse(wanted[i].request, PROBLEM_UNAVAILABLE, "out of memory");
+// --- PostgreSQL --------------------------------------------------------------------------------
+
+static bool want_addresses(const struct desk *desk) {
+    for (size_t i = 0; i < desk->asked_count; i++)
+        if (query_shows_addresses(desk->query, desk->asked[i].request))
+            return true;
+    return false;
+}
+
+static bool send(struct desk *desk, struct error *err) {
+    struct db_params params = {.count = 0};
+    pg_array_clear(&desk->ids);
+    for (size_t i = 0; i < desk->asked_count; i++)
+        pg_array_add(&desk->ids, desk->asked[i].order_id.bytes,
+                     sizeof(desk->asked[i].order_id.bytes));
+    if (!pg_array_finish(&desk->ids, PG_UUID))
+        return error_set(err, DISP_RETRY, 0, "out of memory");
+    db_params_bytes(&params, desk->ids.bytes, desk->ids.length);
+    desk->look = query_versions_look(desk->query->versions);
+    desk->begun_us = clock_monotonic_us();
+    return db_send(query_line_db(desk->line),
+                   want_addresses(desk) ? query_order_addressed_sql : query_order_sql, &params,
+                   err);
+}
+
+// What was asked has failed: once more, now or when there is a connection again, or not.
+static void fail(struct desk *desk, const struct error *err) {
+    const bool again = !desk->is_second && db_may_retry(query_line_db(desk->line), err);
+    desk->is_under_way = false;
+    desk->is_second = true;
+    query_line_call(desk->line);
+    if (again)
+        return;
+    respond_together_begin();
+    refuse(desk, err);
+    respond_together_end();
+}
+
+static void ask(struct desk *desk) {
+    struct error err;
+    if (desk->asked_count == 0) {
+        desk->asked_count = take(desk, desk->asked, TOGETHER_MAX);
+        desk->is_second = false;
     }
-    pg_array_done(&tools.ids);
-    jsonout_done(&tools.json);
-    db_free(tools.db);
-    return NULL;
+    if (desk->asked_count == 0)
+        return;
+    desk->is_under_way = send(desk, &err);
+    if (!desk->is_under_way)
+        fail(desk, &err);
+}
+
+static void hear(struct desk *desk) {
+    struct error err;
+    DB_RESULT result = NULL;
+    switch (db_take(query_line_db(desk->line), &result, &err)) {
+    case DB_NOT_YET:
+        break;
+    case DB_ANSWERED:
+        metrics_observe_us(METRIC_STEP, STEP_DATABASE, clock_monotonic_us() - desk->begun_us);
+        atomic_store(&desk->query->ready, true);
+        desk->is_under_way = false;
+        answer(desk, result);
+        break;
+    case DB_FAILED:
+        fail(desk, &err);
+        break;
+    }
+}
+
+static bool is_wanted(struct desk *desk) {
+    (void)pthread_mutex_lock(&desk->lock);
+    const bool is = desk->count > 0;
+    (void)pthread_mutex_unlock(&desk->lock);
+    return is || desk->asked_count > 0;
+}
+
+// Without a connection.
+static void await_line(struct desk *desk) {
+    struct error err;
+    query_line_call(desk->line);
+    if (query_line_look(desk->line, &err) == QUERY_LINE_DOWN)
+        refuse_all(desk, &err);
+    else if (query_pulse_is_away(desk->query->pulse)) {
+        (void)error_set(&err, DISP_RETRY, DB_ERROR_SILENCE, "PostgreSQL does not answer");
+        refuse_all(desk, &err);
+    }
+}
+
+static void close_desk(struct desk *desk) {
+    refuse_all(desk, NULL);
+    desk->is_under_way = false;
+    (void)pthread_mutex_lock(&desk->lock);
+    desk->is_closed = true;
+    (void)pthread_cond_signal(&desk->closed);
+    (void)pthread_mutex_unlock(&desk->lock);
+}
+
+// --- in the HTTP thread ------------------------------------------------------------------------
+
+// Only then is the connection this thread's.
+static bool is_up(const struct desk *desk) {
+    struct error ignored;
+    return query_line_look(desk->line, &ignored) == QUERY_LINE_UP;
+}
+
+// More is to gather.
+static bool is_early(struct desk *desk) {
+    const int64_t due_us = desk->begun_us + ROUND_US;
+    if (desk->asked_count > 0 || desk->count >= ENOUGH || clock_monotonic_us() >= due_us)
+        return false;
+    desk->work.due_us = due_us;
+    return true;
+}
+
+static void go_on(void *state) {
+    struct desk *desk = state;
+    if (desk->is_under_way && db_is_overdue(query_line_db(desk->line)))
+        hear(desk);
+    const bool wanted = is_wanted(desk);
+    desk->work.due_us = 0;
+    if (wanted && !desk->is_under_way && !is_early(desk)) {
+        if (is_up(desk))
+            ask(desk);
+        else
+            await_line(desk);
+    }
+    desk->work.pause_ms_max = wanted ? LOOK_MS : -1;
+}
+
+static void serve(void *state) {
+    struct desk *desk = state;
+    query_line_hush(desk->line);
+    if (is_up(desk))
+        hear(desk);
+    (void)pthread_mutex_lock(&desk->lock);
+    const bool stopping = desk->stopping;
+    (void)pthread_mutex_unlock(&desk->lock);
+    if (stopping)
+        close_desk(desk);
+    else
+        go_on(desk);
+}
+
+// --- start and stop ----------------------------------------------------------------------------
+
+static bool open_desk(struct desk *desk, struct query *query, struct error *err) {
+    static const char *const plain[] = {query_order_sql, NULL};
+    static const char *const addressed[] = {query_order_sql, query_order_addressed_sql, NULL};
+    desk->query = query;
+    desk->size = (size_t)query->config->http_connections_max;
+    desk->waiting = calloc(desk->size, sizeof(*desk->waiting));
+    if (!desk->waiting)
+        return error_set(err, DISP_FATAL, 0, "out of memory");
+    return query_line_open(query->pulse, "orderlog query orders",
+                           query->people.keys ? addressed : plain, &desk->line, err);
 }
 
 bool query_lookup_start(struct query *query, struct error *err) {
@@ -286,38 +363,53 @@ bool query_lookup_start(struct query *query, struct error *err) {
     if (!lookup)
         return error_set(err, DISP_FATAL, 0, "out of memory");
     query->lookup = lookup;
-    lookup->query = query;
-    lookup->turn = 1;
-    lookup->size = (size_t)query->config->http_connections_max;
-    pthread_condattr_t monotonic;
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_mutex_init(&lookup->lock, NULL);
-    (void)pthread_cond_init(&lookup->changed, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
-    lookup->waiting = calloc(lookup->size, sizeof(*lookup->waiting));
-    while (lookup->waiting && lookup->threads_count < THREADS &&
-           pthread_create(&lookup->threads[lookup->threads_count], NULL, run, lookup) == 0)
-        lookup->threads_count++;
-    return lookup->threads_count == THREADS ||
-           error_set(err, DISP_FATAL, 0, "cannot start the threads that look orders up");
+    lookup->desks = calloc((size_t)query->config->query_threads, sizeof(*lookup->desks));
+    while (lookup->desks && lookup->desks_count < (size_t)query->config->query_threads) {
+        struct desk *desk = &lookup->desks[lookup->desks_count++];
+        (void)pthread_mutex_init(&desk->lock, NULL);
+        (void)pthread_cond_init(&desk->closed, NULL);
+        if (!open_desk(desk, query, err))
+            return false;
+    }
+    return lookup->desks || error_set(err, DISP_FATAL, 0, "out of memory");
+}
+
+void query_lookup_begin(struct query_lookup *lookup, struct http_server *server) {
+    for (size_t i = 0; i < lookup->desks_count; i++) {
+        struct desk *desk = &lookup->desks[i];
+        desk->work = (struct http_side_work){.serve = serve,
+                                             .fd = query_line_fd(desk->line),
+                                             .pause_ms_max = -1,
+                                             .round_ends = go_on,
+                                             .state = desk};
+        http_server_add_work(server, (int)i, &desk->work);
+    }
 }
 
 void query_lookup_stop(struct query_lookup *lookup) {
-    (void)pthread_mutex_lock(&lookup->lock);
-    lookup->stopping = true;
-    (void)pthread_cond_broadcast(&lookup->changed);
-    (void)pthread_mutex_unlock(&lookup->lock);
-    while (lookup->threads_count > 0)
-        (void)pthread_join(lookup->threads[--lookup->threads_count], NULL);
+    for (size_t i = 0; i < lookup->desks_count; i++) {
+        struct desk *desk = &lookup->desks[i];
+        (void)pthread_mutex_lock(&desk->lock);
+        desk->stopping = true;
+        query_line_ring(desk->line);
+        while (!desk->is_closed)
+            (void)pthread_cond_wait(&desk->closed, &desk->lock);
+        (void)pthread_mutex_unlock(&desk->lock);
+    }
 }
 
 void query_lookup_free(struct query_lookup *lookup) {
     if (!lookup)
         return;
-    query_lookup_stop(lookup);
-    (void)pthread_cond_destroy(&lookup->changed);
-    (void)pthread_mutex_destroy(&lookup->lock);
-    free(lookup->waiting);
+    for (size_t i = 0; i < lookup->desks_count; i++) {
+        struct desk *desk = &lookup->desks[i];
+        query_line_close(desk->line);
+        pg_array_done(&desk->ids);
+        jsonout_done(&desk->json);
+        free(desk->waiting);
+        (void)pthread_cond_destroy(&desk->closed);
+        (void)pthread_mutex_destroy(&desk->lock);
+    }
+    free(lookup->desks);
     free(lookup);
 }

@@ -37,7 +37,14 @@
 enum kind { KIND_ID, KIND_INTEGER, KIND_TEXT, KIND_TIME };
 
 #define COLUMN_ID(name_, kind_) COLUMN_##name_,
-enum column { ORDER_COLUMNS(COLUMN_ID) COLUMN_lines, COLUMN_shop_id };
+enum column {
+    ORDER_COLUMNS(COLUMN_ID) COLUMN_lines,
+    COLUMN_shop_id,
+    COLUMN_address_customer_id,
+    COLUMN_address_key_id,
+    COLUMN_address_nonce,
+    COLUMN_address_ciphertext,
+};
 
 #define COLUMN_ROW(name_, kind_) {#name_, KIND_##kind_},
 static const struct {
@@ -47,10 +54,15 @@ static const struct {
 _Static_assert(sizeof(columns) / sizeof(columns[0]) == COLUMN_lines, "lines come behind");
 
 #define COLUMN_SQL(name_, kind_) "o." #name_ ", "
-const char query_order_sql[] = "SELECT " ORDER_COLUMNS(
-    COLUMN_SQL) "s.lines, o.shop_id "
-                "FROM orders o LEFT JOIN order_line_sets s USING (order_id) "
-                "WHERE o.order_id = ANY($1::uuid[])";
+#define SELECT_ORDER "SELECT " ORDER_COLUMNS(COLUMN_SQL) "s.lines, o.shop_id"
+#define FROM_ORDER " FROM orders o LEFT JOIN order_line_sets s USING (order_id)"
+#define WHERE_ORDER " WHERE o.order_id = ANY($1::uuid[])"
+
+const char query_order_sql[] = SELECT_ORDER FROM_ORDER WHERE_ORDER;
+
+const char query_order_addressed_sql[] = SELECT_ORDER
+    ", a.customer_id, a.key_id, a.nonce, a.ciphertext" FROM_ORDER
+    " LEFT JOIN order_addresses a ON a.order_id = o.order_id AND a.shop_id = o.shop_id" WHERE_ORDER;
 
 struct id query_order_id(const PGresult *result, int row) {
     return db_uuid(result, row, COLUMN_order_id);
@@ -66,6 +78,22 @@ const char *query_order_shop(const PGresult *result, int row) {
 
 const char *query_order_customer(const PGresult *result, int row) {
     return PQgetvalue(result, row, COLUMN_customer_id);
+}
+
+static struct view cell(const PGresult *result, int row, int column) {
+    return (struct view){PQgetvalue(result, row, column),
+                         (uint32_t)PQgetlength(result, row, column)};
+}
+
+bool query_order_address(const PGresult *result, int row, struct view *ret_customer,
+                         struct personal *ret_sealed) {
+    if (db_is_null(result, row, COLUMN_address_key_id))
+        return false;
+    *ret_customer = cell(result, row, COLUMN_address_customer_id);
+    *ret_sealed = (struct personal){.key_id = db_uuid(result, row, COLUMN_address_key_id),
+                                    .nonce = cell(result, row, COLUMN_address_nonce),
+                                    .ciphertext = cell(result, row, COLUMN_address_ciphertext)};
+    return true;
 }
 
 // --- times -------------------------------------------------------------------------------------

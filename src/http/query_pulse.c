@@ -77,6 +77,10 @@ struct db *query_pulse_connection(const struct query_pulse *pulse, const char *n
     return db;
 }
 
+bool query_pulse_is_away(const struct query_pulse *pulse) {
+    return atomic_load(&((struct query_pulse *)pulse)->away);
+}
+
 bool query_pulse_start(const struct config *config, const char *conninfo, atomic_bool *ready,
                        struct query_pulse **ret, struct error *err) {
     struct query_pulse *pulse = calloc(1, sizeof(*pulse));

@@ -20,4 +20,7 @@ void query_pulse_stop(struct query_pulse *pulse);
 struct db *query_pulse_connection(const struct query_pulse *pulse, const char *name,
                                   const char *settings);
 
+// The server did not answer when it was asked last. Any thread.
+bool query_pulse_is_away(const struct query_pulse *pulse);
+
 #endif

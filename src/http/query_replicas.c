@@ -27,8 +27,8 @@ struct query_replica {
     _Atomic int64_t fresh_ms; // as of then; 0: not known
     bool was_fresh;           // the thread's
     pthread_mutex_t lock;     // of what follows
-    struct db *all[QUERY_POOL_MAX];
-    struct db *free[QUERY_POOL_MAX];
+    struct db *all[QUERY_READERS_MAX];
+    struct db *free[QUERY_READERS_MAX];
     size_t all_count;
     size_t free_count;
 };
@@ -162,7 +162,7 @@ static bool add_replica(struct query_replicas *replicas, const char *conninfo, s
         return false;
     replica->watch =
         query_pulse_connection(replica->pulse, "orderlog query replicas", query_session_settings);
-    for (int64_t i = 0; replica->watch && i < replicas->config->query_threads; i++) {
+    for (int64_t i = 0; replica->watch && i < replicas->config->query_readers; i++) {
         struct db *db =
             query_pulse_connection(replica->pulse, "orderlog query", query_session_settings);
         if (!db)

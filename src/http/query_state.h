@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the query service's files share. A read is a function that answers a request from one
-// database connection; it may run in the HTTP thread or later in the waiting thread.
+// database connection; it runs in a reader's thread or later in the waiting thread.
 #ifndef ORDERLOG_HTTP_QUERY_STATE_H
 #define ORDERLOG_HTTP_QUERY_STATE_H
 
@@ -27,7 +27,7 @@ struct query_waiting {
     int64_t deadline_ms;
 };
 
-enum { QUERY_WAITING_MAX = 4096, QUERY_POOL_MAX = 64 };
+enum { QUERY_WAITING_MAX = 4096, QUERY_READERS_MAX = 64 }; // the latter: of query.readers
 
 struct query_waiter {
     pthread_mutex_t lock;
@@ -45,10 +45,6 @@ struct query_waiter {
 struct query {
     const struct config *config;
     struct http_server *server;
-    pthread_mutex_t pool_lock;
-    pthread_cond_t pool_freed;
-    struct db *pool[QUERY_POOL_MAX];
-    size_t pool_free;
     atomic_bool ready;
     _Atomic int64_t complained_ms;
     struct query_pulse *pulse;
@@ -58,6 +54,7 @@ struct query {
     struct query_streams *streams;
     struct query_replicas *replicas; // NULL: none
     struct query_lookup *lookup;
+    struct query_readers *readers;
     struct customer_keys_view people; // keys borrowed; NULL: nothing personal is shown
 };
 
@@ -67,17 +64,28 @@ struct query_streams;  // query_streams.h
 struct query_replicas; // query_replicas.h
 struct query_pulse;    // query_pulse.h
 
-// Parses after= and wait=, then reads at once, or waits, or refuses.
-void query_serve(struct http_request *request, struct query *query, query_read_fn *read);
-
-// With the command given: what query_serve does for after=.
-void query_serve_after(struct http_request *request, struct query *query, query_read_fn *read,
-                       const struct id *command_id, int64_t wait_ms);
-
 // 503; logs at most once a second.
 void query_answer_unavailable(struct query *query, struct http_request *request,
                               const struct error *err);
 void query_answer_not_yet(struct http_request *request);
+
+// --- readers (query_readers.c) -------------------------------------------------------------------
+//
+// Threads with a connection each, for whatever is read but orders by id: HTTP threads do not wait
+// for PostgreSQL.
+
+bool query_readers_start(struct query *query, struct query_readers **ret, struct error *err);
+
+// What waits is refused, and what comes later; who is being answered is answered.
+void query_readers_stop(struct query_readers *readers);
+void query_readers_free(struct query_readers *readers); // NULL is fine; after their stop
+
+// Answers by read, in another thread. In the handler.
+void query_serve(struct http_request *request, struct query *query, query_read_fn *read);
+
+// The same once the command is visible: it may take up to wait_ms.
+void query_serve_after(struct http_request *request, struct query *query, query_read_fn *read,
+                       const struct id *command_id, int64_t wait_ms);
 
 // --- waiting ------------------------------------------------------------------------------------
 
@@ -86,7 +94,7 @@ bool query_waiter_start(struct query *query, struct error *err);
 // Everything that waits is answered, and everything that comes later at once.
 void query_waiter_stop(struct query *query);
 
-// Suspends the request. False when there are too many or the service stops: not suspended.
+// The request is suspended. False: there are too many, or the service stops.
 bool query_waiter_add(struct query *query, const struct query_waiting *waiting);
 
 // Which of the count commands (with their shops) are visible: ret_visible[i]. One query.
@@ -130,11 +138,14 @@ void query_watch_stop(struct query_watch *watch); // NULL is fine
 
 bool query_lookup_start(struct query *query, struct error *err);
 
-// What waits is answered first, what comes later is refused.
-void query_lookup_stop(struct query_lookup *lookup);
-void query_lookup_free(struct query_lookup *lookup); // NULL is fine
+// Once the server has been started: its threads look orders up from now on.
+void query_lookup_begin(struct query_lookup *lookup, struct http_server *server);
 
-// Answers with the order, now or from another thread. Any thread; the request may be suspended.
+// Before the server is freed: what still waits is refused, and what comes later.
+void query_lookup_stop(struct query_lookup *lookup);
+void query_lookup_free(struct query_lookup *lookup); // after the server; NULL is fine
+
+// Answers with the order, now or from its own thread. Any thread; the request may be suspended.
 void query_lookup_order(struct http_request *request, struct query *query);
 
 // --- reads --------------------------------------------------------------------------------------
@@ -164,13 +175,12 @@ void query_answer_json(struct http_request *request, const char *json, size_t le
 
 // --- addresses of orders ------------------------------------------------------------------------
 
-// Are they shown to this caller? Then an order is answered by the other one, with shipping_address
-// added to its JSON: null, the address, {"erased": true}, or {"unavailable": true} while no key can
-// be had. False: as for query_read_fn.
+// Are they shown to this caller? Then an order is answered by the other one, from a row with its
+// address, with shipping_address added to its JSON: null, the address, {"erased": true}, or
+// {"unavailable": true} while no key can be had.
 bool query_shows_addresses(const struct query *query, const struct http_request *request);
-bool query_answer_addressed(struct http_request *request, const struct query *query, struct db *db,
-                            const struct id *order_id, struct view json, int64_t version,
-                            struct error *err);
+void query_answer_addressed(struct http_request *request, const struct query *query,
+                            const PGresult *result, int row, struct view json);
 
 // --- pages --------------------------------------------------------------------------------------
 

@@ -82,7 +82,6 @@ bool query_waiter_add(struct query *query, const struct query_waiting *waiting) 
     (void)pthread_mutex_lock(&waiter->lock);
     bool room = !waiter->stopping && waiter->count < QUERY_WAITING_MAX;
     if (room) {
-        http_request_suspend(waiting->request);
         waiter->waiting[waiter->count++] = *waiting;
         metrics_add(METRIC_READS_WAITING, 0, 1);
         (void)pthread_cond_signal(&waiter->changed);

@@ -474,6 +474,14 @@ const char *http_request_body(const struct http_request *request, size_t *ret_le
     return request->body ? request->body : "";
 }
 
+int http_request_thread(const struct http_request *request) {
+    return (int)(request->loop - request->server->loops);
+}
+
+bool http_request_is_here(const struct http_request *request) {
+    return loop_is_here(request->loop);
+}
+
 const struct http_caller *http_request_caller(const struct http_request *request) {
     return &request->caller;
 }

@@ -73,6 +73,7 @@ struct http_loop {
     bool running;
     _Atomic bool woken;  // wake_fd has been written to, or need not be
     _Atomic int holders; // threads that are about to wake it: until then it is not freed
+    const struct http_side_work *_Atomic work; // NULL: none
 
     // The thread's own.
     uint64_t rounds;
@@ -90,7 +91,6 @@ struct http_server {
     int loops_count;
     int listen_fd;                               // -1: closed
     _Atomic bool stopping;                       // the loops are to end
-    const struct http_side_work *_Atomic work;   // NULL: none
     const struct openapi_operation **operations; // owned; by route, NULL where there is none
     int port;
     _Atomic bool closed;

@@ -32,6 +32,10 @@ struct db {
     bool is_impatient;
     const atomic_bool *away; // borrowed, NULL: nobody says so
     int64_t answer_ms_max;   // 0: as long as it takes
+    // Without waiting.
+    bool is_under_way;
+    int64_t deadline_ms;
+    PGresult *came; // owned; the last of what is under way
 };
 
 struct db *db_new(const char *conninfo, const char *name, const char *settings) {
@@ -64,6 +68,9 @@ void db_be_impatient(struct db *db, const atomic_bool *away, int64_t answer_ms_m
 }
 
 void db_disconnect(struct db *db) {
+    PQclear(db->came);
+    db->came = NULL;
+    db->is_under_way = false;
     PQfinish(db->conn);
     db->conn = NULL;
     db->prepared_count = 0;
@@ -231,11 +238,30 @@ static bool next_result(struct db *db, int64_t deadline_ms, PGresult **ret) {
     return true;
 }
 
+static int64_t deadline_of(const struct db *db) {
+    return db->answer_ms_max ? clock_monotonic_ms() + db->answer_ms_max : INT64_MAX;
+}
+
+// The last result of what was asked, which it takes, if it is a good one; NULL with err.
+static PGresult *judge(struct db *db, PGresult *last, struct error *err) {
+    ExecStatusType status = PQresultStatus(last);
+    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
+        return last;
+    db_failed(db, last, err);
+    PQclear(last);
+    return NULL;
+}
+
+static void give_up(struct db *db, struct error *err) {
+    db_disconnect(db);
+    metrics_add(METRIC_ERRORS, ERROR_POSTGRES, 1);
+    refuse_silence(err);
+}
+
 // What PQexec() returns, of what was sent (what the sending returned): the result of the last
 // statement, or of the one that failed. NULL with err unless that is a good one.
 static PGresult *answer(struct db *db, int sent, struct error *err) {
-    const int64_t deadline_ms =
-        db->answer_ms_max ? clock_monotonic_ms() + db->answer_ms_max : INT64_MAX;
+    const int64_t deadline_ms = deadline_of(db);
     PGresult *last = NULL;
     PGresult *next = NULL;
     bool came = true;
@@ -243,16 +269,9 @@ static PGresult *answer(struct db *db, int sent, struct error *err) {
         PQclear(last);
         last = next;
     }
-    ExecStatusType status = PQresultStatus(last);
-    if (came && (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK))
-        return last;
-    if (came) {
-        db_failed(db, last, err);
-    } else {
-        db_disconnect(db);
-        metrics_add(METRIC_ERRORS, ERROR_POSTGRES, 1);
-        refuse_silence(err);
-    }
+    if (came)
+        return judge(db, last, err);
+    give_up(db, err);
     PQclear(last);
     return NULL;
 }
@@ -301,14 +320,22 @@ void db_params_int8(struct db_params *params, int64_t value) {
     add_copy(params, &big, sizeof(big));
 }
 
-static bool prepare(struct db *db, const char *sql, char name[16], struct error *err) {
+enum { STATEMENT_NAME_MAX = 16 };
+
+// False: it is not known to this connection; the name is that of the next one.
+static bool find_prepared(const struct db *db, const char *sql, char name[STATEMENT_NAME_MAX]) {
     int i = 0;
     while (i < db->prepared_count && db->prepared[i] != sql)
         i++;
-    snprintf(name, 16, "q%d", i);
-    if (i < db->prepared_count)
+    snprintf(name, STATEMENT_NAME_MAX, "q%d", i);
+    return i < db->prepared_count;
+}
+
+static bool prepare(struct db *db, const char *sql, char name[STATEMENT_NAME_MAX],
+                    struct error *err) {
+    if (find_prepared(db, sql, name))
         return true;
-    assert(i < DB_PREPARED_MAX);
+    assert(db->prepared_count < DB_PREPARED_MAX);
     DB_RESULT result = answer(db, PQsendPrepare(db->conn, name, sql, 0, NULL), err);
     if (!result)
         return false;
@@ -316,19 +343,76 @@ static bool prepare(struct db *db, const char *sql, char name[16], struct error 
     return true;
 }
 
-PGresult *db_query(struct db *db, const char *sql, const struct db_params *params,
-                   struct error *err) {
+static int send_prepared(struct db *db, const char *name, const struct db_params *params) {
     static const struct db_params none = {.count = 0};
     static const int binary[DB_PARAMS_MAX] = {[0 ... DB_PARAMS_MAX - 1] = 1};
     if (!params)
         params = &none;
-    char name[16];
+    return PQsendQueryPrepared(db->conn, name, params->count, params->values, params->lengths,
+                               binary, 1);
+}
+
+PGresult *db_query(struct db *db, const char *sql, const struct db_params *params,
+                   struct error *err) {
+    char name[STATEMENT_NAME_MAX];
     if (!db_connect(db, err) || !prepare(db, sql, name, err))
         return NULL;
-    return answer(db,
-                  PQsendQueryPrepared(db->conn, name, params->count, params->values,
-                                      params->lengths, binary, 1),
-                  err);
+    return answer(db, send_prepared(db, name, params), err);
+}
+
+// --- without waiting ----------------------------------------------------------------------------
+
+bool db_prepare(struct db *db, const char *sql, struct error *err) {
+    char name[STATEMENT_NAME_MAX];
+    return db_connect(db, err) && prepare(db, sql, name, err);
+}
+
+bool db_send(struct db *db, const char *sql, const struct db_params *params, struct error *err) {
+    char name[STATEMENT_NAME_MAX];
+    assert(db->conn && !db->is_under_way);
+    if (is_away(db))
+        return refuse_silence(err);
+    const bool known = find_prepared(db, sql, name);
+    assert(known);
+    (void)known;
+    if (PQsetnonblocking(db->conn, 1) != 0 || !send_prepared(db, name, params))
+        return db_failed(db, NULL, err);
+    db->is_under_way = true;
+    db->deadline_ms = deadline_of(db);
+    return true;
+}
+
+bool db_is_overdue(const struct db *db) {
+    return db->is_under_way && (is_away(db) || clock_monotonic_ms() >= db->deadline_ms);
+}
+
+enum db_answer db_take(struct db *db, PGresult **ret, struct error *err) {
+    // Sends what is left to send, too.
+    const bool stands = PQconsumeInput(db->conn);
+    if (!db->is_under_way) {
+        (void)PQisBusy(db->conn); // takes notices
+        if (stands && PQstatus(db->conn) == CONNECTION_OK)
+            return DB_NOT_YET;
+        db_failed(db, NULL, err);
+        db_disconnect(db);
+        return DB_FAILED;
+    }
+    while (!stands || !PQisBusy(db->conn)) {
+        PGresult *next = PQgetResult(db->conn);
+        if (!next) {
+            PGresult *last = db->came;
+            db->came = NULL;
+            db->is_under_way = false;
+            *ret = judge(db, last, err);
+            return *ret ? DB_ANSWERED : DB_FAILED;
+        }
+        PQclear(db->came);
+        db->came = next;
+    }
+    if (!db_is_overdue(db))
+        return DB_NOT_YET;
+    give_up(db, err);
+    return DB_FAILED;
 }
 
 // --- results ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import system_load
 from bench_frame import database
 
 ORDERS = 200
-THREADS = 4  # of both: the default of query.threads
+THREADS = 2  # of both: the default of query.threads
 
 
 def tags():

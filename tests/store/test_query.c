@@ -7,6 +7,8 @@
 #include "http/query.h"
 #include "query_fixture.h"
 
+#include <signal.h>
+
 static void an_order_is_read_back_with_its_lines(void **state) {
     (void)state;
     assert_status(order_path(5, ""), 200);
@@ -447,6 +449,117 @@ static void killed_connections_do_not_disturb_reads(void **state) {
     }
 }
 
+// To every backend that looks orders up. Returns how many there are.
+static int64_t signal_lookups(int number) {
+    static const char sql[] = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+                              "AND application_name = 'orderlog query orders'";
+    struct error err;
+    DB_RESULT result = db_query(db, sql, NULL, &err);
+    assert_non_null(result);
+    for (int row = 0; row < PQntuples(result); row++)
+        (void)kill(db_int4(result, row, 0), number);
+    return PQntuples(result);
+}
+
+// All of them, which needs a request to each thread that has lost its connection.
+static void stop_look_ups(void) {
+    const int64_t deadline_ms = clock_monotonic_ms() + 10000;
+    while (signal_lookups(0) != config.query_threads) {
+        assert_status(order_path(5, ""), 200);
+        assert_in_range(clock_monotonic_ms(), 0, deadline_ms);
+    }
+    assert_int_equal(signal_lookups(SIGSTOP), config.query_threads);
+}
+
+static int let_look_ups_go(void **state) {
+    (void)state;
+    (void)signal_lookups(SIGCONT);
+    return 0;
+}
+
+// As one database's storage would do that hangs while its server answers.
+static void look_ups_that_stand_still_hold_up_nobody_else(void **state) {
+    (void)state;
+    enum { STUCK = 8 };
+    static struct waiting_get waiting[STUCK];
+    pthread_t threads[STUCK];
+    stop_look_ups();
+    const int64_t begin_ms = clock_monotonic_ms();
+    for (int i = 0; i < STUCK; i++) {
+        snprintf(waiting[i].path, sizeof(waiting[i].path), "%s", order_path((uint64_t)i, ""));
+        assert_int_equal(pthread_create(&threads[i], NULL, get_in_thread, &waiting[i]), 0);
+    }
+    int others = 0, refused = 0;
+    while (clock_monotonic_ms() - begin_ms < 2000) {
+        const int64_t asked_ms = clock_monotonic_ms();
+        assert_status("/v1/orders?limit=3", 200);
+        assert_status("/livez", 200);
+        assert_in_range(clock_monotonic_ms() - asked_ms, 0, 1000);
+        others++;
+    }
+    assert_true(others > 4);
+    for (int i = 0; i < STUCK; i++) {
+        pthread_join(threads[i], NULL);
+        if (waiting[i].reply.status == 200) // waited for its turn, and went to another backend
+            continue;
+        assert_int_equal(waiting[i].reply.status, 503);
+        assert_non_null(strstr(waiting[i].reply.headers, "Retry-After"));
+        refused++;
+    }
+    assert_true(refused > 0);
+    assert_in_range(clock_monotonic_ms() - begin_ms, 5000, 9000);
+    (void)signal_lookups(SIGCONT);
+    for (int i = 0; i < STUCK; i++)
+        assert_status(order_path((uint64_t)i, ""), 200);
+}
+
+// More than there are readers for: who wants a single order, or nothing of PostgreSQL, waits for
+// none of them.
+static void reads_that_wait_for_a_lock_hold_up_nobody_else(void **state) {
+    (void)state;
+    enum { STUCK = 12 };
+    static struct waiting_get waiting[STUCK];
+    pthread_t threads[STUCK];
+    fixture_exec(db, "BEGIN; LOCK TABLE order_stats IN ACCESS EXCLUSIVE MODE");
+    for (int i = 0; i < STUCK; i++) {
+        snprintf(waiting[i].path, sizeof(waiting[i].path), "/v1/stats?unit=day");
+        assert_int_equal(pthread_create(&threads[i], NULL, get_in_thread, &waiting[i]), 0);
+    }
+    for (int i = 0; i < 20; i++) {
+        const int64_t asked_ms = clock_monotonic_ms();
+        assert_status(order_path((uint64_t)i, ""), 200);
+        assert_status("/livez", 200);
+        assert_in_range(clock_monotonic_ms() - asked_ms, 0, 1000);
+    }
+    fixture_exec(db, "ROLLBACK");
+    for (int i = 0; i < STUCK; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(waiting[i].reply.status, 200);
+    }
+}
+
+// The connection breaks while an answer is waited for: it is asked for again on another one.
+static void look_ups_under_way_outlive_their_connection(void **state) {
+    (void)state;
+    enum { STUCK = 8 };
+    static struct waiting_get waiting[STUCK];
+    pthread_t threads[STUCK];
+    stop_look_ups();
+    for (int i = 0; i < STUCK; i++) {
+        snprintf(waiting[i].path, sizeof(waiting[i].path), "%s", order_path((uint64_t)i, ""));
+        assert_int_equal(pthread_create(&threads[i], NULL, get_in_thread, &waiting[i]), 0);
+    }
+    // All of them have been taken when one that came later is answered by the same threads.
+    for (int i = 0; i < STUCK; i++)
+        assert_status("/livez", 200);
+    assert_true(signal_lookups(SIGTERM) > 0);
+    (void)signal_lookups(SIGCONT);
+    for (int i = 0; i < STUCK; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(waiting[i].reply.status, 200);
+    }
+}
+
 int main(void) {
     curl_global_init(CURL_GLOBAL_DEFAULT);
     const struct CMUnitTest tests[] = {
@@ -466,6 +579,11 @@ int main(void) {
         cmocka_unit_test_setup(a_read_after_a_command_sees_its_effect, begin),
         cmocka_unit_test_setup(a_read_model_that_has_not_begun_has_seen_nothing, begin),
         cmocka_unit_test_setup(an_unknown_command_is_not_waited_for_longer_than_asked, begin),
+        cmocka_unit_test_setup_teardown(look_ups_that_stand_still_hold_up_nobody_else, begin,
+                                        let_look_ups_go),
+        cmocka_unit_test_setup(reads_that_wait_for_a_lock_hold_up_nobody_else, begin),
+        cmocka_unit_test_setup_teardown(look_ups_under_way_outlive_their_connection, begin,
+                                        let_look_ups_go),
         cmocka_unit_test_setup(killed_connections_do_not_disturb_reads, begin),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
