@@ -116,10 +116,14 @@ static void closed(struct http_server *server, struct http_connection *link) {
 
 void connections_notify(void *state, struct MHD_Connection *connection, void **socket_context,
                         enum MHD_ConnectionNotificationCode code) {
-    if (code == MHD_CONNECTION_NOTIFY_STARTED)
-        opened(state, connection, socket_context);
-    else if (*socket_context)
-        closed(state, *socket_context);
+    struct http_loop *loop = state;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        opened(loop->server, connection, socket_context);
+        return;
+    }
+    if (*socket_context)
+        closed(loop->server, *socket_context);
+    acceptor_ended(loop);
 }
 
 static void reap(struct http_server *server, int64_t now_ms) {

@@ -100,9 +100,18 @@ void loop_look(struct http_loop *loop, struct http_request *request) {
 
 // --- the thread --------------------------------------------------------------------------------
 
+// -1: without end.
+static int longest_pause_ms(const struct http_loop *loop, const struct http_side_work *work) {
+    const int of_work_ms = work ? work->pause_ms_max : -1;
+    const int of_acceptor_ms = loop == loop->server->loops ? acceptor_pause_ms(loop->server) : -1;
+    if (of_work_ms < 0 || of_acceptor_ms < 0)
+        return of_work_ms < 0 ? of_acceptor_ms : of_work_ms;
+    return of_work_ms < of_acceptor_ms ? of_work_ms : of_acceptor_ms;
+}
+
 static int pause_ms(struct http_loop *loop, const struct http_side_work *work) {
     MHD_UNSIGNED_LONG_LONG left_ms = PAUSE_MS_MAX;
-    const int longest_ms = work ? work->pause_ms_max : -1;
+    const int longest_ms = longest_pause_ms(loop, work);
     if (loop->queued || (loop->moved && loop->arriving > 0))
         return 0;
     if (loop->waiting > 0) {
@@ -130,18 +139,23 @@ static const struct timespec *rest_of(struct http_loop *loop, const struct http_
 
 static void await(struct http_loop *loop, const struct http_side_work *work) {
     const bool serves = work && work->serve;
+    const bool accepts = loop == loop->server->loops;
     struct pollfd fds[] = {{.fd = loop->daemon_fd, .events = POLLIN},
                            {.fd = loop->wake_fd, .events = POLLIN},
-                           {.fd = serves ? work->fd : -1, .events = POLLIN}};
+                           {.fd = serves ? work->fd : -1, .events = POLLIN},
+                           {.fd = accepts ? acceptor_fd(loop->server) : -1, .events = POLLIN}};
     eventfd_t ignored;
     struct timespec pause UNINITIALIZED;
-    const int ready = ppoll(fds, 3, rest_of(loop, work, &pause), NULL);
+    const int ready = ppoll(fds, 4, rest_of(loop, work, &pause), NULL);
     if (ready > 0)
         loop->pause_ms = 1;
     if (ready > 0 && fds[1].revents) {
         (void)eventfd_read(loop->wake_fd, &ignored);
         atomic_store(&loop->woken, false);
+        acceptor_begin_arrived(loop);
     }
+    if (ready > 0 && fds[3].revents)
+        acceptor_accept(loop->server);
     if (serves && (ready <= 0 || fds[2].revents))
         work->serve(work->state);
 }
@@ -171,9 +185,9 @@ static void *run(void *arg) {
     return NULL;
 }
 
-static bool start(struct http_loop *loop, int connections_max) {
+static bool start(struct http_loop *loop) {
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    loop->daemon = loop->wake_fd >= 0 ? server_start_daemon(loop, connections_max) : NULL;
+    loop->daemon = loop->wake_fd >= 0 ? server_start_daemon(loop) : NULL;
     const union MHD_DaemonInfo *info =
         loop->daemon ? MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info)
@@ -184,26 +198,36 @@ static bool start(struct http_loop *loop, int connections_max) {
     return loop->running;
 }
 
+// All of them together, and each at least one.
+static int share_of(const struct http_server *server, int i) {
+    const int threads = server->options.threads;
+    const int share =
+        server->options.connections_max / threads + (i < server->options.connections_max % threads);
+    return share > 0 ? share : 1;
+}
+
 bool loops_start(struct http_server *server) {
-    const struct http_server_options *options = &server->options;
-    server->loops = calloc((size_t)options->threads, sizeof(*server->loops));
+    const int threads = server->options.threads;
+    server->loops = calloc((size_t)threads, sizeof(*server->loops));
     if (!server->loops)
         return false;
-    // Before the first thread runs: they look at each other's.
-    for (int i = 0; i < options->threads; i++) {
+    // Before the first thread runs: they look at each other's. Nobody is let in until the last one
+    // does.
+    atomic_store(&server->is_full, true);
+    for (int i = 0; i < threads; i++) {
         server->loops[i].server = server;
         server->loops[i].wake_fd = -1;
     }
-    while (server->loops_count < options->threads) {
+    while (server->loops_count < threads) {
         const int i = server->loops_count++;
-        // All of them together, and each at least one.
-        const int share = options->connections_max / options->threads +
-                          (i < options->connections_max % options->threads);
-        if (!start(&server->loops[i], share > 0 ? share : 1)) {
+        if (!acceptor_init(&server->loops[i], share_of(server, i)) || !start(&server->loops[i])) {
             loops_stop(server);
             return false;
         }
     }
+    atomic_store(&server->is_full, false);
+    loop_hold(server->loops);
+    loop_wake(server->loops);
     return true;
 }
 
@@ -217,12 +241,12 @@ void loops_stop(struct http_server *server) {
         loop_wake(loop);
         (void)pthread_join(loop->thread, NULL);
     }
+    atomic_store(&server->is_full, false); // connections that end wake nobody
     for (int i = 0; i < server->loops_count; i++) {
         struct http_loop *loop = &server->loops[i];
-        if (loop->daemon) {
-            (void)MHD_quiesce_daemon(loop->daemon); // else it closes what all listen on
+        if (loop->daemon)
             MHD_stop_daemon(loop->daemon);
-        }
+        acceptor_done(loop);
         while (atomic_load(&loop->holders) > 0) // a few instructions of another thread
             (void)sched_yield();
         if (loop->wake_fd >= 0)

@@ -74,6 +74,11 @@ struct http_loop {
     _Atomic bool woken;  // wake_fd has been written to, or need not be
     _Atomic int holders; // threads that are about to wake it: until then it is not freed
     const struct http_side_work *_Atomic work; // NULL: none
+    int connections_max;
+    _Atomic int connections; // open, or on their way here
+    pthread_mutex_t arrivals_lock;
+    int *arrivals; // owned; descriptors, room for connections_max
+    size_t arrivals_count;
 
     // The thread's own.
     uint64_t rounds;
@@ -89,7 +94,9 @@ struct http_server {
     struct http_server_options options;
     struct http_loop *loops; // owned
     int loops_count;
-    int listen_fd;                               // -1: closed
+    _Atomic int listen_fd;                       // the first loop's; -1: closed
+    _Atomic bool is_full;                        // nobody is let in until a connection ends
+    int64_t accepts_again_ms;                    // the first loop's
     _Atomic bool stopping;                       // the loops are to end
     const struct openapi_operation **operations; // owned; by route, NULL where there is none
     int port;
@@ -175,7 +182,8 @@ struct http_request {
 // The last of a request whose connection and answer are both over.
 void server_end_request(struct http_request *request);
 
-struct MHD_Daemon *server_start_daemon(struct http_loop *loop, int connections_max);
+struct MHD_Daemon *server_start_daemon(struct http_loop *loop);
+void server_close_listening(struct http_server *server); // in the first loop's thread
 
 // Reads the certificate again if a SIGHUP asked for it. In the reaper's thread.
 void http_server_reload(struct http_server *server);
@@ -222,6 +230,21 @@ bool loop_is_here(const struct http_loop *loop);
 void loop_wait(struct http_loop *loop, struct http_request *request);
 void loop_look(struct http_loop *loop, struct http_request *request);
 void loop_forget(struct http_loop *loop, struct http_request *request);
+
+// --- acceptor.c --------------------------------------------------------------------------------
+
+bool acceptor_init(struct http_loop *loop, int connections_max); // false: no memory
+void acceptor_done(struct http_loop *loop);                      // after its thread
+
+// In the first loop's thread: what to listen on, -1: nothing now; how long that may last, -1: it
+// will be woken; and when there is somebody.
+int acceptor_fd(struct http_server *server);
+int acceptor_pause_ms(const struct http_server *server);
+void acceptor_accept(struct http_server *server);
+
+// In the loop's thread: those that were given to it; one of its connections has ended.
+void acceptor_begin_arrived(struct http_loop *loop);
+void acceptor_ended(struct http_loop *loop);
 
 // --- connection.c ------------------------------------------------------------------------------
 

@@ -364,10 +364,11 @@ void http_server_reload(struct http_server *server) {
             F_ERR(&err));
 }
 
-struct MHD_Daemon *server_start_daemon(struct http_loop *loop, int connections_max) {
+struct MHD_Daemon *server_start_daemon(struct http_loop *loop) {
     struct http_server *server = loop->server;
     const struct http_server_options *options = &server->options;
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                     MHD_USE_NO_LISTEN_SOCKET; // acceptor.c adds connections
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, NULL},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)tls_priorities(options->tls_1_2)},
@@ -380,12 +381,12 @@ struct MHD_Daemon *server_start_daemon(struct http_loop *loop, int connections_m
         tls[0] = tls[2];
     return MHD_start_daemon(
         flags, 0, connections_accept, server, on_access, loop, MHD_OPTION_EXTERNAL_LOGGER, on_log,
-        NULL, MHD_OPTION_LISTEN_SOCKET, server->listen_fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections_max, MHD_OPTION_CONNECTION_TIMEOUT,
+        NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)loop->connections_max, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)((options->idle_timeout_ms + 999) / 1000), MHD_OPTION_URI_LOG_CALLBACK, on_uri,
         loop, MHD_OPTION_NOTIFY_COMPLETED, on_complete, loop, MHD_OPTION_NOTIFY_CONNECTION,
-        connections_notify, server, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+        connections_notify, loop, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 // A connection is a file, and the limit that is set by default is lower than what is allowed.
@@ -427,12 +428,14 @@ bool http_server_start(const struct http_server_options *options, struct http_se
         return error_set(err, DISP_FATAL, 0, "out of memory");
     server->options = *options;
     server->closed = options->closed;
-    server->stop_fd = server->listen_fd = -1;
+    server->stop_fd = -1;
+    int listen_fd = -1;
     if (!load_certificate(server, err) ||
-        !listen_on(options->host, options->port, &server->listen_fd, &server->port, err)) {
+        !listen_on(options->host, options->port, &listen_fd, &server->port, err)) {
         free(server);
         return false;
     }
+    server->listen_fd = listen_fd;
     for (int type = PROBLEM_NONE + 1; type < PROBLEM_COUNT; type++)
         metrics_name_series(METRIC_HTTP_REFUSED, type, problem_name((enum problem_type)type));
     metrics_add(METRIC_HTTP_REFUSED, PROBLEM_CATALOGUE_STALE, 0); // an alert watches its increase
@@ -441,7 +444,7 @@ bool http_server_start(const struct http_server_options *options, struct http_se
     if (!find_operations(server) || !limit_rate(server) || !connections_start(server) ||
         !loops_start(server)) {
         connections_stop(server);
-        (void)close(server->listen_fd);
+        server_close_listening(server);
         free(server->operations);
         rate_limit_free(server->rate_limit);
         free(server);
@@ -458,22 +461,22 @@ void http_server_open(struct http_server *server, struct http_access access) {
     atomic_store(&server->closed, false);
 }
 
-static void close_listening(struct http_server *server) {
-    if (server->listen_fd >= 0)
-        (void)close(server->listen_fd);
-    server->listen_fd = -1;
+void server_close_listening(struct http_server *server) {
+    const int fd = atomic_exchange(&server->listen_fd, -1);
+    if (fd >= 0)
+        (void)close(fd);
 }
 
 bool http_server_drain(struct http_server *server, int64_t timeout_ms) {
     atomic_store(&server->draining, true);
-    for (int i = 0; i < server->loops_count; i++)
-        (void)MHD_quiesce_daemon(server->loops[i].daemon);
-    close_listening(server);
+    loop_hold(server->loops);
+    loop_wake(server->loops); // it closes what it listens on
     // Looking a few times a second is enough here, and needs nothing from the hot path.
     int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
     int fd = eventfd(0, EFD_CLOEXEC);
     struct pollfd timer = {.fd = fd, .events = POLLIN};
-    while (atomic_load(&server->requests_open) > 0 && clock_monotonic_ms() < deadline_ms)
+    while ((atomic_load(&server->requests_open) > 0 || atomic_load(&server->listen_fd) >= 0) &&
+           clock_monotonic_ms() < deadline_ms)
         (void)poll(&timer, 1, 20);
     (void)close(fd);
     return atomic_load(&server->requests_open) == 0;
@@ -483,7 +486,7 @@ void http_server_free(struct http_server *server) {
     if (!server)
         return;
     loops_stop(server);
-    close_listening(server);
+    server_close_listening(server);
     connections_stop(server);
     if (has_tls(server))
         tls_forget();
