@@ -141,6 +141,20 @@ static struct reading take(struct query_readers *readers) {
     return taken;
 }
 
+bool query_readers_answer_one(struct query_readers *readers, struct db *db) {
+    struct reading reading = {0};
+    (void)pthread_mutex_lock(&readers->lock);
+    const bool waits = readers->count > 0;
+    if (waits)
+        reading = take(readers);
+    (void)pthread_mutex_unlock(&readers->lock);
+    if (!waits)
+        return false;
+    metrics_observe_us(METRIC_STEP, STEP_POOL, clock_monotonic_us() - reading.since_us);
+    answer(readers->query, &reading, db);
+    return true;
+}
+
 static void *run(void *arg) {
     const struct reader *reader = arg;
     struct query_readers *readers = reader->all;
@@ -150,10 +164,8 @@ static void *run(void *arg) {
             (void)pthread_cond_wait(&readers->changed, &readers->lock);
             continue;
         }
-        const struct reading reading = take(readers);
         (void)pthread_mutex_unlock(&readers->lock);
-        metrics_observe_us(METRIC_STEP, STEP_POOL, clock_monotonic_us() - reading.since_us);
-        answer(readers->query, &reading, reader->db);
+        (void)query_readers_answer_one(readers, reader->db);
         (void)pthread_mutex_lock(&readers->lock);
     }
     (void)pthread_mutex_unlock(&readers->lock);

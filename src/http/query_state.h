@@ -80,6 +80,9 @@ bool query_readers_start(struct query *query, struct query_readers **ret, struct
 void query_readers_stop(struct query_readers *readers);
 void query_readers_free(struct query_readers *readers); // NULL is fine; after their stop
 
+// One of those that wait is read, in the calling thread. False: none waits.
+bool query_readers_answer_one(struct query_readers *readers, struct db *db);
+
 // Answers by read, in another thread. In the handler.
 void query_serve(struct http_request *request, struct query *query, query_read_fn *read);
 

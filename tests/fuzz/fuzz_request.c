@@ -34,15 +34,17 @@ static bool check_key(void *state, const char *id, size_t id_length, const char 
 }
 
 static struct query *query_new(void) {
-    static struct config config = {.query_wait_ms_max = 10000};
+    // No reader's thread: what they do is done in this one.
+    static struct config config = {.query_wait_ms_max = 10000, .http_connections_max = 1};
+    struct error err;
     struct query *query = calloc(1, sizeof(*query));
     assert(query);
     query->config = &config;
-    (void)pthread_mutex_init(&query->pool_lock, NULL);
-    (void)pthread_cond_init(&query->pool_freed, NULL);
     (void)pthread_mutex_init(&query->waiter.lock, NULL);
     (void)pthread_cond_init(&query->waiter.changed, NULL);
-    query->pool_free = 1;
+    const bool started = query_readers_start(query, &query->readers, &err);
+    assert(started);
+    (void)started;
     return query;
 }
 
@@ -159,6 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     assert(request);
     request->method = line;
     serve(request, at, size - (size_t)(at - text));
+    (void)query_readers_answer_one(query->readers, NULL);
     end_wait(query, request);
     assert(is_answered(request));
     assert(!request->response || (request->status >= 200 && request->status < 600));
